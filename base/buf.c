@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/buf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+void buf_release(struct buf *b)
+{
+        free(b->data);
+        *b = (struct buf){0};
+}
+
+/* Makes room for size more bytes and returns where they go, or NULL. */
+static uint8_t *grow(struct buf *b, size_t size)
+{
+        if (b->failed)
+                return NULL;
+        if (size > b->capacity - b->size) {
+                size_t wanted = b->capacity ? b->capacity : 64;
+                uint8_t *p;
+
+                if (size > SIZE_MAX / 2 - b->size) {
+                        b->failed = true;
+                        return NULL;
+                }
+                while (wanted - b->size < size)
+                        wanted *= 2;
+                p = realloc(b->data, wanted);
+                if (!p) {
+                        b->failed = true;
+                        return NULL;
+                }
+                b->data = p;
+                b->capacity = wanted;
+        }
+        b->size += size;
+        return b->data + b->size - size;
+}
+
+void buf_put(struct buf *b, const void *data, size_t size)
+{
+        uint8_t *p = grow(b, size);
+
+        if (p && size > 0)
+                memcpy(p, data, size);
+}
+
+void buf_put_span(struct buf *b, struct span s)
+{
+        buf_put(b, s.data, s.size);
+}
+
+void buf_put_zeros(struct buf *b, size_t size)
+{
+        uint8_t *p = grow(b, size);
+
+        if (p && size > 0)
+                memset(p, 0, size);
+}
+
+static void put_integer(struct buf *b, uint64_t value, unsigned size, bool big_endian)
+{
+        uint8_t *p = grow(b, size);
+
+        for (unsigned i = 0; p && i < size; i++)
+                p[i] = (uint8_t)(value >> 8 * (big_endian ? size - 1 - i : i));
+}
+
+#define DEFINE_PUT(name, type, big_endian)                                                         \
+        void buf_put_##name(struct buf *b, type value)                                             \
+        {                                                                                          \
+                put_integer(b, value, sizeof(type), big_endian);                                   \
+        }
+
+DEFINE_PUT(u8, uint8_t, false)
+DEFINE_PUT(u16, uint16_t, false)
+DEFINE_PUT(u32, uint32_t, false)
+DEFINE_PUT(u64, uint64_t, false)
+DEFINE_PUT(be16, uint16_t, true)
+DEFINE_PUT(be32, uint32_t, true)
+DEFINE_PUT(be64, uint64_t, true)
+
+int buf_read_fd(int fd, size_t limit, struct buf *ret)
+{
+        _cleanup_buf_ struct buf b = {0};
+
+        for (;;) {
+                uint8_t chunk[65536];
+                ssize_t n = read(fd, chunk, sizeof(chunk));
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        break;
+                if ((size_t)n > limit - b.size)
+                        return -EFBIG;
+                buf_put(&b, chunk, (size_t)n);
+                if (buf_failed(&b))
+                        return -ENOMEM;
+        }
+        *ret = b;
+        b = (struct buf){0};
+        return 0;
+}
+
+int buf_read_file(const char *path, size_t limit, struct buf *ret, struct error *error)
+{
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        int r;
+
+        if (fd < 0)
+                return error_set(error, errno, "can't open %s: %m", path);
+        r = buf_read_fd(fd, limit, ret);
+        if (r == -EFBIG)
+                return error_set(error, EFBIG, "%s is larger than %zu bytes", path, limit);
+        if (r < 0)
+                return error_set(error, -r, "can't read %s: %s", path, strerror(-r));
+        return 0;
+}
