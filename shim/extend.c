@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "shim/extend.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "eventlog/append.h"
+#include "eventlog/hop.h"
+#include "shim/boot-log.h"
+#include "shim/progress.h"
+
+#define ALL_READ 0xffffu /* PCR 0-15 */
+
+int extend_read(struct tpm *tpm, const struct plan *plan, struct replay *ret, struct error *error)
+{
+        struct banks active;
+        int r = tpm_active_banks(tpm, &active, error);
+
+        if (r < 0)
+                return r;
+        if (active.n != plan->banks.n)
+                return error_set(error, ESTALE, "the TPM has %zu active banks, at load it had %zu: load again",
+                                active.n, plan->banks.n);
+        for (size_t b = 0; b < plan->banks.n; b++)
+                if (!banks_have(&active, plan->banks.alg[b]->id))
+                        return error_set(error, ESTALE, "bank %s isn't active any more: load again",
+                                        plan->banks.alg[b]->name);
+        return tpm_pcr_read(tpm, &plan->banks, ALL_READ, ret, error);
+}
+
+/* The first PCR of mask that differs. */
+static bool differs(const struct plan *plan, uint32_t mask, const struct digest a[][PCR_COUNT],
+                const struct digest b[][PCR_COUNT], uint32_t *ret_pcr, const struct alg **ret_alg)
+{
+        for (uint32_t pcr = 0; pcr < 16; pcr++)
+                for (size_t bank = 0; mask & 1u << pcr && bank < plan->banks.n; bank++)
+                        if (memcmp(a[bank][pcr].bytes, b[bank][pcr].bytes, plan->banks.alg[bank]->size) != 0) {
+                                *ret_pcr = pcr;
+                                *ret_alg = plan->banks.alg[bank];
+                                return true;
+                        }
+        return false;
+}
+
+#define VALUES(matrix) ((const struct digest(*)[PCR_COUNT])(matrix))
+
+int extend_check_start(struct tpm *tpm, struct plan *plan, struct error *error)
+{
+        const struct alg *alg;
+        struct replay now;
+        uint32_t pcr;
+        int r = extend_read(tpm, plan, &now, error);
+
+        if (r < 0)
+                return r;
+        if (differs(plan, plan->registers, VALUES(plan->start), VALUES(now.pcr), &pcr, &alg))
+                return error_set(error, ESTALE,
+                                "PCR %u (%s) was extended since load: load again, the prediction is void", pcr,
+                                alg->name);
+        for (size_t b = 0; b < plan->banks.n; b++)
+                for (pcr = 0; pcr < 16; pcr++)
+                        if (plan->touched & 1u << pcr)
+                                plan->start[b][pcr] = now.pcr[b][pcr];
+        r = plan_compute(plan);
+        return r < 0 ? error_set(error, -r, "can't compute the registers: %s", strerror(-r)) : 0;
+}
+
+/* How far the sequence came, by the PCRs. PCRs of the close list may be moved by others meanwhile: then the
+ * registers alone have to tell. */
+static bool progress_of(const struct plan *plan, const struct replay *now, size_t *ret)
+{
+        return plan_progress(plan, plan->touched, VALUES(now->pcr), ret) ||
+               plan_progress(plan, plan->registers, VALUES(now->pcr), ret);
+}
+
+int extend_run(struct tpm *tpm, const struct plan *plan, struct error *error)
+{
+        for (size_t i = 0; i < plan->n_events; i++) {
+                const struct tcg_event *e = &plan->events[i].event;
+                struct error first = {{0}};
+                struct replay now;
+                size_t done;
+                int r = tpm_pcr_extend(tpm, e->pcr, &e->digests, &first);
+
+                if (r == 0)
+                        continue;
+                /* nobody knows whether the TPM did it before the answer got lost */
+                if (extend_read(tpm, plan, &now, NULL) == 0 && progress_of(plan, &now, &done)) {
+                        if (done == i + 1)
+                                continue;
+                        if (done == i && r == -EIO && tpm_pcr_extend(tpm, e->pcr, &e->digests, NULL) == 0)
+                                continue;
+                }
+                return error_set(error, -r, "extend %zu of %zu (PCR %u) failed: %.300s", i + 1,
+                                plan->n_events, e->pcr, first.text);
+        }
+        return 0;
+}
+
+int extend_check_end(struct tpm *tpm, const struct plan *plan, struct error *error)
+{
+        const struct alg *alg;
+        struct replay now;
+        uint32_t pcr;
+        int r = extend_read(tpm, plan, &now, error);
+
+        if (r < 0)
+                return r;
+        if (differs(plan, plan->touched, VALUES(plan->end), VALUES(now.pcr), &pcr, &alg))
+                return error_set(error, EBADMSG,
+                                "PCR %u (%s) isn't what was predicted: somebody else extended it meanwhile",
+                                pcr, alg->name);
+        return 0;
+}
+
+static int abort_event(const struct plan *plan, size_t n, struct buf *data, struct tcg_event *ret)
+{
+        hop_abort_encode((struct hop_end){plan->hop, (uint32_t)n}, data);
+        return buf_failed(data) ? -ENOMEM : hop_event(&plan->banks, HOP_PCR, buf_span(data), ret);
+}
+
+/* Is PCR 8 at "n extends, then their abort" for some n? A mkexec that died after its abort left that. */
+static bool already_aborted(const struct plan *plan, const struct replay *now, size_t *ret)
+{
+        struct digest pcr8 = plan->start[0][HOP_PCR];
+
+        for (size_t n = 1; n <= plan->n_events; n++) {
+                const struct plan_event *e = &plan->events[n - 1];
+                _cleanup_buf_ struct buf data = {0};
+                struct tcg_event event;
+                struct digest after;
+
+                if (e->event.pcr == HOP_PCR && digest_extend(&pcr8, &e->event.digests.d[0]) < 0)
+                        return false;
+                after = pcr8;
+                if (abort_event(plan, n, &data, &event) < 0 ||
+                                digest_extend(&after, &event.digests.d[0]) < 0)
+                        return false;
+                if (memcmp(after.bytes, now->pcr[0][HOP_PCR].bytes, after.alg->size) == 0) {
+                        *ret = n;
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* What the hop left in the TPM becomes part of this boot's log, once. */
+static int remember(const struct state_dir *dir, const struct plan *plan, size_t n,
+                const struct tcg_event *abort, struct error *error)
+{
+        _cleanup_buf_ struct buf log = {0}, hop = {0};
+        struct span tail;
+        int r = 0;
+
+        if (state_has(dir, STATE_ABORTED))
+                r = state_read(dir, STATE_ABORTED, BOOT_LOG_MAX_BYTES, &log, error);
+        if (r == 0)
+                r = plan_log(plan, n, &hop, error);
+        if (r < 0)
+                return r;
+        if (event_log_put_event(&hop, &plan->banks, abort) < 0 || buf_failed(&hop))
+                return error_set(error, ENOMEM, "out of memory");
+        if (log.size >= hop.size && span_sub(buf_span(&log), log.size - hop.size, hop.size, &tail) &&
+                        span_equal(tail, buf_span(&hop)))
+                return 0; /* a call that died right after this step was here already */
+        buf_put_span(&log, buf_span(&hop));
+        if (buf_failed(&log))
+                return error_set(error, ENOMEM, "out of memory");
+        return state_write(dir, STATE_ABORTED, buf_span(&log), error);
+}
+
+/* Abort and its record; safe to repeat. */
+static int abort_in_tpm(struct tpm *tpm, const struct state_dir *dir, const struct plan *plan, size_t *ret_n,
+                struct error *error)
+{
+        _cleanup_buf_ struct buf data = {0};
+        struct tcg_event event;
+        bool done = false;
+        struct replay now;
+        size_t n;
+        int r = extend_read(tpm, plan, &now, error);
+
+        if (r < 0)
+                return r;
+        if (!progress_of(plan, &now, &n)) {
+                done = already_aborted(plan, &now, &n);
+                if (!done)
+                        return error_set(error, EBADMSG,
+                                        "the registers fit no point of the hop: somebody else extended them; "
+                                        "the next verifier will refuse PCR 8 until a reset");
+        }
+        *ret_n = n;
+        if (n == 0)
+                return 0;
+        r = abort_event(plan, n, &data, &event);
+        if (r == 0 && !done)
+                r = tpm_pcr_extend(tpm, HOP_PCR, &event.digests, error);
+        if (r < 0)
+                return r;
+        return remember(dir, plan, n, &event, error);
+}
+
+int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *journal, size_t *ret_n,
+                struct error *error)
+{
+        struct error guard_error = {{0}};
+        int guard = staged_load_guard(journal->guard_page, &guard_error); /* first: nothing else may start */
+        int r = abort_in_tpm(tpm, dir, &journal->plan, ret_n, error);
+
+        if (r < 0 && r != -EBADMSG)
+                return r; /* the journal stays: the next call tries again */
+        if (r < 0 || *ret_n > 0)
+                staged_drop(dir);
+        state_remove(dir, STATE_JOURNAL);
+        if (r < 0)
+                return r;
+        if (guard < 0)
+                return error_set(error, -guard, "the hop was ended, but %.400s", guard_error.text);
+        return 0;
+}
+
+int extend_recover(const struct state_dir *dir, const char *tcti, struct error *error)
+{
+        _cleanup_(staged_release) struct staged journal = STAGED_NONE;
+        _cleanup_(tpm_freep) struct tpm *tpm = NULL;
+        size_t n = 0;
+        int r;
+
+        if (!state_has(dir, STATE_JOURNAL))
+                return 0;
+        r = staged_read(dir, STATE_JOURNAL, &journal, error);
+        if (r == 0)
+                r = tpm_esys_open(tcti, &tpm, error);
+        if (r == 0)
+                r = extend_abort(tpm, dir, &journal, &n, error);
+        if (r < 0)
+                return error_prefix(error, r, "an earlier 'mkexec exec' died and can't be finished");
+        if (n > 0)
+                progress_warn("an earlier 'mkexec exec' died after %zu of %zu extends; the hop was ended with abort",
+                                n, journal.plan.n_events);
+        else
+                progress_warn("an earlier 'mkexec exec' died before its first extend; the TPM is as it was");
+        return 0;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See hop-run.h. The order matters: all files are opened and all facts are read before the payload gets
+ * its first instruction. */
+#include "shim/hop-run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/utf16.h"
+#include "eventlog/append.h"
+#include "shim/boot-log.h"
+#include "shim/pcr-values.h"
+
+#define PAYLOAD_MAX_BYTES (2ull << 30)
+#define INITRD_MAX_BYTES  (4ull << 30)
+
+void hop_run_release(struct hop_run *run)
+{
+        if (run->fw)
+                firmware_free(run->fw);
+        if (run->tcg2)
+                tcg2_free(run->tcg2);
+        if (run->tpm)
+                tpm_free(run->tpm);
+        plan_release(&run->plan);
+        facts_release(&run->facts);
+        esp_release(&run->esp);
+        buf_release(&run->payload);
+        buf_release(&run->load_options);
+        buf_release(&run->initrd);
+        *run = HOP_RUN_NONE;
+}
+
+/* Several initrds are one for the kernel, each padded to 4 bytes as boot loaders do. */
+static int read_initrds(const struct hop_options *o, struct hop_run *run, struct error *error)
+{
+        for (size_t i = 0; i < o->n_initrds; i++) {
+                _cleanup_buf_ struct buf one = {0};
+                int r = buf_read_file(o->initrds[i], INITRD_MAX_BYTES, &one, error);
+
+                if (r < 0)
+                        return r;
+                if (hash_sha256(buf_span(&one), run->initrd_sha256[i]) < 0)
+                        return error_set(error, EIO, "can't compute SHA-256");
+                buf_put_span(&run->initrd, buf_span(&one));
+                buf_put_zeros(&run->initrd, (4 - run->initrd.size % 4) % 4);
+        }
+        run->n_initrds = o->n_initrds;
+        return buf_failed(&run->initrd) ? error_set(error, ENOMEM, "out of memory for the initrds") : 0;
+}
+
+static int read_inputs(const struct hop_options *o, struct hop_run *run, struct error *error)
+{
+        int r;
+
+        if (o->map)
+                r = register_map_read_file(o->map, &run->map, error);
+        else
+                r = (register_map_dedicated(&run->map), 0);
+        if (r == 0)
+                r = close_list_parse(o->close_list, &run->close_list, error);
+        if (r == 0)
+                r = buf_read_file(o->payload, PAYLOAD_MAX_BYTES, &run->payload, error);
+        if (r == 0)
+                r = read_initrds(o, run, error);
+        if (r < 0)
+                return r;
+        if (o->cmdline) {
+                if (!utf8_to_utf16(o->cmdline, &run->load_options))
+                        return error_set(error, EINVAL, "--cmdline isn't valid UTF-8");
+                buf_put_u16(&run->load_options, 0);
+        }
+        return 0;
+}
+
+static int open_tpm(const struct hop_options *o, bool for_load, struct hop_run *run, struct error *error)
+{
+        int r;
+
+        if (o->machine || o->base)
+                return 0;
+        r = tpm_esys_open(o->tcti, &run->tpm, error);
+        if (r < 0 && !for_load && !o->tcti)
+                return 0; /* predict works without */
+        return r;
+}
+
+static int read_facts(const struct hop_options *o, bool for_load, const struct state_dir *state,
+                struct hop_run *run, struct error *error)
+{
+        _cleanup_buf_ struct buf log = {0};
+        int r;
+
+        if (o->machine)
+                return facts_read_file(o->machine, &run->facts, error);
+        r = boot_log_read(state, &log, error);
+        if (r < 0 && for_load)
+                return r;
+        r = facts_read(run->tpm, buf_span(&log), for_load, &run->facts, error);
+        if (r == 0 && o->base) {
+                r = pcr_values_read(o->base, &run->facts.registers, error);
+                run->facts.banks = run->facts.registers.banks;
+        }
+        return r;
+}
+
+/* The log that the second kernel gets must be able to explain what the TPM then holds. */
+static int check_log(const struct hop_options *o, struct hop_run *run, struct error *error)
+{
+        _cleanup_hop_verdict_ struct hop_verdict verdict = {0};
+        int r;
+
+        if (run->facts.log.size == 0) {
+                event_log_put_header(&run->facts.log, &run->facts.banks);
+                return buf_failed(&run->facts.log) ? -ENOMEM : 0;
+        }
+        r = boot_log_check_banks(buf_span(&run->facts.log), &run->facts.banks, error);
+        if (r == 0)
+                r = boot_log_check(buf_span(&run->facts.log), run->tpm, &run->facts.banks, &verdict, error);
+        if (r == -EBADMSG && o->accept_gaps) {
+                progress_warn("%s (accepted; a verifier will refuse it)", error->text);
+                return 0;
+        }
+        if (r == -EBADMSG)
+                return error_prefix(error, r, "the event log doesn't explain PCR 8, so the second kernel's "
+                                              "log couldn't (--accept-log-gaps to go on)");
+        return r;
+}
+
+static uint64_t available_bytes(void)
+{
+        _cleanup_fclose_ FILE *f = fopen("/proc/meminfo", "re");
+        char line[128];
+        uint64_t kib;
+
+        while (f && fgets(line, sizeof(line), f))
+                if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
+                        return kib * 1024;
+        return 1ull << 30;
+}
+
+static void print_console(void *arg, const char *text)
+{
+        (void)arg;
+        fprintf(stderr, "payload: %s\n", text);
+}
+
+static void print_trace(void *arg, const char *line)
+{
+        (void)arg;
+        fprintf(stderr, "trace: %s\n", line);
+}
+
+static int make_tcg2(struct hop_run *run, struct error *error)
+{
+        const struct tpm_properties *p = &run->facts.tpm_properties;
+        struct tcg2_config config = {
+                .tpm = run->tpm,
+                .banks = run->facts.banks,
+                .manufacturer = p->manufacturer,
+                .max_command_bytes = p->max_command_bytes < UINT16_MAX ? (uint16_t)p->max_command_bytes : 0,
+                .max_response_bytes =
+                                p->max_response_bytes < UINT16_MAX ? (uint16_t)p->max_response_bytes : 0,
+        };
+
+        return tcg2_new(&config, &run->tcg2, error);
+}
+
+/* The machine's own SMBIOS structures, readable for the payload at their true address. */
+static void smbios_contents(struct hop_run *run)
+{
+        const struct facts *facts = &run->facts;
+        EFI_GUID guid;
+        uint64_t tables;
+
+        if (!facts->smbios_address || !facts_smbios(facts, &guid, &tables))
+                return;
+        run->smbios = (struct fw_config_table){guid, facts->smbios_address};
+        run->contents[0] = (struct fw_contents){facts->smbios_address, buf_span(&facts->smbios_entry)};
+        run->contents[1] = (struct fw_contents){tables, buf_span(&facts->smbios_tables)};
+        run->n_contents = 2;
+}
+
+static int run_payload(const struct hop_options *o, struct hop_run *run, struct error *error)
+{
+        struct firmware_setup setup = {
+                .memory = run->facts.host.memory.ranges,
+                .n_memory = run->facts.host.memory.n,
+                .budget_bytes = o->memory_limit_bytes ? o->memory_limit_bytes : available_bytes() / 4 * 3,
+                .deadline_ms = o->timeout_s * 1000,
+                .payload = buf_span(&run->payload),
+                .load_options = buf_span(&run->load_options),
+                .device_path = buf_span(&run->esp.device_path),
+                .file_path = run->esp.file_path,
+                .volume_fd = run->esp.fd,
+                .initrd = buf_span(&run->initrd),
+                .variables = run->facts.variables,
+                .n_variables = run->facts.n_variables,
+                .tables = run->facts.host.tables,
+                .n_tables = run->facts.host.n_tables,
+                .contents = run->contents,
+                .firmware_vendor = "mkexec",
+                .firmware_revision = 1,
+                .tcg2 = run->tcg2,
+                .trace = o->trace ? print_trace : NULL,
+                .console = print_console,
+        };
+        int r;
+
+        smbios_contents(run);
+        setup.n_contents = run->n_contents;
+        if (run->facts.elsewhere && run->n_contents > 0) {
+                setup.tables = &run->smbios;
+                setup.n_tables = 1;
+        }
+        r = firmware_new(&setup, &run->fw, error);
+        if (r == 0)
+                r = firmware_run(run->fw, &run->end, error);
+        if (r < 0)
+                return error_prefix(error, r, "%s", o->payload);
+        tcg2_end(run->tcg2);
+        if (tcg2_failure(run->tcg2))
+                return error_set(error, ECANCELED, "%s: %s", o->payload, tcg2_failure(run->tcg2));
+        switch (run->end.kind) {
+        case FIRMWARE_HANDOVER:
+                return 0;
+        case FIRMWARE_RETURNED:
+                return error_set(error, ECANCELED, "%s gave up and returned %s; --trace shows why",
+                                o->payload, efi_status_name(run->end.status) ?: "a status of its own");
+        case FIRMWARE_RESET:
+                return error_set(error, ECANCELED, "%s asked for a reset instead of starting a kernel",
+                                o->payload);
+        case FIRMWARE_STOPPED:
+                break;
+        }
+        return error_set(error, ECANCELED, "%s was stopped: %s", o->payload, run->end.text);
+}
+
+static int make_plan(struct hop_run *run, struct error *error)
+{
+        const struct record *record = tcg2_record(run->tcg2);
+        _cleanup_free_ struct tcg_event *events = calloc(record->n + 1, sizeof(*events));
+        struct plan_input input = {
+                .banks = run->facts.banks,
+                .hop = run->facts.hop,
+                .map = run->map.reg,
+                .close_list = run->close_list,
+                .initrd_sha256 = (const uint8_t(*)[32])run->initrd_sha256,
+                .n_initrds = run->n_initrds,
+                .events = events,
+                .n_events = record->n,
+                .start = (const struct digest(*)[PCR_COUNT])run->facts.registers.pcr,
+        };
+
+        if (!events)
+                return error_set(error, ENOMEM, "out of memory");
+        for (size_t i = 0; i < record->n; i++)
+                events[i] = (struct tcg_event){.pcr = record->events[i].payload_pcr,
+                                .type = record->events[i].type,
+                                .digests = record->events[i].digests,
+                                .data = record->events[i].data};
+        if (hash_sha256(buf_span(&run->payload), input.payload_sha256) < 0 ||
+                        hash_sha256(buf_span(&run->load_options), input.load_options_sha256) < 0)
+                return error_set(error, EIO, "can't compute SHA-256");
+        return plan_make(&input, &run->plan, error);
+}
+
+int hop_run(const struct hop_options *o, bool for_load, const struct state_dir *state, struct hop_run *run,
+                struct error *error)
+{
+        int r;
+
+        *run = HOP_RUN_NONE;
+        run->progress = progress_new(o->progress);
+        r = read_inputs(o, run, error);
+        if (r == 0)
+                r = open_tpm(o, for_load, run, error);
+        if (r == 0)
+                r = read_facts(o, for_load, state, run, error);
+        if (r == 0 && for_load)
+                r = check_log(o, run, error);
+        if (r == 0)
+                r = esp_find(o->esp, o->payload, buf_span(&run->facts.log), &run->esp, error);
+        if (r == 0 && o->machine)
+                r = esp_set_device_path(&run->esp, buf_span(&run->facts.esp_device_path));
+        if (r == 0)
+                r = make_tcg2(run, error);
+        if (r < 0)
+                return r;
+        progress_done(&run->progress, run->payload.size + run->initrd.size, "read %s", o->payload);
+        r = run_payload(o, run, error);
+        if (r == 0)
+                r = make_plan(run, error);
+        if (r < 0)
+                return r;
+        progress_done(&run->progress, ram_peak_bytes(firmware_ram(run->fw)),
+                        "ran it to the hand-over: %" PRIu64 " service calls, %zu events",
+                        firmware_n_calls(run->fw), run->plan.n_events);
+        return 0;
+}

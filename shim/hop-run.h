@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What load and predict share: options, and one run of a payload from its file to the plan of its hop. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "eventlog/hop.h"
+#include "policy/predict.h"
+#include "shim/esp.h"
+#include "shim/facts.h"
+#include "shim/progress.h"
+#include "shim/state.h"
+#include "tcg2/protocol.h"
+#include "tcg2/register-map.h"
+
+struct hop_options {
+        const char *payload;
+        const char *cmdline; /* LoadOptions, NULL: none */
+        const char *initrds[HOP_INITRDS_MAX];
+        size_t n_initrds;
+        const char *esp, *map, *close_list, *machine, *base, *tcti;
+        uint64_t timeout_s;         /* processor time of the payload */
+        uint64_t memory_limit_bytes; /* 0: three quarters of what is available */
+        bool trace, json, dry_run, accept_gaps;
+        int progress; /* PROGRESS_* */
+};
+
+/* Reads argv. Returns 0, or an exit code + 1 if the verb has to end (--help, usage error). */
+int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *ret);
+
+struct hop_run {
+        struct buf payload, load_options, initrd;
+        uint8_t initrd_sha256[HOP_INITRDS_MAX][32];
+        size_t n_initrds;
+        struct facts facts;
+        struct fw_contents contents[2]; /* SMBIOS, for the guest */
+        size_t n_contents;
+        struct fw_config_table smbios;
+        struct esp esp;
+        struct register_map map;
+        uint32_t close_list;
+        struct tpm *tpm; /* NULL: predict without */
+        struct tcg2 *tcg2;
+        struct firmware *fw;
+        struct firmware_end end;
+        struct plan plan;
+        struct progress progress;
+};
+
+#define HOP_RUN_NONE ((struct hop_run){.esp = ESP_NONE})
+void hop_run_release(struct hop_run *run);
+
+/* Reads everything, runs the payload to the hand-over and makes the plan. for_load: TPM, log and the real
+ * memory map must be there. state: for aborted hops of this boot, may be NULL. -EINVAL, -ENOENT ...: input
+ * that can't be read (exit code 2); -EPERM, -EIO, -ECANCELED ...: refused. Release *run in any case; it
+ * must not be moved, the firmware points into it. */
+int hop_run(const struct hop_options *options, bool for_load, const struct state_dir *state,
+                struct hop_run *run, struct error *error);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mkexec: measured kexec. A table of verbs; each lives in verb-*.c. */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "shim/verb.h"
+
+static const struct verb verbs[] = {
+        {"predict", "[OPTIONS] UKI", "What the registers will read after a kexec into UKI", verb_predict},
+        {"load", "[OPTIONS] UKI", "Run UKI's EFI code, record its measurements, stage it", verb_load},
+        {"exec", "[--now]", "Extend the TPM as recorded and start what was loaded", verb_exec},
+        {"unload", "", "Forget what was loaded; leaves no trace in the TPM", verb_unload},
+        {"status", "[--json|--machine]", "What is loaded, what the log tells of earlier hops", verb_status},
+        {"log", "check|replay [FILE]", "Replay an event log and check the hops in it", verb_log},
+};
+
+int fail(int code, const struct error *error)
+{
+        return fail_text(code, "%s", error->text);
+}
+
+int fail_text(int code, const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        fputs("mkexec: ", stderr);
+        vfprintf(stderr, format, ap);
+        fputc('\n', stderr);
+        va_end(ap);
+        return code;
+}
+
+int exit_code_of(int negative_errno)
+{
+        switch (-negative_errno) {
+        case ENOENT:
+        case EINVAL:
+        case ENOEXEC:
+        case EISDIR:
+        case ENOTDIR:
+        case EFBIG:
+                return EXIT_USAGE;
+        default:
+                return EXIT_REFUSED;
+        }
+}
+
+int usage_error(const char *verb)
+{
+        return fail_text(EXIT_USAGE, "see 'mkexec %s --help' or mkexec(8)", verb);
+}
+
+static int help(void)
+{
+        puts("mkexec VERB [OPTIONS...]\n\n"
+             "Start the next kernel from its UKI by kexec, measured as firmware would have measured it.\n");
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                printf("  %-8s %-20s %s\n", verbs[i].name, verbs[i].usage, verbs[i].summary);
+        puts("\n  --help, --version\n\nEach verb has its own --help; mkexec(8) has all of it.\n"
+             "Exit codes: 0 done, 1 refused or mismatch, 2 usage or unreadable input.");
+        return EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+        if (argc < 2)
+                return usage_error("VERB");
+        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+                return help();
+        if (strcmp(argv[1], "--version") == 0) {
+                puts("mkexec " MKEXEC_VERSION);
+                return EXIT_DONE;
+        }
+        signal(SIGPIPE, SIG_IGN);
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                if (strcmp(argv[1], verbs[i].name) == 0)
+                        return verbs[i].run(argc - 1, argv + 1);
+        return fail_text(EXIT_USAGE, "unknown verb '%s'; see 'mkexec --help'", argv[1]);
+}

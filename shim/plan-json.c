@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "shim/plan-json.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "eventlog/decode.h"
+
+static const char *const kind_names[] = {
+        [PLAN_OPEN] = "open",
+        [PLAN_PAYLOAD] = "payload",
+        [PLAN_CLOSE] = "close",
+};
+
+struct json_object *hex_to_json(struct span bytes)
+{
+        _cleanup_free_ char *text = malloc(2 * bytes.size + 1);
+
+        if (!text)
+                return NULL;
+        hex_encode(bytes, text);
+        return json_object_new_string(text);
+}
+
+const char *text_from_json(struct json_object *object, const char *key)
+{
+        struct json_object *member;
+
+        if (!json_object_object_get_ex(object, key, &member) ||
+                        !json_object_is_type(member, json_type_string))
+                return NULL;
+        return json_object_get_string(member);
+}
+
+bool hex_from_json(struct json_object *object, const char *key, struct buf *ret)
+{
+        const char *text = text_from_json(object, key);
+        size_t size, before = ret->size;
+
+        if (!text)
+                return false;
+        size = strlen(text) / 2;
+        buf_put_zeros(ret, size);
+        if (buf_failed(ret) || !hex_decode(text, ret->data + before, size)) {
+                ret->size = before;
+                return false;
+        }
+        return true;
+}
+
+bool number_from_json(struct json_object *object, const char *key, uint64_t max, uint64_t *ret)
+{
+        struct json_object *member;
+        int64_t value;
+
+        if (!json_object_object_get_ex(object, key, &member) || !json_object_is_type(member, json_type_int))
+                return false;
+        value = json_object_get_int64(member);
+        if (value < 0 || (uint64_t)value > max)
+                return false;
+        *ret = (uint64_t)value;
+        return true;
+}
+
+struct json_object *digests_to_json(const struct digests *digests)
+{
+        struct json_object *object = json_object_new_object();
+
+        for (size_t i = 0; object && i < digests->n; i++) {
+                const struct digest *d = &digests->d[i];
+
+                json_object_object_add(object, d->alg->name, hex_to_json(SPAN(d->bytes, d->alg->size)));
+        }
+        return object;
+}
+
+struct json_object *pcrs_to_json(const struct banks *banks, uint32_t mask,
+                const struct digest values[][PCR_COUNT])
+{
+        struct json_object *object = json_object_new_object();
+
+        for (uint32_t pcr = 0; object && pcr < PCR_COUNT; pcr++) {
+                struct digests digests = {.n = banks->n};
+                char key[12];
+
+                if (!(mask & 1u << pcr))
+                        continue;
+                for (size_t b = 0; b < banks->n; b++)
+                        digests.d[b] = values[b][pcr];
+                snprintf(key, sizeof(key), "%u", pcr);
+                json_object_object_add(object, key, digests_to_json(&digests));
+        }
+        return object;
+}
+
+int pcrs_from_json(struct json_object *object, const struct banks *banks,
+                struct digest values[][PCR_COUNT], uint32_t *ret_mask, struct error *error)
+{
+        uint32_t mask = 0;
+
+        if (!json_object_is_type(object, json_type_object))
+                return error_set(error, EINVAL, "PCR values aren't an object");
+        json_object_object_foreach(object, key, member) {
+                char *end;
+                unsigned long pcr = strtoul(key, &end, 10);
+
+                if (*end || end == key || pcr >= PCR_COUNT)
+                        return error_set(error, EINVAL, "'%.20s' isn't a PCR number", key);
+                for (size_t b = 0; b < banks->n; b++) {
+                        const char *hex = text_from_json(member, banks->alg[b]->name);
+
+                        if (!hex || !hex_decode(hex, values[b][pcr].bytes, banks->alg[b]->size))
+                                return error_set(error, EINVAL, "PCR %lu has no good %s value", pcr,
+                                                banks->alg[b]->name);
+                }
+                mask |= 1u << pcr;
+        }
+        *ret_mask = mask;
+        return 0;
+}
+
+struct json_object *banks_to_json(const struct banks *banks)
+{
+        struct json_object *array = json_object_new_array();
+
+        for (size_t b = 0; array && b < banks->n; b++)
+                json_object_array_add(array, json_object_new_string(banks->alg[b]->name));
+        return array;
+}
+
+int banks_from_json(struct json_object *array, struct banks *ret, struct error *error)
+{
+        struct banks banks = {0};
+        size_t n;
+
+        if (!json_object_is_type(array, json_type_array))
+                return error_set(error, EINVAL, "the banks aren't a list");
+        n = json_object_array_length(array);
+        for (size_t i = 0; i < n; i++) {
+                const char *name = json_object_get_string(json_object_array_get_idx(array, i));
+                const struct alg *alg = name ? alg_by_name(name) : NULL;
+
+                if (!alg || !banks_add(&banks, alg))
+                        return error_set(error, EINVAL, "unknown or repeated bank '%.20s'", name ? name : "");
+        }
+        if (banks.n == 0)
+                return error_set(error, EINVAL, "there is no bank");
+        *ret = banks;
+        return 0;
+}
+
+static struct json_object *event_to_json(const struct plan_event *e)
+{
+        struct json_object *object = json_object_new_object();
+        _cleanup_buf_ struct buf text = {0};
+        char type[EVENT_TYPE_TEXT_SIZE];
+
+        if (!object)
+                return NULL;
+        event_text(&e->event, &text);
+        if (e->kind == PLAN_PAYLOAD)
+                json_object_object_add(object, "payload_pcr", json_object_new_int((int)e->payload_pcr));
+        json_object_object_add(object, "register", json_object_new_int((int)e->event.pcr));
+        json_object_object_add(object, "kind", json_object_new_string(kind_names[e->kind]));
+        json_object_object_add(object, "type",
+                        json_object_new_string(event_type_text(e->event.type, type)));
+        json_object_object_add(object, "digests", digests_to_json(&e->event.digests));
+        json_object_object_add(object, "data", hex_to_json(e->event.data));
+        json_object_object_add(object, "text",
+                        json_object_new_string_len((const char *)text.data, (int)text.size));
+        return object;
+}
+
+int plan_to_json(const struct plan *plan, struct json_object *object)
+{
+        struct json_object *events = json_object_new_array();
+
+        for (size_t i = 0; events && i < plan->n_events; i++)
+                json_object_array_add(events, event_to_json(&plan->events[i]));
+        json_object_object_add(object, "registers",
+                        pcrs_to_json(&plan->banks, plan->touched, plan->end));
+        json_object_object_add(object, "payload_view",
+                        pcrs_to_json(&plan->banks, plan->payload_view.measured[0],
+                                        plan->payload_view.pcr));
+        return json_object_object_add(object, "events", events) < 0 || !events ? -ENOMEM : 0;
+}
+
+int plan_state_to_json(const struct plan *plan, struct json_object *object)
+{
+        json_object_object_add(object, "banks", banks_to_json(&plan->banks));
+        json_object_object_add(object, "hop", json_object_new_int64(plan->hop));
+        json_object_object_add(object, "registers_mask", json_object_new_int64(plan->registers));
+        json_object_object_add(object, "touched_mask", json_object_new_int64(plan->touched));
+        json_object_object_add(object, "start", pcrs_to_json(&plan->banks, plan->touched, plan->start));
+        return plan_to_json(plan, object);
+}
+
+static int type_from_json(struct json_object *object, uint32_t *ret)
+{
+        const char *text = text_from_json(object, "type");
+        char *end;
+
+        if (!text)
+                return -EINVAL;
+        if (event_type_by_name(text, ret))
+                return 0;
+        *ret = (uint32_t)strtoul(text, &end, 16);
+        return strncmp(text, "0x", 2) == 0 && *end == '\0' ? 0 : -EINVAL;
+}
+
+static int kind_from_json(struct json_object *object, enum plan_event_kind *ret)
+{
+        const char *text = text_from_json(object, "kind");
+
+        for (size_t i = 0; text && i < ARRAY_SIZE(kind_names); i++)
+                if (strcmp(text, kind_names[i]) == 0) {
+                        *ret = (enum plan_event_kind)i;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+static int digests_from_json(struct json_object *object, const struct banks *banks, struct digests *ret)
+{
+        struct json_object *digests;
+
+        if (!json_object_object_get_ex(object, "digests", &digests))
+                return -EINVAL;
+        *ret = (struct digests){.n = banks->n};
+        for (size_t b = 0; b < banks->n; b++) {
+                const char *hex = text_from_json(digests, banks->alg[b]->name);
+
+                ret->d[b].alg = banks->alg[b];
+                if (!hex || !hex_decode(hex, ret->d[b].bytes, banks->alg[b]->size))
+                        return -EINVAL;
+        }
+        return 0;
+}
+
+static int event_from_json(struct json_object *object, struct plan *plan)
+{
+        struct plan_event *e = &plan->events[plan->n_events];
+        _cleanup_buf_ struct buf data = {0};
+        uint64_t pcr, payload_pcr;
+
+        *e = (struct plan_event){.event.index = plan->n_events};
+        if (!number_from_json(object, "register", PCR_COUNT - 1, &pcr) ||
+                        !(plan->touched & 1u << pcr) || kind_from_json(object, &e->kind) < 0 ||
+                        type_from_json(object, &e->event.type) < 0 ||
+                        digests_from_json(object, &plan->banks, &e->event.digests) < 0 ||
+                        !hex_from_json(object, "data", &data))
+                return -EINVAL;
+        payload_pcr = pcr;
+        if (e->kind == PLAN_PAYLOAD && !number_from_json(object, "payload_pcr", PCR_COUNT - 1, &payload_pcr))
+                return -EINVAL;
+        e->event.pcr = (uint32_t)pcr;
+        e->payload_pcr = (uint32_t)payload_pcr;
+        e->event.data = buf_span(&data);
+        data = (struct buf){0};
+        plan->n_events++;
+        return 0;
+}
+
+static int events_from_json(struct json_object *object, struct plan *plan, struct error *error)
+{
+        struct json_object *array;
+        size_t n;
+
+        if (!json_object_object_get_ex(object, "events", &array) ||
+                        !json_object_is_type(array, json_type_array))
+                return error_set(error, EINVAL, "the state has no events");
+        n = json_object_array_length(array);
+        plan->events = calloc(n + 1, sizeof(*plan->events));
+        if (!plan->events)
+                return error_set(error, ENOMEM, "out of memory");
+        for (size_t i = 0; i < n; i++)
+                if (event_from_json(json_object_array_get_idx(array, i), plan) < 0)
+                        return error_set(error, EINVAL, "event %zu of the state is malformed", i);
+        return 0;
+}
+
+int plan_state_from_json(struct json_object *object, struct plan *ret, struct error *error)
+{
+        _cleanup_(plan_release) struct plan plan = {0};
+        struct json_object *member;
+        uint64_t hop, registers, touched;
+        uint32_t given;
+        int r;
+
+        if (!json_object_object_get_ex(object, "banks", &member))
+                return error_set(error, EINVAL, "the state names no banks");
+        r = banks_from_json(member, &plan.banks, error);
+        if (r < 0)
+                return r;
+        if (!number_from_json(object, "hop", UINT32_MAX, &hop) ||
+                        !number_from_json(object, "registers_mask", 0xffff, &registers) ||
+                        !number_from_json(object, "touched_mask", 0xffff, &touched) ||
+                        (registers & ~touched) || !json_object_object_get_ex(object, "start", &member))
+                return error_set(error, EINVAL, "the state is incomplete");
+        plan.hop = (uint32_t)hop;
+        plan.registers = (uint32_t)registers;
+        plan.touched = (uint32_t)touched;
+        for (size_t b = 0; b < plan.banks.n; b++)
+                for (size_t pcr = 0; pcr < PCR_COUNT; pcr++)
+                        plan.start[b][pcr].alg = plan.banks.alg[b];
+        r = pcrs_from_json(member, &plan.banks, plan.start, &given, error);
+        if (r == 0 && given != plan.touched)
+                r = error_set(error, EINVAL, "the state has values for other PCRs than it touches");
+        if (r == 0)
+                r = events_from_json(object, &plan, error);
+        if (r < 0)
+                return r;
+        r = plan_compute(&plan);
+        if (r < 0)
+                return error_set(error, -r, "can't compute the registers: %s", strerror(-r));
+        *ret = plan;
+        plan = (struct plan){0};
+        return 0;
+}

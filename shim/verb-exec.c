@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mkexec exec: design page, "exec, step by step". Between the first extend and the reboot nothing else
+ * happens; a failure there ends in abort, with the guard image in the kernel. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "eventlog/append.h"
+#include "shim/boot-log.h"
+#include "shim/extend.h"
+#include "shim/handover/handover.h"
+#include "shim/handover/kexec.h"
+#include "shim/progress.h"
+#include "shim/verb.h"
+
+#define SYSTEMD_LOG           "/run/log/systemd/tpm2-measure.log"
+#define SYSTEMD_LOG_MAX_BYTES (16u * 1024 * 1024)
+
+struct exec_options {
+        const char *tcti;
+        bool now;
+        int progress;
+};
+
+enum { OPT_NOW = 256, OPT_TCTI, OPT_QUIET, OPT_VERBOSE, OPT_HELP };
+
+static const struct option long_options[] = {
+        {"now", no_argument, NULL, OPT_NOW},
+        {"tcti", required_argument, NULL, OPT_TCTI},
+        {"quiet", no_argument, NULL, OPT_QUIET},
+        {"verbose", no_argument, NULL, OPT_VERBOSE},
+        {"help", no_argument, NULL, OPT_HELP},
+        {NULL},
+};
+
+static void help(void)
+{
+        puts("mkexec exec --now [OPTIONS]\n\n"
+             "Put the final event log into what 'load' staged, extend the TPM as recorded, check the\n"
+             "registers, and start the second kernel at once. No service is stopped, no file system is\n"
+             "unmounted (they are synced).\n\n"
+             "  --now                really do it\n"
+             "  --tcti TCTI          the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)\n"
+             "  --quiet, --verbose   no progress lines; progress lines though stderr is no terminal");
+}
+
+/* The records of the first system (systemd-pcrextend), as they are; the newest whole ones if there are too many. */
+static int take_systemd_log(struct handover_image *image, struct error *error)
+{
+        _cleanup_close_ int fd = open(SYSTEMD_LOG, O_RDONLY | O_CLOEXEC);
+        _cleanup_buf_ struct buf log = {0};
+        struct span rest;
+        int r;
+
+        if (fd < 0)
+                return 0; /* a system without systemd-pcrextend has none */
+        if (flock(fd, LOCK_SH) < 0)
+                return error_set(error, errno, "can't lock " SYSTEMD_LOG ": %m");
+        r = buf_read_fd(fd, SYSTEMD_LOG_MAX_BYTES, &log);
+        if (r < 0)
+                return error_set(error, -r, "can't read " SYSTEMD_LOG ": %s", strerror(-r));
+        rest = buf_span(&log);
+        while (rest.size > image->systemd_log.capacity) {
+                const uint8_t *next = memchr(rest.data + 1, 0x1e, rest.size - 1); /* RFC 7464 record start */
+
+                if (!next)
+                        return error_set(error, EMSGSIZE, SYSTEMD_LOG " has a record of %zu bytes", rest.size);
+                rest = SPAN(next, rest.size - (size_t)(next - rest.data));
+        }
+        if (rest.size < log.size)
+                progress_warn("the oldest %zu bytes of " SYSTEMD_LOG " don't fit and stay behind",
+                                log.size - rest.size);
+        return rest.size > 0 ? handover_set_systemd_log(image, rest, error) : 0;
+}
+
+static int take_log(const struct state_dir *dir, const struct plan *plan, struct handover_image *image,
+                struct error *error)
+{
+        _cleanup_buf_ struct buf log = {0};
+        int r = boot_log_read(dir, &log, error);
+
+        if (r == 0 && log.size == 0)
+                event_log_put_header(&log, &plan->banks);
+        if (r == 0)
+                r = plan_log(plan, plan->n_events, &log, error);
+        if (r < 0)
+                return r;
+        if (buf_failed(&log))
+                return error_set(error, ENOMEM, "out of memory");
+        return handover_set_log(image, buf_span(&log), error);
+}
+
+static int prepare(const struct state_dir *dir, struct tpm *tpm, struct staged *staged,
+                struct handover_image *image, struct error *error)
+{
+        _cleanup_close_ int fd = -1;
+        int r = extend_check_start(tpm, &staged->plan, error);
+
+        if (r == 0)
+                r = state_open_file(dir, STATE_IMAGE, O_RDONLY, &fd, error);
+        if (r == 0)
+                r = handover_image_map(fd, image, error);
+        if (r == 0 && image->systemd_log.capacity > 0)
+                r = take_systemd_log(image, error);
+        if (r == 0)
+                r = take_log(dir, &staged->plan, image, error);
+        return r;
+}
+
+static int load_real_image(const struct handover_image *image, struct error *error)
+{
+        struct kexec_part parts[SEGMENTS_MAX];
+        size_t n = handover_image_parts(image, parts);
+
+        return kexec_load(image->entry, parts, n, error);
+}
+
+/* Steps 3 to 6. Returns only if one failed. */
+static int point_of_no_return(struct tpm *tpm, const struct plan *plan, const struct handover_image *image,
+                struct progress *progress, struct error *error)
+{
+        int r = load_real_image(image, error);
+
+        if (r < 0)
+                return r;
+        progress_done(progress, 0, "loaded the real image");
+        r = extend_run(tpm, plan, error);
+        if (r == 0)
+                r = extend_check_end(tpm, plan, error);
+        if (r < 0)
+                return r;
+        progress_done(progress, 0, "extended %zu events; the registers read as predicted", plan->n_events);
+        return kexec_reboot(error);
+}
+
+static int exec_hop(const struct state_dir *dir, const struct exec_options *options, struct error *error)
+{
+        _cleanup_(handover_image_release) struct handover_image image = {0};
+        _cleanup_(staged_release) struct staged staged = STAGED_NONE;
+        _cleanup_(tpm_freep) struct tpm *tpm = NULL;
+        struct progress progress = progress_new(options->progress);
+        struct error abort_error = {{0}};
+        size_t n = 0;
+        int r, aborted;
+
+        r = extend_recover(dir, options->tcti, error);
+        if (r < 0)
+                return r;
+        if (!state_has(dir, STATE_PLAN))
+                return error_set(error, ENODATA, "nothing is loaded; 'mkexec load UKI' comes first");
+        r = staged_read(dir, STATE_PLAN, &staged, error);
+        if (r == 0)
+                r = tpm_esys_open(options->tcti, &tpm, error);
+        if (r == 0)
+                r = prepare(dir, tpm, &staged, &image, error);
+        if (r == 0)
+                r = staged_write(dir, STATE_JOURNAL, &staged, error);
+        if (r < 0)
+                return r;
+        progress_done(&progress, 0, "prepared the final log and the journal");
+
+        r = point_of_no_return(tpm, &staged.plan, &image, &progress, error);
+        aborted = extend_abort(tpm, dir, &staged, &n, &abort_error);
+        if (aborted < 0)
+                return error_prefix(error, r, "exec failed, and ending the hop failed too (%.200s)",
+                                abort_error.text);
+        return error_prefix(error, r, n > 0 ? "exec failed, the hop was ended with abort: load again" :
+                                              "exec failed before the TPM was touched; still loaded");
+}
+
+static int parse(int argc, char **argv, struct exec_options *ret)
+{
+        int option;
+
+        while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
+                switch (option) {
+                case OPT_NOW:
+                        ret->now = true;
+                        break;
+                case OPT_TCTI:
+                        ret->tcti = optarg;
+                        break;
+                case OPT_QUIET:
+                        ret->progress = PROGRESS_QUIET;
+                        break;
+                case OPT_VERBOSE:
+                        ret->progress = PROGRESS_VERBOSE;
+                        break;
+                case 'h':
+                case OPT_HELP:
+                        help();
+                        return 1 + EXIT_DONE;
+                default:
+                        return 1 + usage_error("exec");
+                }
+        return optind == argc ? 0 : 1 + usage_error("exec");
+}
+
+int verb_exec(int argc, char **argv)
+{
+        _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
+        struct exec_options options = {0};
+        struct error error = {{0}};
+        int r = parse(argc, argv, &options);
+
+        if (r > 0)
+                return r - 1;
+        if (!options.now && access("/run/systemd/system", F_OK) == 0)
+                return fail_text(EXIT_REFUSED,
+                                "an orderly 'systemctl kexec' needs a shutdown hook that this version doesn't "
+                                "bring: stop what matters, then 'mkexec exec --now' reboots at once");
+        if (!options.now)
+                return fail_text(EXIT_USAGE, "exec reboots at once; say --now");
+        r = state_open(&dir, &error);
+        if (r == 0)
+                r = exec_hop(&dir, &options, &error);
+        return fail(exit_code_of(r), &error);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mkexec log: replay an event log, and check its structure, its hops and (with values) that it agrees with
+ * the PCRs. Needs neither TPM nor root on files. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "eventlog/explain.h"
+#include "eventlog/hop-check.h"
+#include "shim/boot-log.h"
+#include "shim/pcr-values.h"
+#include "shim/plan-json.h"
+#include "shim/verb.h"
+
+enum { OPT_JSON = 256, OPT_PCRS, OPT_HELP };
+
+static const struct option long_options[] = {
+        {"json", no_argument, NULL, OPT_JSON},
+        {"pcrs", required_argument, NULL, OPT_PCRS},
+        {"help", no_argument, NULL, OPT_HELP},
+        {NULL},
+};
+
+static void help(void)
+{
+        puts("mkexec log replay [--json] [FILE]\n"
+             "mkexec log check [--json] [--pcrs FILE] [FILE]\n\n"
+             "replay: the PCR values that the log tells. check: structure, mkexec's hops and their ledgers,\n"
+             "and with --pcrs (lines 'bank pcr hex') whether the log explains these values.\n"
+             "Without FILE: this machine's firmware log. '-': standard input.\n"
+             "Exit code of check: 0 ok, 1 mismatch, 2 malformed.");
+}
+
+static int read_log(const char *path, struct buf *ret, struct error *error)
+{
+        int r;
+
+        if (!path) {
+                r = boot_log_read(NULL, ret, error);
+                return r == 0 && ret->size == 0 ? error_set(error, ENOENT, "this kernel has no TPM event log") :
+                                                  r;
+        }
+        if (strcmp(path, "-") == 0) {
+                r = buf_read_fd(STDIN_FILENO, BOOT_LOG_MAX_BYTES, ret);
+                return r < 0 ? error_set(error, -r, "can't read standard input: %s", strerror(-r)) : 0;
+        }
+        return buf_read_file(path, BOOT_LOG_MAX_BYTES, ret, error);
+}
+
+/* ---- replay ---- */
+
+static void print_replay_json(const struct replay *replay)
+{
+        struct json_object *object = json_object_new_object(), *banks = json_object_new_object();
+
+        for (size_t b = 0; b < replay->banks.n; b++) {
+                struct json_object *bank = json_object_new_object();
+                const struct alg *alg = replay->banks.alg[b];
+
+                for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++) {
+                        char key[12];
+
+                        if (!(replay->measured[b] & 1u << pcr))
+                                continue;
+                        snprintf(key, sizeof(key), "%u", pcr);
+                        json_object_object_add(bank, key,
+                                        hex_to_json(SPAN(replay->pcr[b][pcr].bytes, alg->size)));
+                }
+                json_object_object_add(banks, alg->name, bank);
+        }
+        json_object_object_add(object, "version", json_object_new_int(1));
+        json_object_object_add(object, "pcrs", banks);
+        puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
+        json_object_put(object);
+}
+
+static void print_replay_text(const struct replay *replay)
+{
+        for (size_t b = 0; b < replay->banks.n; b++)
+                for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++) {
+                        char hex[2 * DIGEST_MAX_BYTES + 1];
+
+                        if (!(replay->measured[b] & 1u << pcr))
+                                continue;
+                        hex_encode(SPAN(replay->pcr[b][pcr].bytes, replay->banks.alg[b]->size), hex);
+                        printf("%s %u %s\n", replay->banks.alg[b]->name, pcr, hex);
+                }
+}
+
+static int replay(struct span log, bool json)
+{
+        struct replay values = {0};
+        struct error error = {{0}};
+        int r = replay_log(log, &values, &error);
+
+        if (json)
+                print_replay_json(&values);
+        else
+                print_replay_text(&values);
+        return r < 0 ? fail(EXIT_USAGE, &error) : EXIT_DONE;
+}
+
+/* ---- check ---- */
+
+static const char *explain(const struct tcg_event *event, struct hasher *hasher)
+{
+        _cleanup_buf_ struct buf preimage = {0};
+
+        if (event->type == EV_NO_ACTION)
+                return "unverifiable"; /* nothing was extended */
+        return hasher && event_explain(event, hasher, &preimage) == 1 ? "verified" : "unverifiable";
+}
+
+/* Each event's own digest; what is wrong with a hop stands in the verdict's reason. */
+static struct json_object *events_to_json(struct span bytes)
+{
+        struct json_object *array = json_object_new_array();
+        struct hasher *hasher = NULL;
+        struct error error = {{0}};
+        struct event_log log;
+        struct tcg_event event;
+        int r;
+
+        if (event_log_open(&log, bytes, NULL) < 0)
+                return array;
+        if (hasher_new(&log.banks, &hasher) < 0)
+                hasher = NULL;
+        EVENT_LOG_FOREACH(&log, &event, r, &error)
+        {
+                struct json_object *row = json_object_new_object();
+                char type[EVENT_TYPE_TEXT_SIZE];
+
+                json_object_object_add(row, "index", json_object_new_int64((int64_t)event.index));
+                json_object_object_add(row, "offset", json_object_new_int64((int64_t)event.offset));
+                json_object_object_add(row, "pcr", json_object_new_int64(event.pcr));
+                json_object_object_add(row, "type", json_object_new_string(event_type_text(event.type, type)));
+                json_object_object_add(row, "status", json_object_new_string(explain(&event, hasher)));
+                json_object_object_add(row, "reason", json_object_new_string(""));
+                json_object_array_add(array, row);
+        }
+        if (r < 0) {
+                struct json_object *row = json_object_new_object();
+
+                json_object_object_add(row, "status", json_object_new_string("malformed"));
+                json_object_object_add(row, "reason", json_object_new_string(error.text));
+                json_object_array_add(array, row);
+        }
+        if (hasher)
+                hasher_free(hasher);
+        return array;
+}
+
+static const struct {
+        const char *name;
+        int exit_code;
+} results[] = {
+        [HOP_RESULT_OK] = {"ok", EXIT_DONE},
+        [HOP_RESULT_MISMATCH] = {"mismatch", EXIT_REFUSED},
+        [HOP_RESULT_MALFORMED] = {"malformed", EXIT_USAGE},
+};
+
+static int check(struct span log, const char *pcrs, bool json)
+{
+        _cleanup_hop_verdict_ struct hop_verdict verdict = {0};
+        struct replay given;
+        struct error error = {{0}};
+        int r;
+
+        if (pcrs && pcr_values_read(pcrs, &given, &error) < 0)
+                return fail(EXIT_USAGE, &error);
+        r = hop_check(log, pcrs ? &given : NULL, &verdict, &error);
+        if (r < 0)
+                return fail(EXIT_USAGE, &error);
+        if (json) {
+                struct json_object *object = json_object_new_object();
+
+                json_object_object_add(object, "version", json_object_new_int(1));
+                json_object_object_add(object, "verdict",
+                                json_object_new_string(results[verdict.result].name));
+                json_object_object_add(object, "reason", json_object_new_string(verdict.reason.text));
+                json_object_object_add(object, "boots", json_object_new_int64((int64_t)verdict.n_hops + 1));
+                json_object_object_add(object, "pristine", json_object_new_boolean(verdict.pristine));
+                json_object_object_add(object, "events", events_to_json(log));
+                puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
+                json_object_put(object);
+        } else {
+                printf("%s%s%s (%zu boots)\n", results[verdict.result].name,
+                                verdict.reason.text[0] ? ": " : "", verdict.reason.text, verdict.n_hops + 1);
+        }
+        return results[verdict.result].exit_code;
+}
+
+int verb_log(int argc, char **argv)
+{
+        _cleanup_buf_ struct buf log = {0};
+        const char *what = argc > 1 ? argv[1] : "", *pcrs = NULL;
+        bool json = false, is_check = strcmp(what, "check") == 0;
+        struct error error = {{0}};
+        int option, r;
+
+        if (strcmp(what, "--help") == 0)
+                return help(), EXIT_DONE;
+        if (!is_check && strcmp(what, "replay") != 0)
+                return usage_error("log");
+        argc--;
+        argv++;
+        while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
+                switch (option) {
+                case OPT_JSON:
+                        json = true;
+                        break;
+                case OPT_PCRS:
+                        pcrs = optarg;
+                        break;
+                case 'h':
+                case OPT_HELP:
+                        return help(), EXIT_DONE;
+                default:
+                        return usage_error("log");
+                }
+        if (argc - optind > 1 || (pcrs && !is_check))
+                return usage_error("log");
+        r = read_log(argv[optind], &log, &error);
+        if (r < 0)
+                return fail(EXIT_USAGE, &error);
+        return is_check ? check(buf_span(&log), pcrs, json) : replay(buf_span(&log), json);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mkexec predict: load without staging. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "shim/hop-run.h"
+#include "shim/plan-json.h"
+#include "shim/verb.h"
+
+static void print_text(const struct plan *plan)
+{
+        for (uint32_t pcr = 0; pcr < PCR_COUNT; pcr++)
+                for (size_t b = 0; plan->touched & 1u << pcr && b < plan->banks.n; b++) {
+                        char hex[2 * DIGEST_MAX_BYTES + 1];
+
+                        hex_encode(SPAN(plan->end[b][pcr].bytes, plan->banks.alg[b]->size), hex);
+                        printf("%s %u %s\n", plan->banks.alg[b]->name, pcr, hex);
+                }
+}
+
+static int print_json(const struct hop_run *run)
+{
+        struct json_object *object = json_object_new_object();
+        int r;
+
+        json_object_object_add(object, "version", json_object_new_int(1));
+        json_object_object_add(object, "hop", json_object_new_int64(run->plan.hop));
+        json_object_object_add(object, "missing", json_object_new_string(run->facts.missing));
+        r = plan_to_json(&run->plan, object);
+        if (r == 0)
+                puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
+        json_object_put(object);
+        return r < 0 ? EXIT_REFUSED : EXIT_DONE;
+}
+
+int verb_predict(int argc, char **argv)
+{
+        _cleanup_(hop_run_release) struct hop_run run = HOP_RUN_NONE;
+        struct hop_options options;
+        struct error error = {{0}};
+        int r = hop_options_parse(argc, argv, false, &options);
+
+        if (r > 0)
+                return r - 1;
+        r = hop_run(&options, false, NULL, &run, &error);
+        if (r < 0)
+                return fail(exit_code_of(r), &error);
+        if (run.facts.missing[0] && options.progress != PROGRESS_QUIET)
+                progress_warn("predicted without: %s", run.facts.missing);
+        if (options.json)
+                return print_json(&run);
+        print_text(&run.plan);
+        return EXIT_DONE;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mkexec status: what is loaded, what the log tells of earlier hops and whether the TPM agrees. Without root
+ * it says what it can see. --machine writes the facts that predict needs elsewhere. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "shim/boot-log.h"
+#include "shim/esp.h"
+#include "shim/extend.h"
+#include "shim/facts.h"
+#include "shim/handover/kexec.h"
+#include "shim/plan-json.h"
+#include "shim/verb.h"
+
+struct status {
+        struct state_dir dir;
+        struct tpm *tpm;
+        struct buf log;
+        struct banks banks;
+        struct replay values;
+        struct hop_verdict verdict;
+        bool have_verdict;
+        struct error reason; /* why there is no verdict, or what is wrong */
+        struct staged staged;
+        bool loaded;         /* staged, and something stands in the kernel */
+};
+
+enum { OPT_JSON = 256, OPT_MACHINE, OPT_ESP, OPT_TCTI, OPT_HELP };
+
+static const struct option long_options[] = {
+        {"json", no_argument, NULL, OPT_JSON},
+        {"machine", no_argument, NULL, OPT_MACHINE},
+        {"esp", required_argument, NULL, OPT_ESP},
+        {"tcti", required_argument, NULL, OPT_TCTI},
+        {"help", no_argument, NULL, OPT_HELP},
+        {NULL},
+};
+
+static void help(void)
+{
+        puts("mkexec status [OPTIONS]\n\n"
+             "What is loaded, how many boots the event log tells of, and whether the TPM agrees with it.\n\n"
+             "  --json               as JSON\n"
+             "  --machine            the facts of this machine that 'predict --machine FILE' wants elsewhere:\n"
+             "                       banks, registers, hop number, ESP, SMBIOS, some EFI variables\n"
+             "  --esp DIR            the ESP (for --machine)\n"
+             "  --tcti TCTI          the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)");
+}
+
+static void status_release(struct status *s)
+{
+        staged_release(&s->staged);
+        hop_verdict_release(&s->verdict);
+        buf_release(&s->log);
+        if (s->tpm)
+                tpm_free(s->tpm);
+        state_close(&s->dir);
+}
+
+static int judge(struct status *s)
+{
+        int r = boot_log_read(s->dir.fd >= 0 ? &s->dir : NULL, &s->log, &s->reason);
+
+        if (r == 0 && s->log.size == 0)
+                r = error_set(&s->reason, ENOENT, "the kernel has no TPM event log");
+        if (r == 0)
+                r = tpm_active_banks(s->tpm, &s->banks, &s->reason);
+        if (r == 0)
+                r = tpm_pcr_read(s->tpm, &s->banks, 0xffff, &s->values, &s->reason);
+        if (r == 0)
+                r = hop_check(buf_span(&s->log), &s->values, &s->verdict, &s->reason);
+        if (r < 0)
+                return r;
+        s->have_verdict = true;
+        if (s->verdict.result != HOP_RESULT_OK)
+                s->reason = s->verdict.reason;
+        return 0;
+}
+
+/* As root: with the lock, and a dead exec is finished first. */
+static int gather(struct status *s, const char *tcti, struct error *error)
+{
+        bool root = geteuid() == 0;
+        int r = root ? state_open(&s->dir, error) : state_open_read(&s->dir, error);
+
+        if (r < 0 && root)
+                return r;
+        if (root && (r = extend_recover(&s->dir, tcti, error)) < 0)
+                return r;
+        r = tpm_esys_open(tcti, &s->tpm, &s->reason);
+        if (r == 0)
+                judge(s);
+        if (s->dir.fd >= 0 && staged_read(&s->dir, STATE_PLAN, &s->staged, NULL) == 0)
+                s->loaded = kexec_loaded("") == 1;
+        return 0;
+}
+
+static const char *verdict_name(const struct status *s)
+{
+        if (!s->have_verdict)
+                return "unknown";
+        return s->verdict.result == HOP_RESULT_OK       ? "ok" :
+               s->verdict.result == HOP_RESULT_MISMATCH ? "mismatch" :
+                                                          "malformed";
+}
+
+static struct json_object *hops_to_json(const struct hop_verdict *verdict)
+{
+        struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < verdict->n_hops; i++) {
+                const struct hop_info *hop = &verdict->hops[i];
+                struct json_object *row = json_object_new_object();
+
+                json_object_object_add(row, "hop", json_object_new_int64(hop->hop));
+                json_object_object_add(row, "payload_sha256", hex_to_json(SPAN(hop->payload_sha256, 32)));
+                json_object_object_add(row, "aborted", json_object_new_boolean(hop->aborted));
+                json_object_object_add(row, "reported_by", json_object_new_string("the boot before it"));
+                json_object_array_add(array, row);
+        }
+        return array;
+}
+
+static void print_json(const struct status *s)
+{
+        struct json_object *object = json_object_new_object();
+        const struct plan *plan = &s->staged.plan;
+
+        json_object_object_add(object, "version", json_object_new_int(1));
+        json_object_object_add(object, "loaded", json_object_new_boolean(s->loaded));
+        json_object_object_add(object, "armed", json_object_new_boolean(false)); /* only inside of exec */
+        if (s->loaded) {
+                json_object_object_add(object, "payload", json_object_new_string(s->staged.payload));
+                json_object_object_add(object, "handover", json_object_new_string("load"));
+                json_object_object_add(object, "hop", json_object_new_int64(plan->hop));
+                json_object_object_add(object, "predicted",
+                                pcrs_to_json(&plan->banks, plan->touched,
+                                                (const struct digest(*)[PCR_COUNT])plan->end));
+        }
+        if (s->banks.n > 0)
+                json_object_object_add(object, "registers",
+                                pcrs_to_json(&s->banks,
+                                                s->loaded ? plan->touched :
+                                                            (1u << HOP_PCR | s->verdict.registers),
+                                                (const struct digest(*)[PCR_COUNT])s->values.pcr));
+        json_object_object_add(object, "verdict", json_object_new_string(verdict_name(s)));
+        json_object_object_add(object, "reason", json_object_new_string(s->reason.text));
+        if (s->have_verdict) {
+                json_object_object_add(object, "boots", json_object_new_int64((int64_t)s->verdict.n_hops + 1));
+                json_object_object_add(object, "hops", hops_to_json(&s->verdict));
+        }
+        puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
+        json_object_put(object);
+}
+
+static void print_text(const struct status *s)
+{
+        if (s->loaded)
+                printf("loaded: %s (hop %u, %zu events)\n", s->staged.payload, s->staged.plan.hop,
+                                s->staged.plan.n_events);
+        else
+                puts("loaded: nothing");
+        if (s->have_verdict) {
+                printf("boots in the event log: %zu (the first measured by firmware", s->verdict.n_hops + 1);
+                puts(s->verdict.n_hops ? ", each later one reported by the boot before it)" : ")");
+                for (size_t i = 0; i < s->verdict.n_hops; i++) {
+                        char hex[65];
+
+                        hex_encode(SPAN(s->verdict.hops[i].payload_sha256, 32), hex);
+                        printf("  hop %u: payload sha256 %s%s\n", s->verdict.hops[i].hop, hex,
+                                        s->verdict.hops[i].aborted ? ", aborted" : "");
+                }
+        }
+        printf("event log and TPM: %s%s%s\n", verdict_name(s), s->reason.text[0] ? ": " : "", s->reason.text);
+        if (s->have_verdict && s->verdict.unexplained[0])
+                puts("PCR 10 (IMA) isn't explained by this log: a plain kexec would show there only");
+}
+
+static int print_machine(const char *esp_directory, const char *tcti)
+{
+        _cleanup_(facts_release) struct facts facts = {0};
+        _cleanup_(tpm_freep) struct tpm *tpm = NULL;
+        _cleanup_(esp_release) struct esp esp = ESP_NONE;
+        _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
+        _cleanup_buf_ struct buf log = {0};
+        struct json_object *object;
+        struct error error = {{0}};
+        int r = state_open(&dir, &error);
+
+        if (r == 0)
+                r = tpm_esys_open(tcti, &tpm, &error);
+        if (r == 0)
+                r = boot_log_read(&dir, &log, &error);
+        if (r == 0)
+                r = facts_read(tpm, buf_span(&log), true, &facts, &error);
+        if (r == 0)
+                r = esp_find(esp_directory, NULL, buf_span(&log), &esp, &error);
+        if (r < 0)
+                return fail(EXIT_REFUSED, &error);
+        object = facts_to_json(&facts, buf_span(&esp.device_path));
+        puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
+        json_object_put(object);
+        return EXIT_DONE;
+}
+
+int verb_status(int argc, char **argv)
+{
+        _cleanup_(status_release) struct status status = {.dir = STATE_DIR_NONE};
+        const char *tcti = NULL, *esp = NULL;
+        bool json = false, machine = false;
+        struct error error = {{0}};
+        int option;
+
+        while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
+                switch (option) {
+                case OPT_JSON:
+                        json = true;
+                        break;
+                case OPT_MACHINE:
+                        machine = true;
+                        break;
+                case OPT_ESP:
+                        esp = optarg;
+                        break;
+                case OPT_TCTI:
+                        tcti = optarg;
+                        break;
+                case 'h':
+                case OPT_HELP:
+                        help();
+                        return EXIT_DONE;
+                default:
+                        return usage_error("status");
+                }
+        if (optind != argc)
+                return usage_error("status");
+        if (machine)
+                return print_machine(esp, tcti);
+        if (gather(&status, tcti, &error) < 0)
+                return fail(EXIT_REFUSED, &error);
+        if (json)
+                print_json(&status);
+        else
+                print_text(&status);
+        return status.have_verdict && status.verdict.result != HOP_RESULT_OK ? EXIT_REFUSED : EXIT_DONE;
+}
