@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Two UKIs on one disk: A, which firmware starts, and B, which A starts next. What every scenario begins with."""
+
+import os
+import pathlib
+from dataclasses import dataclass
+
+import closure
+import esp
+import initrd
+import nvram
+import payloads
+import uki
+import vm
+
+HERE = pathlib.Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+PATH_A, PATH_B = "EFI/BOOT/BOOTX64.EFI", "EFI/Linux/B.efi"
+COMMAND_LINE = "console=ttyS0 quiet panic=-1 mitigations=off"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    stub: str
+    kernel: str
+    banks: tuple
+    tpm: str = "tis"
+
+    def __str__(self):
+        return f"stub {self.stub}, kernel {self.kernel}, {'+'.join(self.banks)}, tpm-{self.tpm}"
+
+
+def program():
+    """The mkexec under test."""
+    return pathlib.Path(os.environ.get("MKEXEC", REPOSITORY / "build/mkexec"))
+
+
+class Scene:
+    """`first` and `second` name the scripts in guest/ that A and B run."""
+
+    def __init__(self, folder, configuration, first, second, say=print):
+        self.folder, self.configuration, self.say = pathlib.Path(folder), configuration, say
+        self.folder.mkdir(parents=True)
+        self.stub = payloads.stub(configuration.stub)
+        self.kernel = payloads.kernel(configuration.kernel)
+        for got in (self.stub, self.kernel):
+            if not payloads.matches(got.version, got.wanted):
+                say(f"{got.wanted} is not to be had, {got.version} takes its place")
+        self.initrd_b = initrd.build(self.kernel, "initrd of B")
+        self.cmdline_b = f"{COMMAND_LINE} run={second} second.word=here"
+        self.uki_a = self.build("A", initrd.build(self.kernel, "initrd of A"), f"{COMMAND_LINE} run={first}")
+        self.uki_b = self.build("B", self.initrd_b, self.cmdline_b)
+
+    def build(self, name, initrd_image, cmdline):
+        # Random bytes in the os-release make the measurements of each run new to everybody.
+        return uki.build(self.stub.path.read_bytes(), self.kernel.image.read_bytes(), initrd_image, cmdline,
+                         uki.os_release(name, os.urandom(16)), self.kernel.release)
+
+    def payload(self, name, programs, scripts=(), files=None):
+        place = self.folder / name
+        place.mkdir()
+        texts = {path.name: path.read_text() for path in (HERE / "guest").iterdir() if path.name != "init"}
+        return closure.build(place / "payload.tar", {**texts, **dict(scripts)}, programs, place, files)
+
+    def run(self, name, payload, **options):
+        """Firmware starts A."""
+        disk = esp.build(self.folder / f"{name}.esp", {PATH_A: self.uki_a, PATH_B: self.uki_b})
+        setup = vm.Setup(disk, payload, self.configuration.banks, self.configuration.tpm, **options)
+        return vm.run(self.folder / name, setup, self.say)
+
+    def run_b(self, name, payload):
+        """Firmware starts B, from the place where mkexec finds it."""
+        variables = nvram.boot_next(vm.VARIABLES.read_bytes(), "\\" + PATH_B.replace("/", "\\"))
+        return self.run(name, payload, variables=variables)
