@@ -45,6 +45,8 @@ static int pass(const char *path, struct banks *banks, struct replay *values, st
                 if (values) {
                         int b = replay_bank(values, line.alg->id);
 
+                        if (b < 0)
+                                return error_set(error, EBUSY, "%s changes while it is read", path);
                         memcpy(values->pcr[b][line.pcr].bytes, line.bytes, line.alg->size);
                         values->measured[b] |= 1u << line.pcr;
                 } else {

@@ -24,7 +24,7 @@ struct firmware;
 struct fw_service {
         const char *name;    /* as in the specification: "AllocatePages", "TCG2.HashLogExtendEvent" */
         const char *args;    /* one letter each, for trace and arity: p pointer, n number, h handle, g GUID*,
-                              * s CHAR16*, b BOOLEAN, P out pointer (value shown after), ... */
+                              * s CHAR16*, b BOOLEAN, P out pointer (value shown after) ...: internal.h */
         EFI_STATUS (*run)(struct firmware *fw, const uint64_t arg[]);
         bool at_runtime;     /* may be called after ExitBootServices */
 };
@@ -84,6 +84,13 @@ struct fw_config_table {
         uint64_t address;
 };
 
+/* Bytes of the machine that the payload may read at their real address though they aren't RAM of its own
+ * (SMBIOS entry point and tables): a copy, in pages that are never handed over. */
+struct fw_contents {
+        uint64_t address;
+        struct span bytes;
+};
+
 struct tcg2; /* tcg2/protocol.h */
 
 /* What the run starts from. All pointers stay the caller's and must outlive the firmware. */
@@ -104,12 +111,15 @@ struct firmware_setup {
         size_t n_variables;
         const struct fw_config_table *tables; /* ACPI, SMBIOS ... */
         size_t n_tables;
+        const struct fw_contents *contents;
+        size_t n_contents;
         const char *firmware_vendor; /* UTF-8 */
         uint32_t firmware_revision;
 
         struct tcg2 *tcg2; /* NULL: no TPM, protocol absent */
         void (*trace)(void *arg, const char *line); /* NULL: off */
-        void (*console)(void *arg, const char *text); /* the payload's own output, UTF-8 */
+        /* The payload's own output, UTF-8: one line a call, without its end, made harmless for a terminal. */
+        void (*console)(void *arg, const char *line);
         void *arg;
 };
 
@@ -125,6 +135,9 @@ uint64_t firmware_system_table(const struct firmware *fw);
 uint64_t firmware_config_tables(const struct firmware *fw, size_t *n); /* address of the array */
 /* The memory map as GetMemoryMap would give it; allocated array of the caller's. */
 int firmware_memory_map(const struct firmware *fw, struct fw_memory_range **ret, size_t *n);
+/* What of the conventional memory was allocated and so must be in place in the second kernel, ascending,
+ * neighbours of one type merged; allocated array of the caller's. */
+int firmware_allocations(const struct firmware *fw, struct fw_memory_range **ret, size_t *n);
 /* Takes pages for the broker's own use, before or after ExitBootServices (log area, trampoline, overlay).
  * below: exclusive upper limit (0: none). */
 EFI_STATUS firmware_allocate(struct firmware *fw, uint32_t type, uint64_t n_pages, uint64_t below,

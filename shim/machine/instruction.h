@@ -12,11 +12,12 @@
 enum instruction_result {
         INSTRUCTION_EMULATED, /* regs are those after it, rip included */
         INSTRUCTION_REFUSED,  /* privileged, known, but not for payloads: name says which */
-        INSTRUCTION_UNKNOWN,  /* not an instruction that the table knows */
+        INSTRUCTION_UNKNOWN,  /* not a privileged one: the #GP has another reason (a non-canonical address,
+                               * a bad selector, int); so it is never the hand-over point */
 };
 
 struct instruction {
-        char name[32];   /* "mov %cr0,%rax", "rdmsr 0xc0010131", "cli" */
+        char name[32];   /* "mov %cr0,%rax", "rdmsr 0xc0010131", "cli"; UNKNOWN: "iretq", "int $0x10" or "" */
         unsigned length; /* bytes, 0 if unknown */
 };
 

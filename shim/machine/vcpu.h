@@ -10,16 +10,17 @@
 #include "base/error.h"
 #include "shim/machine/ram.h"
 
-/* In the order of x86 register numbers (ModRM), then rip and rflags. */
+/* In the order of x86 register numbers (ModRM), then rip and rflags. Not REG_RAX and so on: glibc's
+ * <signal.h> has those, with other numbers. */
 enum {
-        REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-        REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
-        REG_RIP, REG_RFLAGS,
-        REG_MAX,
+        VCPU_RAX, VCPU_RCX, VCPU_RDX, VCPU_RBX, VCPU_RSP, VCPU_RBP, VCPU_RSI, VCPU_RDI,
+        VCPU_R8, VCPU_R9, VCPU_R10, VCPU_R11, VCPU_R12, VCPU_R13, VCPU_R14, VCPU_R15,
+        VCPU_RIP, VCPU_RFLAGS,
+        VCPU_REGS,
 };
 
 struct vcpu_regs {
-        uint64_t r[REG_MAX];
+        uint64_t r[VCPU_REGS];
 };
 
 enum vcpu_exit_kind {
@@ -33,6 +34,7 @@ enum vcpu_exit_kind {
 
 struct vcpu_exit {
         enum vcpu_exit_kind kind;
+        bool code64;         /* CS is the 64-bit code segment (the payload may switch to 32-bit code) */
         int signal;          /* where a signal brought it, else 0 */
         int code;            /* si_code */
         uint64_t address;    /* PAGE_FAULT: what was accessed */
@@ -58,8 +60,9 @@ struct vcpu {
 };
 
 /* The ptrace back end: a child process whose address space is guest RAM and nothing else. deadline_ms:
- * for all of the payload's running time together (0: none). Errors name Yama, SELinux or seccomp where
- * they are the reason. */
+ * for all of the payload's running time together (processor time of the guest; 0: none). Errors name Yama,
+ * SELinux or seccomp where they are the reason. All calls must come from the thread that made the vCPU;
+ * run() gives -EINTR if a signal handler of the caller's ran (vcpu_free() is then the thing to do). */
 int vcpu_ptrace_new(struct ram *ram, uint64_t deadline_ms, struct vcpu **ret, struct error *error);
 
 static inline int vcpu_run(struct vcpu *v, struct vcpu_exit *exit, struct error *error)
@@ -91,3 +94,41 @@ static inline void vcpu_free(struct vcpu *v)
 {
         v->ops->free(v);
 }
+
+/* The first names of these, until nobody uses them any more; <signal.h> after this header doesn't compile. */
+#undef REG_RAX
+#define REG_RAX VCPU_RAX
+#undef REG_RCX
+#define REG_RCX VCPU_RCX
+#undef REG_RDX
+#define REG_RDX VCPU_RDX
+#undef REG_RBX
+#define REG_RBX VCPU_RBX
+#undef REG_RSP
+#define REG_RSP VCPU_RSP
+#undef REG_RBP
+#define REG_RBP VCPU_RBP
+#undef REG_RSI
+#define REG_RSI VCPU_RSI
+#undef REG_RDI
+#define REG_RDI VCPU_RDI
+#undef REG_R8
+#define REG_R8 VCPU_R8
+#undef REG_R9
+#define REG_R9 VCPU_R9
+#undef REG_R10
+#define REG_R10 VCPU_R10
+#undef REG_R11
+#define REG_R11 VCPU_R11
+#undef REG_R12
+#define REG_R12 VCPU_R12
+#undef REG_R13
+#define REG_R13 VCPU_R13
+#undef REG_R14
+#define REG_R14 VCPU_R14
+#undef REG_R15
+#define REG_R15 VCPU_R15
+#undef REG_RIP
+#define REG_RIP VCPU_RIP
+#define REG_RFLAGS VCPU_RFLAGS
+#define REG_MAX VCPU_REGS

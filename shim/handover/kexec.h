@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* kexec_load(2) and what stands around it, with errors that say which switch refused. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct kexec_part {
+        const void *bytes;   /* bytes_size of them; the rest of the segment is zero */
+        uint64_t bytes_size;
+        uint64_t address, size; /* physical, page-aligned */
+};
+
+/* Replaces what is loaded. 0 or -errno with the reason in one line. */
+int kexec_load(uint64_t entry, const struct kexec_part *parts, size_t n, struct error *error);
+int kexec_unload(struct error *error);
+/* 1, 0 or -errno (-ENOENT: kernel without kexec). root: "" or a recorded tree's prefix. */
+int kexec_loaded(const char *root);
+/* Early refusal: no CAP_SYS_BOOT, kernel.kexec_load_disabled, lockdown, no kexec in this kernel. */
+int kexec_check_possible(const char *root, struct error *error);
+/* sync and reboot(LINUX_REBOOT_CMD_KEXEC); returns only on failure. */
+int kexec_reboot(struct error *error);

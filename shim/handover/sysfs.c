@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "shim/handover/sysfs.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "shim/handover/host-memory.h"
+
+#define PATH_SIZE 512
+
+int sysfs_read(struct buf *ret, size_t limit, struct error *error, const char *root, const char *format,
+                ...)
+{
+        char path[PATH_SIZE], name[PATH_SIZE / 2];
+        va_list list;
+        int n;
+
+        va_start(list, format);
+        n = vsnprintf(name, sizeof(name), format, list);
+        va_end(list);
+        if (n < 0 || (size_t)n >= sizeof(name))
+                return error_set(error, ENAMETOOLONG, "%s: path too long", root);
+        n = snprintf(path, sizeof(path), "%s/%s", root, name);
+        if (n < 0 || (size_t)n >= sizeof(path))
+                return error_set(error, ENAMETOOLONG, "%s: path too long", root);
+        return buf_read_file(path, limit, ret, error);
+}
+
+int sysfs_read_number(const char *root, const char *name, uint64_t *ret, struct error *error)
+{
+        _cleanup_buf_ struct buf text = {0};
+        int r = sysfs_read(&text, 64, error, root, "%s", name);
+
+        if (r < 0)
+                return r;
+        if (!host_memory_parse_number(buf_span(&text), ret))
+                return error_set(error, EINVAL, "%s/%s: not a hexadecimal number", root, name);
+        return 0;
+}
+
+bool sysfs_exists(const char *root, const char *name)
+{
+        char path[PATH_SIZE];
+        int n = snprintf(path, sizeof(path), "%s/%s", root, name);
+
+        return n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) == 0;
+}
