@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -86,25 +87,40 @@ DEFINE_PUT(be16, uint16_t, true)
 DEFINE_PUT(be32, uint32_t, true)
 DEFINE_PUT(be64, uint64_t, true)
 
+#define READ_BYTES 65536u
+
+/* Room for all of a regular file at once, so that large payloads aren't moved around while they grow. */
+static void reserve_for_file(struct buf *b, int fd, size_t limit)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > limit)
+                return;
+        b->data = malloc((size_t)st.st_size + READ_BYTES);
+        b->capacity = b->data ? (size_t)st.st_size + READ_BYTES : 0;
+}
+
 int buf_read_fd(int fd, size_t limit, struct buf *ret)
 {
         _cleanup_buf_ struct buf b = {0};
 
+        reserve_for_file(&b, fd, limit);
         for (;;) {
-                uint8_t chunk[65536];
-                ssize_t n = read(fd, chunk, sizeof(chunk));
+                uint8_t *to = grow(&b, READ_BYTES);
+                ssize_t n;
 
+                if (!to)
+                        return -ENOMEM;
+                n = read(fd, to, READ_BYTES);
+                b.size -= READ_BYTES - (n > 0 ? (size_t)n : 0);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
                         return -errno;
                 if (n == 0)
                         break;
-                if ((size_t)n > limit - b.size)
+                if (b.size > limit)
                         return -EFBIG;
-                buf_put(&b, chunk, (size_t)n);
-                if (buf_failed(&b))
-                        return -ENOMEM;
         }
         *ret = b;
         b = (struct buf){0};
