@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A log with two hops, as mkexec writes it, for test-hop.c and test-hop-twins.c. With MKEXEC_WRITE_CORPUS=DIR the logs
- * that have a name are written there; so tests/corpus/hop/ was made. */
+/* A log with two hops, as mkexec writes it, for test-hop.c and test-hop-twins.c. With
+ * MKEXEC_WRITE_CORPUS=DIR the logs that have a name are written there; so tests/corpus/hop/ was
+ * made. */
 #pragma once
 
 #include <stdlib.h>
@@ -13,8 +14,9 @@
 
 #define TEXT(s) SPAN(s, sizeof(s) - 1)
 
-/* A log as a list, so that a twin is a change of the list. Digests stay as they are when data changes: that is what
- * somebody can do who holds the log but not the TPM; recompute() is for one who could extend, too. */
+/* A log as a list, so that a twin is a change of the list. Digests stay as they are when data
+ * changes: that is what somebody can do who holds the log but not the TPM; recompute() is for one
+ * who could extend, too. */
 struct item {
         struct tcg_event event;
         uint8_t *data;
@@ -44,7 +46,8 @@ static inline struct item *at(struct list *l, size_t index)
         return &l->items[index - 1];
 }
 
-static inline struct item *add(struct list *l, uint32_t pcr, uint32_t type, struct span data, struct span hashed)
+static inline struct item *add(
+                struct list *l, uint32_t pcr, uint32_t type, struct span data, struct span hashed)
 {
         struct item *item = &l->items[l->n++];
 
@@ -97,19 +100,28 @@ static const struct {
         uint32_t payload_pcr, type;
         struct span data, hashed;
 } payload_events[] = {
-        {4, EV_EFI_BOOT_SERVICES_APPLICATION, SPAN("location length  linked at\0\0\0\0\0\0", 32), SPAN("Authenticode", 12)},
-        {11, EV_IPL, SPAN(".\0l\0i\0n\0u\0x\0\0\0", 14), SPAN(".linux", 7)},
-        {11, EV_IPL, SPAN(".\0l\0i\0n\0u\0x\0\0\0", 14), SPAN("a kernel", 8)},
-        {9, EV_EVENT_TAG, SPAN("\xec\x22\x3b\x8f\x0d\0\0\0Linux initrd\0", 21), SPAN("an initrd", 9)},
-        {5, EV_EFI_ACTION, SPAN("Exit Boot Services Invocation", 29), SPAN("Exit Boot Services Invocation", 29)},
+                {4, EV_EFI_BOOT_SERVICES_APPLICATION,
+                                SPAN("location length  linked at\0\0\0\0\0\0", 32),
+                                SPAN("Authenticode", 12)},
+                {11, EV_IPL, SPAN(".\0l\0i\0n\0u\0x\0\0\0", 14), SPAN(".linux", 7)},
+                {11, EV_IPL, SPAN(".\0l\0i\0n\0u\0x\0\0\0", 14), SPAN("a kernel", 8)},
+                {9, EV_EVENT_TAG, SPAN("\xec\x22\x3b\x8f\x0d\0\0\0Linux initrd\0", 21),
+                                SPAN("an initrd", 9)},
+                {5, EV_EFI_ACTION, SPAN("Exit Boot Services Invocation", 29),
+                                SPAN("Exit Boot Services Invocation", 29)},
 };
 
 #define N_EVENTS 5
 
-static inline void fill_open(struct hop_open *open, struct hop_ledger_entry entries[N_EVENTS], uint32_t hop)
+static inline void fill_open(
+                struct hop_open *open, struct hop_ledger_entry entries[N_EVENTS], uint32_t hop)
 {
-        *open = (struct hop_open){.version = HOP_VERSION, .hop = hop, .close_list = 1u << 11,
-                .n_initrds = 1, .n_events = N_EVENTS, .entries = entries};
+        *open = (struct hop_open){.version = HOP_VERSION,
+                        .hop = hop,
+                        .close_list = 1u << 11,
+                        .n_initrds = 1,
+                        .n_events = N_EVENTS,
+                        .entries = entries};
         memset(open->map, HOP_PCR, sizeof(open->map));
         open->map[9] = 9;
         memset(open->payload_sha256, (int)(0xa0 + hop), 32);
@@ -136,12 +148,14 @@ static inline void add_hop(struct list *l, const struct hop_open *open, size_t n
         int pcr;
 
         CHECK_EQ(hop_open_encode(open, &data, NULL), 0);
-        for (size_t i = 0; (pcr = hop_pcr_at(hop_open_pcrs(open), i)) >= 0 && step < n_extends; i++, step++)
+        for (size_t i = 0; (pcr = hop_pcr_at(hop_open_pcrs(open), i)) >= 0 && step < n_extends;
+                        i++, step++)
                 add(l, (uint32_t)pcr, EV_EVENT_TAG, buf_span(&data), buf_span(&data));
         for (size_t i = 0; i < N_EVENTS && step < n_extends; i++, step++)
                 add(l, open->map[payload_events[i].payload_pcr], payload_events[i].type,
-                        payload_events[i].data, payload_events[i].hashed);
-        for (size_t i = 0; (pcr = hop_pcr_at(hop_registers(open), i)) >= 0 && step < n_extends; i++, step++)
+                                payload_events[i].data, payload_events[i].hashed);
+        for (size_t i = 0; (pcr = hop_pcr_at(hop_registers(open), i)) >= 0 && step < n_extends;
+                        i++, step++)
                 add_end(l, false, (uint32_t)pcr, open->hop, N_EVENTS);
 }
 
@@ -181,8 +195,8 @@ static inline void write_log(struct list *l, struct buf *log)
         event_log_put_header(log, &l->banks);
         for (size_t i = 0; i < l->n; i++)
                 CHECK_EQ(event_log_put_event(log, l->items[i].sha256_only ? &sha256 : &l->banks,
-                                 &l->items[i].event),
-                        0);
+                                         &l->items[i].event),
+                                0);
 }
 
 static inline void save(const char *name, struct span log)
@@ -202,7 +216,8 @@ static inline void save(const char *name, struct span log)
 }
 
 /* Writes and checks a list; release the verdict. */
-static inline void check(struct list *l, const struct replay *pcrs, const char *name, struct hop_verdict *ret)
+static inline void check(struct list *l, const struct replay *pcrs, const char *name,
+                struct hop_verdict *ret)
 {
         _cleanup_buf_ struct buf log = {0};
         struct error error;

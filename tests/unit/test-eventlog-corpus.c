@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* eventlog/ on real logs: replay against the PCR values that the machines' TPMs showed, byte-identical writing, and
- * the verdicts wanted for malformed ones. The corpus isn't part of the project: $MKEXEC_CORPUS, or ../shared/corpus
- * beside the source tree; skipped where neither is. */
+/* eventlog/ on real logs: replay against the PCR values that the machines' TPMs showed,
+ * byte-identical writing, and the verdicts wanted for malformed ones. The corpus isn't part of the
+ * project: $MKEXEC_CORPUS, or ../shared/corpus beside the source tree; skipped where neither is. */
 #include <dirent.h>
 #include <errno.h>
 #include <unistd.h>
@@ -26,7 +26,8 @@ static const char *corpus(void)
         if (set)
                 snprintf(path, sizeof(path), "%s", set);
         else
-                snprintf(path, sizeof(path), "%.*s../shared/corpus", (int)(file - __FILE__), __FILE__);
+                snprintf(path, sizeof(path), "%.*s../shared/corpus", (int)(file - __FILE__),
+                                __FILE__);
         return access(path, R_OK) == 0 ? path : NULL;
 }
 
@@ -42,7 +43,8 @@ static bool read_corpus(const char *name, struct buf *ret)
         return false;
 }
 
-/* Calls each(name) for the files of a folder of the corpus whose names begin and end so; returns how many. */
+/* Calls each(name) for the files of a folder of the corpus whose names begin and end so; returns
+ * how many. */
 static unsigned for_each(const char *folder, const char *end, void (*each)(const char *name))
 {
         char path[8192];
@@ -69,7 +71,8 @@ static unsigned for_each(const char *folder, const char *end, void (*each)(const
 
 static unsigned n_compared, n_differing;
 
-/* One line "bank index hex" of an expected/ file against a replay; PCRs without events aren't in the log. */
+/* One line "bank index hex" of an expected/ file against a replay; PCRs without events aren't in
+ * the log. */
 static void compare_line(const struct replay *replay, const char *name, const char *line)
 {
         char bank[16], hex[2 * DIGEST_MAX_BYTES + 1];
@@ -77,7 +80,8 @@ static void compare_line(const struct replay *replay, const char *name, const ch
         unsigned pcr;
         int b;
 
-        if (line[0] == '#' || sscanf(line, "%15s %u %128s", bank, &pcr, hex) != 3 || pcr >= PCR_COUNT)
+        if (line[0] == '#' || sscanf(line, "%15s %u %128s", bank, &pcr, hex) != 3 ||
+                        pcr >= PCR_COUNT)
                 return;
         CHECK(alg_by_name(bank) != NULL);
         b = alg_by_name(bank) ? replay_bank(replay, alg_by_name(bank)->id) : -1;
@@ -101,7 +105,8 @@ static void compare_expected(const char *name)
         REQUIRE(read_corpus(name, &expected));
         buf_put_u8(&expected, 0);
         sscanf((char *)expected.data, "# %255[^\n]", source);
-        if (strstr(source, " THEN ") || (strncmp(source, "tcg/", 4) != 0 && strncmp(source, "ccel/", 5) != 0))
+        if (strstr(source, " THEN ") ||
+                        (strncmp(source, "tcg/", 4) != 0 && strncmp(source, "ccel/", 5) != 0))
                 return; /* of the systemd log or the IMA list, too */
         REQUIRE(read_corpus(source, &log));
         if (replay_log(buf_span(&log), &replay, &error) < 0) {
@@ -109,7 +114,8 @@ static void compare_expected(const char *name)
                 n_differing++;
                 return;
         }
-        for (line = strtok_r((char *)expected.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        for (line = strtok_r((char *)expected.data, "\n", &save); line;
+                        line = strtok_r(NULL, "\n", &save))
                 compare_line(&replay, source, line);
 }
 
@@ -143,7 +149,7 @@ static void rewrite_log(const char *name)
         REQUIRE(event_log_open(&log, buf_span(&bytes), &error) == 0);
         regular = log.n_declared == log.banks.n;
         buf_put(&copy, bytes.data, log.first_offset);
-        EVENT_LOG_FOREACH(&log, &event, r, &error) {
+        EVENT_LOG_FOREACH (&log, &event, r, &error) {
                 _cleanup_buf_ struct buf text = {0};
 
                 event_text(&event, &text);
@@ -185,7 +191,8 @@ static void rewriting(void)
         CHECK(n_rewritten > 40);
 }
 
-/* What VERDICTS.tsv wants of the structure; what it wants of event data and of `verify` is for others. */
+/* What VERDICTS.tsv wants of the structure; what it wants of event data and of `verify` is for
+ * others. */
 static void verdict_line(char *line)
 {
         char *name = line, *what = strchr(line, '\t'), *wanted, path[512];
@@ -200,7 +207,8 @@ static void verdict_line(char *line)
         wanted = strchr(what, '\t');
         REQUIRE(wanted);
         wanted++;
-        accept = strncmp(wanted, "refuse", 6) != 0 && strncmp(wanted, "accept only as CCEL", 19) != 0;
+        accept = strncmp(wanted, "refuse", 6) != 0 &&
+                 strncmp(wanted, "accept only as CCEL", 19) != 0;
         snprintf(path, sizeof(path), "malformed/%s", name);
         REQUIRE(read_corpus(path, &bytes));
         REQUIRE(hop_check(buf_span(&bytes), NULL, &verdict, &error) == 0);
@@ -208,7 +216,8 @@ static void verdict_line(char *line)
                 printf("# %s: wanted %s: %s\n", name, wanted, verdict.reason.text);
         CHECK((verdict.result == HOP_RESULT_OK) == accept);
         CHECK(accept || verdict.result == HOP_RESULT_MALFORMED);
-        CHECK(accept || strstr(verdict.reason.text, "event ") || strstr(verdict.reason.text, "header"));
+        CHECK(accept || strstr(verdict.reason.text, "event ") ||
+                        strstr(verdict.reason.text, "header"));
         n_compared++;
         hop_verdict_release(&verdict);
 }
@@ -223,7 +232,8 @@ static void malformed(void)
         n_compared = 0;
         REQUIRE(read_corpus("malformed/VERDICTS.tsv", &verdicts));
         buf_put_u8(&verdicts, 0);
-        for (line = strtok_r((char *)verdicts.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        for (line = strtok_r((char *)verdicts.data, "\n", &save); line;
+                        line = strtok_r(NULL, "\n", &save))
                 verdict_line(line);
         printf("# %u verdicts compared\n", n_compared);
         CHECK(n_compared > 30);
@@ -258,10 +268,10 @@ static void pristine(void)
 }
 
 static const struct tap_test tests[] = {
-        {"replay gives the PCR values of the machines", expected_values},
-        {"logs are written as they were read", rewriting},
-        {"malformed logs get the wanted verdict", malformed},
-        {"logs of firmware boots are pristine", pristine},
+                {"replay gives the PCR values of the machines", expected_values},
+                {"logs are written as they were read", rewriting},
+                {"malformed logs get the wanted verdict", malformed},
+                {"logs of firmware boots are pristine", pristine},
 };
 
 TAP_MAIN(tests)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* eventlog/: parse, append, replay, explain and decode, on logs made here with their forged twins, and on the real
- * logs of the corpus where that is at hand ($MKEXEC_CORPUS or ../shared/corpus beside the source tree). */
+/* eventlog/: parse, append, replay, explain and decode, on logs made here with their forged twins,
+ * and on the real logs of the corpus where that is at hand ($MKEXEC_CORPUS or ../shared/corpus
+ * beside the source tree). */
 #include <dirent.h>
 #include <errno.h>
 
@@ -26,7 +27,8 @@ static struct banks banks_of(const char *names)
         return banks;
 }
 
-static struct tcg_event measured(const struct banks *banks, uint32_t pcr, uint32_t type, struct span data)
+static struct tcg_event measured(
+                const struct banks *banks, uint32_t pcr, uint32_t type, struct span data)
 {
         struct tcg_event event = {.pcr = pcr, .type = type, .data = data};
 
@@ -34,7 +36,8 @@ static struct tcg_event measured(const struct banks *banks, uint32_t pcr, uint32
         return event;
 }
 
-static void put(struct buf *log, const struct banks *banks, uint32_t pcr, uint32_t type, struct span data)
+static void put(struct buf *log, const struct banks *banks, uint32_t pcr, uint32_t type,
+                struct span data)
 {
         struct tcg_event event = measured(banks, pcr, type, data);
 
@@ -51,7 +54,7 @@ static int walk(struct span bytes, struct error *error)
         r = event_log_open(&log, bytes, error);
         if (r < 0)
                 return r;
-        EVENT_LOG_FOREACH(&log, &event, r, error)
+        EVENT_LOG_FOREACH (&log, &event, r, error)
                 n++;
         return r < 0 ? r : n;
 }
@@ -91,7 +94,7 @@ static void round_trip(void)
                 CHECK_EQ(parsed.first_offset, size);
                 CHECK_EQ(parsed.banks.n, banks.n);
                 CHECK_EQ(parsed.n_declared, banks.n);
-                EVENT_LOG_FOREACH(&parsed, &event, r, &error) {
+                EVENT_LOG_FOREACH (&parsed, &event, r, &error) {
                         CHECK(event.index == 0 ? event.digests.n == 0
                                                : digests_equal(&event.digests, &wanted.digests));
                         if (event.index == 1)
@@ -103,7 +106,8 @@ static void round_trip(void)
                         CHECK_EQ(replay.measured[b], 1 << 4);
                 if (i < 2) /* sha256(32 zero bytes, sha256("abc")): Python's hashlib */
                         check_pcr(&replay, TPM_ALG_SHA256, 4,
-                                "589f9ffed4c477966bfb8d41f37895b08c69047df8f911d6f3b57fbe08faee8d");
+                                        "589f9ffed4c477966bfb8d41f37895b08c69047df8f911d6f3b57fbe08"
+                                        "faee8d");
         }
 }
 
@@ -121,7 +125,8 @@ static void append_refuses(void)
         CHECK_EQ(log.size, event_log_size_of_event(&two, 3));
 }
 
-/* Header with these declarations (id, size), then one event with these digests (id), all bytes 0x11. */
+/* Header with these declarations (id, size), then one event with these digests (id), all bytes
+ * 0x11. */
 struct shape {
         const char *name;
         const char *wrong; /* part of the reason, NULL if it is fine */
@@ -134,23 +139,26 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-        {"fine", NULL, 2, {{4, 20}, {11, 32}}, 0, 2, {4, 11}, 7, EV_IPL},
-        {"other order", NULL, 2, {{4, 20}, {11, 32}}, 0, 2, {11, 4}, 7, EV_IPL},
-        {"vendor info", NULL, 1, {{11, 32}}, 5, 1, {11}, 7, EV_IPL},
-        {"bank missing in the event", NULL, 2, {{4, 20}, {11, 32}}, 0, 1, {11}, 7, EV_IPL},
-        {"unknown algorithm", NULL, 2, {{0x77, 7}, {11, 32}}, 0, 2, {0x77, 11}, 7, EV_IPL},
-        {"PCR of EV_NO_ACTION", NULL, 1, {{11, 32}}, 0, 1, {11}, 0xffffffff, EV_NO_ACTION},
-        {"no algorithm", "declares 0", 0, {{0}}, 0, 1, {11}, 7, EV_IPL},
-        {"count lies", "declares 1073741825", 0x40000001, {{11, 32}}, 0, 1, {11}, 7, EV_IPL},
-        {"size lies", "sha256 digest has 20", 1, {{11, 20}}, 0, 1, {11}, 7, EV_IPL},
-        {"unknown of no size", "has no bytes", 1, {{0x77, 0}}, 0, 1, {11}, 7, EV_IPL},
-        {"declared twice", "twice", 2, {{11, 32}, {11, 32}}, 0, 1, {11}, 7, EV_IPL},
-        {"no digest", "event 1 at offset 0x41 has no digests", 1, {{11, 32}}, 0, 0, {0}, 7, EV_IPL},
-        {"too many digests", "more digests", 1, {{11, 32}}, 0, 2, {11, 4}, 7, EV_IPL},
-        {"digest twice", "two digests", 2, {{4, 20}, {11, 32}}, 0, 2, {11, 11}, 7, EV_IPL},
-        {"undeclared digest", "doesn't declare", 2, {{4, 20}, {11, 32}}, 0, 2, {11, 12}, 7, EV_IPL},
-        {"PCR 24", "doesn't exist", 1, {{11, 32}}, 0, 1, {11}, 24, EV_IPL},
-        {"PCR -1", "doesn't exist", 1, {{11, 32}}, 0, 1, {11}, 0xffffffff, EV_IPL},
+                {"fine", NULL, 2, {{4, 20}, {11, 32}}, 0, 2, {4, 11}, 7, EV_IPL},
+                {"other order", NULL, 2, {{4, 20}, {11, 32}}, 0, 2, {11, 4}, 7, EV_IPL},
+                {"vendor info", NULL, 1, {{11, 32}}, 5, 1, {11}, 7, EV_IPL},
+                {"bank missing in the event", NULL, 2, {{4, 20}, {11, 32}}, 0, 1, {11}, 7, EV_IPL},
+                {"unknown algorithm", NULL, 2, {{0x77, 7}, {11, 32}}, 0, 2, {0x77, 11}, 7, EV_IPL},
+                {"PCR of EV_NO_ACTION", NULL, 1, {{11, 32}}, 0, 1, {11}, 0xffffffff, EV_NO_ACTION},
+                {"no algorithm", "declares 0", 0, {{0}}, 0, 1, {11}, 7, EV_IPL},
+                {"count lies", "declares 1073741825", 0x40000001, {{11, 32}}, 0, 1, {11}, 7,
+                                EV_IPL},
+                {"size lies", "sha256 digest has 20", 1, {{11, 20}}, 0, 1, {11}, 7, EV_IPL},
+                {"unknown of no size", "has no bytes", 1, {{0x77, 0}}, 0, 1, {11}, 7, EV_IPL},
+                {"declared twice", "twice", 2, {{11, 32}, {11, 32}}, 0, 1, {11}, 7, EV_IPL},
+                {"no digest", "event 1 at offset 0x41 has no digests", 1, {{11, 32}}, 0, 0, {0}, 7,
+                                EV_IPL},
+                {"too many digests", "more digests", 1, {{11, 32}}, 0, 2, {11, 4}, 7, EV_IPL},
+                {"digest twice", "two digests", 2, {{4, 20}, {11, 32}}, 0, 2, {11, 11}, 7, EV_IPL},
+                {"undeclared digest", "doesn't declare", 2, {{4, 20}, {11, 32}}, 0, 2, {11, 12}, 7,
+                                EV_IPL},
+                {"PCR 24", "doesn't exist", 1, {{11, 32}}, 0, 1, {11}, 24, EV_IPL},
+                {"PCR -1", "doesn't exist", 1, {{11, 32}}, 0, 1, {11}, 0xffffffff, EV_IPL},
 };
 
 static void put_shape(struct buf *log, const struct shape *s)
@@ -196,7 +204,7 @@ static void structure(void)
                 put_shape(&log, &shapes[i]);
                 r = walk(buf_span(&log), &error);
                 if (r != (shapes[i].wrong ? -EBADMSG : 2) ||
-                    (shapes[i].wrong && !strstr(error.text, shapes[i].wrong)))
+                                (shapes[i].wrong && !strstr(error.text, shapes[i].wrong)))
                         printf("# %s: %d, %s\n", shapes[i].name, r, error.text);
                 CHECK_EQ(r, shapes[i].wrong ? -EBADMSG : 2);
                 CHECK(!shapes[i].wrong || strstr(error.text, shapes[i].wrong));
@@ -217,7 +225,8 @@ static void missing_bank(void)
         CHECK_EQ(replay.lacking[1], 0);
 }
 
-/* Every proper prefix that doesn't end between two events is malformed, and nothing is read outside. */
+/* Every proper prefix that doesn't end between two events is malformed, and nothing is read
+ * outside. */
 static void truncation(void)
 {
         struct banks banks = banks_of("sha1 sha256");
@@ -254,9 +263,14 @@ static void padding(void)
                 bool event_behind, garbage_behind;
                 int result;
         } rows[] = {
-                {0x00, 1, false, false, 2},    {0x00, 7, false, false, 2},   {0x00, 4096, false, false, 2},
-                {0xff, 1, false, false, 2},    {0xff, 4096, false, false, 2}, {0x00, 64, true, false, -EBADMSG},
-                {0xff, 64, true, false, -EBADMSG}, {0x00, 32, false, true, -EBADMSG},
+                        {0x00, 1, false, false, 2},
+                        {0x00, 7, false, false, 2},
+                        {0x00, 4096, false, false, 2},
+                        {0xff, 1, false, false, 2},
+                        {0xff, 4096, false, false, 2},
+                        {0x00, 64, true, false, -EBADMSG},
+                        {0xff, 64, true, false, -EBADMSG},
+                        {0x00, 32, false, true, -EBADMSG},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -283,7 +297,8 @@ static void padding(void)
 
 static void not_a_log(void)
 {
-        static const char text[] = "This is a text file that somebody took for an event log by mistake.\n";
+        static const char text[] =
+                        "This is a text file that somebody took for an event log by mistake.\n";
         uint8_t zeros[64] = {0};
         struct error error;
 
@@ -324,17 +339,23 @@ static void start_values(void)
                         struct span data;
                 } events[2];
         } rows[] = {
-                {NULL, 0, {{1, EV_IPL, SPAN("a", 1)}}},
-                {NULL, 3, {{0, EV_NO_ACTION, LOCALITY("\3")}}},
-                {NULL, 4, {{0, EV_NO_ACTION, LOCALITY("\4")}}},
-                {NULL, 0, {{0, EV_NO_ACTION, LOCALITY("\0")}}},
-                {NULL, 0, {{1, EV_NO_ACTION, LOCALITY("\3")}}},
-                {NULL, 0, {{0, EV_NO_ACTION, SPAN("", 0)}}},
-                {"impossible", 0, {{0, EV_NO_ACTION, LOCALITY("\5")}}},
-                {"wrong size", 0, {{0, EV_NO_ACTION, SPAN("StartupLocality\0\3\0", 18)}}},
-                {"second", 0, {{0, EV_NO_ACTION, LOCALITY("\3")}, {0, EV_NO_ACTION, LOCALITY("\3")}}},
-                {"after PCR 0", 0, {{0, EV_IPL, SPAN("a", 1)}, {0, EV_NO_ACTION, LOCALITY("\3")}}},
-                {"denies", 0, {{0, EV_EFI_HCRTM_EVENT, SPAN("HCRTM", 5)}, {0, EV_NO_ACTION, LOCALITY("\3")}}},
+                        {NULL, 0, {{1, EV_IPL, SPAN("a", 1)}}},
+                        {NULL, 3, {{0, EV_NO_ACTION, LOCALITY("\3")}}},
+                        {NULL, 4, {{0, EV_NO_ACTION, LOCALITY("\4")}}},
+                        {NULL, 0, {{0, EV_NO_ACTION, LOCALITY("\0")}}},
+                        {NULL, 0, {{1, EV_NO_ACTION, LOCALITY("\3")}}},
+                        {NULL, 0, {{0, EV_NO_ACTION, SPAN("", 0)}}},
+                        {"impossible", 0, {{0, EV_NO_ACTION, LOCALITY("\5")}}},
+                        {"wrong size", 0, {{0, EV_NO_ACTION, SPAN("StartupLocality\0\3\0", 18)}}},
+                        {"second", 0,
+                                        {{0, EV_NO_ACTION, LOCALITY("\3")},
+                                                        {0, EV_NO_ACTION, LOCALITY("\3")}}},
+                        {"after PCR 0", 0,
+                                        {{0, EV_IPL, SPAN("a", 1)},
+                                                        {0, EV_NO_ACTION, LOCALITY("\3")}}},
+                        {"denies", 0,
+                                        {{0, EV_EFI_HCRTM_EVENT, SPAN("HCRTM", 5)},
+                                                        {0, EV_NO_ACTION, LOCALITY("\3")}}},
         };
         struct banks banks = banks_of("sha256 sha1");
 
@@ -346,7 +367,7 @@ static void start_values(void)
                 replay_start(&replay, &banks);
                 for (unsigned k = 0; k < 2 && r == 0; k++) {
                         struct tcg_event event = measured(&banks, rows[i].events[k].pcr,
-                                rows[i].events[k].type, rows[i].events[k].data);
+                                        rows[i].events[k].type, rows[i].events[k].data);
 
                         if (rows[i].events[k].type)
                                 r = replay_event(&replay, &event, &error);
@@ -374,16 +395,17 @@ static void hcrtm_and_drtm(void)
         replay_start(&replay, &banks);
         CHECK_EQ(replay_event(&replay, &hcrtm, NULL), 0);
         CHECK_EQ(replay_event(&replay, &launch, NULL), 0);
-        /* sha256(31 zero bytes, 4, sha256("HCRTM")) and sha256(32 zero bytes, sha256("HASH_START")) */
+        /* sha256(31 zero bytes, 4, sha256("HCRTM")) and sha256(32 zero bytes, sha256("HASH_START"))
+         */
         check_pcr(&replay, TPM_ALG_SHA256, 0,
-                "4724f65909123c809d28928b3e91e8cdcfc45e15dff3e0a2ce0b47c514cabe05");
+                        "4724f65909123c809d28928b3e91e8cdcfc45e15dff3e0a2ce0b47c514cabe05");
         check_pcr(&replay, TPM_ALG_SHA256, 17,
-                "43e124007198560376004444b2e5d69c674585d8a8f55d954b251e8ba0925eb9");
+                        "43e124007198560376004444b2e5d69c674585d8a8f55d954b251e8ba0925eb9");
         replay_start(&replay, &banks);
         CHECK_EQ(replay_event(&replay, &tag, NULL), 0);
         /* sha256(32 bytes 0xff, sha256("HASH_START")) */
         check_pcr(&replay, TPM_ALG_SHA256, 17,
-                "da28a395848dd1fd5f7c829f2848a59c9e19ba6943849bb2ecf054cab34afd34");
+                        "da28a395848dd1fd5f7c829f2848a59c9e19ba6943849bb2ecf054cab34afd34");
 }
 
 static void explanations(void)
@@ -393,19 +415,19 @@ static void explanations(void)
                 struct span data, hashed;
                 bool explained;
         } rows[] = {
-                {EV_EFI_ACTION, TEXT("action"), TEXT("action"), true},
-                {EV_EFI_ACTION, TEXT("action\0"), TEXT("action"), false},
-                {EV_IPL, TEXT("text\0"), TEXT("text"), true},
-                {EV_IPL, TEXT("grub_cmd: linux /a b\0"), TEXT("linux /a b"), true},
-                {EV_IPL, TEXT("grub_cmd: linux /a b\0"), TEXT("linux /a b\0"), true},
-                {EV_IPL, TEXT("grub_cmd: linux /a b\0"), TEXT("/a b"), false},
-                {EV_ACTION, TEXT("grub_cmd: linux /a b\0"), TEXT("linux /a b"), false},
-                {EV_IPL, TEXT(".\0l\0\0\0"), TEXT(".l\0"), true},
-                {EV_IPL, TEXT(".\0l\0\0\0"), TEXT(".l"), true},
-                {EV_IPL, TEXT(".\0l\0\0\0"), TEXT(".m"), false},
-                {EV_IPL, TEXT("q\0r\0\0"), TEXT("q\0r\0\0\0"), true},
-                {EV_IPL, TEXT(""), TEXT(""), true},
-                {EV_IPL, TEXT(""), TEXT("x"), false},
+                        {EV_EFI_ACTION, TEXT("action"), TEXT("action"), true},
+                        {EV_EFI_ACTION, TEXT("action\0"), TEXT("action"), false},
+                        {EV_IPL, TEXT("text\0"), TEXT("text"), true},
+                        {EV_IPL, TEXT("grub_cmd: linux /a b\0"), TEXT("linux /a b"), true},
+                        {EV_IPL, TEXT("grub_cmd: linux /a b\0"), TEXT("linux /a b\0"), true},
+                        {EV_IPL, TEXT("grub_cmd: linux /a b\0"), TEXT("/a b"), false},
+                        {EV_ACTION, TEXT("grub_cmd: linux /a b\0"), TEXT("linux /a b"), false},
+                        {EV_IPL, TEXT(".\0l\0\0\0"), TEXT(".l\0"), true},
+                        {EV_IPL, TEXT(".\0l\0\0\0"), TEXT(".l"), true},
+                        {EV_IPL, TEXT(".\0l\0\0\0"), TEXT(".m"), false},
+                        {EV_IPL, TEXT("q\0r\0\0"), TEXT("q\0r\0\0\0"), true},
+                        {EV_IPL, TEXT(""), TEXT(""), true},
+                        {EV_IPL, TEXT(""), TEXT("x"), false},
         };
         struct banks banks = banks_of("sha1 sha384");
         _cleanup_buf_ struct buf preimage = {0};
@@ -431,26 +453,33 @@ static void texts(void)
                 struct span data;
                 const char *text;
         } rows[] = {
-                {EV_IPL, TEXT(".\0l\0i\0n\0u\0x\0\0\0"), ".linux"},
-                {EV_IPL, TEXT("grub_cmd: set a=1\0"), "grub_cmd: set a=1"},
-                {EV_IPL, TEXT("a\0\0\0b\0\0\0"), "a\\x00b"},
-                {EV_IPL, TEXT("\xe4\xf6\xfc\x01"), "e4f6fc01"},
-                {EV_IPL, TEXT("caf\xc3\xa9\0"), "caf\xc3\xa9"},
-                {EV_EFI_ACTION, TEXT("one\n- EventNum: 2\x1b[2J"), "one\\x0a- EventNum: 2\\x1b[2J"},
-                {EV_EFI_ACTION, TEXT("a\\b\xc2\x9b\xe2\x80\xae\xff"), "a\\\\b\\u{9b}\\u{202e}\\xff"},
-                {EV_EFI_ACTION, TEXT("Exit Boot Services Invocation"), "Exit Boot Services Invocation"},
-                {EV_SEPARATOR, TEXT("\0\0\0\0"), "separator"},
-                {EV_SEPARATOR, TEXT("\1\0\0\0"), "separator, error: 01000000"},
-                {EV_SEPARATOR, TEXT("WBCL"), "separator: WBCL"},
-                {EV_NO_ACTION, LOCALITY("\3"), "StartupLocality 3"},
-                {EV_EVENT_TAG, TEXT("\xec\x22\x3b\x8f\x0d\0\0\0Linux initrd\0"), "Linux: initrd: Linux initrd"},
-                {EV_EVENT_TAG, TEXT("\xec\x22\x3b\x8f\x0e\0\0\0Linux initrd\0"),
-                        "malformed tagged event: ec223b8f0e0000004c696e757820696e69747264..."},
-                {EV_EFI_BOOT_SERVICES_APPLICATION,
-                        TEXT("\0\0\x10\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0xx"),
-                        "image of 256 bytes at 0x100000, device path of 2 bytes"},
-                {EV_EFI_BOOT_SERVICES_APPLICATION, TEXT("\0\0"), "malformed image load event: 0000"},
-                {0xdead, TEXT(""), ""},
+                        {EV_IPL, TEXT(".\0l\0i\0n\0u\0x\0\0\0"), ".linux"},
+                        {EV_IPL, TEXT("grub_cmd: set a=1\0"), "grub_cmd: set a=1"},
+                        {EV_IPL, TEXT("a\0\0\0b\0\0\0"), "a\\x00b"},
+                        {EV_IPL, TEXT("\xe4\xf6\xfc\x01"), "e4f6fc01"},
+                        {EV_IPL, TEXT("caf\xc3\xa9\0"), "caf\xc3\xa9"},
+                        {EV_EFI_ACTION, TEXT("one\n- EventNum: 2\x1b[2J"),
+                                        "one\\x0a- EventNum: 2\\x1b[2J"},
+                        {EV_EFI_ACTION, TEXT("a\\b\xc2\x9b\xe2\x80\xae\xff"),
+                                        "a\\\\b\\u{9b}\\u{202e}\\xff"},
+                        {EV_EFI_ACTION, TEXT("Exit Boot Services Invocation"),
+                                        "Exit Boot Services Invocation"},
+                        {EV_SEPARATOR, TEXT("\0\0\0\0"), "separator"},
+                        {EV_SEPARATOR, TEXT("\1\0\0\0"), "separator, error: 01000000"},
+                        {EV_SEPARATOR, TEXT("WBCL"), "separator: WBCL"},
+                        {EV_NO_ACTION, LOCALITY("\3"), "StartupLocality 3"},
+                        {EV_EVENT_TAG, TEXT("\xec\x22\x3b\x8f\x0d\0\0\0Linux initrd\0"),
+                                        "Linux: initrd: Linux initrd"},
+                        {EV_EVENT_TAG, TEXT("\xec\x22\x3b\x8f\x0e\0\0\0Linux initrd\0"),
+                                        "malformed tagged event: "
+                                        "ec223b8f0e0000004c696e757820696e69747264..."},
+                        {EV_EFI_BOOT_SERVICES_APPLICATION,
+                                        TEXT("\0\0\x10\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\2"
+                                             "\0\0\0\0\0\0\0xx"),
+                                        "image of 256 bytes at 0x100000, device path of 2 bytes"},
+                        {EV_EFI_BOOT_SERVICES_APPLICATION, TEXT("\0\0"),
+                                        "malformed image load event: 0000"},
+                        {0xdead, TEXT(""), ""},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -473,18 +502,18 @@ static void texts(void)
 }
 
 static const struct tap_test tests[] = {
-        {"append, parse and replay agree", round_trip},
-        {"append refuses an event without a digest of the header's", append_refuses},
-        {"headers and digests: what is taken and what isn't", structure},
-        {"an event that lacks a bank is a matter of that bank", missing_bank},
-        {"a log cut off anywhere is malformed", truncation},
-        {"padding must reach the end", padding},
-        {"files that are no logs", not_a_log},
-        {"SHA-1 logs", sha1_log},
-        {"StartupLocality", start_values},
-        {"H-CRTM and DRTM start values", hcrtm_and_drtm},
-        {"digests explained by data", explanations},
-        {"event texts are escaped", texts},
+                {"append, parse and replay agree", round_trip},
+                {"append refuses an event without a digest of the header's", append_refuses},
+                {"headers and digests: what is taken and what isn't", structure},
+                {"an event that lacks a bank is a matter of that bank", missing_bank},
+                {"a log cut off anywhere is malformed", truncation},
+                {"padding must reach the end", padding},
+                {"files that are no logs", not_a_log},
+                {"SHA-1 logs", sha1_log},
+                {"StartupLocality", start_values},
+                {"H-CRTM and DRTM start values", hcrtm_and_drtm},
+                {"digests explained by data", explanations},
+                {"event texts are escaped", texts},
 };
 
 TAP_MAIN(tests)

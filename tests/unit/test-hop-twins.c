@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* eventlog/hop-check: forged twins of the honest log. Each is refused, and the reason names the event. */
+/* eventlog/hop-check: forged twins of the honest log. Each is refused, and the reason names the
+ * event. */
 #include "tests/unit/hop-log.h"
 
-/* Who changes the log alone leaves digests as they are; recompute() is for one who could extend the TPM, too. */
+/* Who changes the log alone leaves digests as they are; recompute() is for one who could extend the
+ * TPM, too. */
 
 static void hop_cut_out(struct list *l)
 {
@@ -307,52 +309,72 @@ static const struct {
         unsigned event;
         const char *reason;
 } twins[] = {
-        {"hop cut out", hop_cut_out, HOP1, "opens hop 2 where hop 1"},
-        {"hops swapped", hops_swapped, HOP1, "opens hop 2 where hop 1"},
-        {"events reordered", events_reordered, LEDGER1 + 2, "belongs in PCR 8"},
-        {"events of two registers reordered", registers_interleaved, LEDGER1 + 3, "belongs in PCR 9"},
-        {"event retyped", event_retyped, LEDGER1 + 1, "of type EV_IPL in the ledger"},
-        {"event data changed", event_data_changed, LEDGER1 + 1, "isn't that of the ledger"},
-        {"event in another register", event_moved_to_other_register, LEDGER1, "belongs in PCR 8"},
-        {"event cut", event_cut, LEDGER2 + 2, "belongs in PCR 8"},
-        {"event without a bank", event_without_a_bank, LEDGER1 + 2, "no sha1 digest"},
-        {"event with our data", event_with_our_data, LEDGER1, "data of an open event"},
-        {"open retyped", open_retyped, HOP1, "is of type EV_IPL"},
-        {"open as EV_NO_ACTION", open_as_no_action, HOP1, "is of type EV_NO_ACTION"},
-        {"open passed off as GRUB's", open_passed_off_as_grubs, HOP1, "digest is that of an open event"},
-        {"open relabelled", open_relabelled, HOP2, "sha256 digest isn't the hash of its data"},
-        {"open of another version", open_garbled, HOP1, "version 9"},
-        {"open missing in a register", open_missing_in_register, HOP1 + 1, "must stand here, in PCR 9"},
-        {"open missing in the close list", open_missing_in_close_list, HOP2 + 2, "must stand here, in PCR 11"},
-        {"open differs in the close list", open_differs_in_close_list, HOP1 + 2, "must stand here, in PCR 11"},
-        {"open first in another PCR", open_in_other_pcr_first, HOP1, "first in PCR 8"},
-        {"open in a further PCR", open_in_a_further_pcr, LEDGER1, "an open event where the ledger"},
-        {"second open without close", open_again_without_close, CLOSE1, "close event of hop 1 must stand here"},
-        {"second open within the ledger", open_within_the_ledger, LEDGER1 + 1, "an open event where the ledger"},
-        {"ledger one too short", ledger_too_short, LEDGER2 + 4, "close event of hop 2 must stand here"},
-        {"ledger one too long", ledger_too_long, CLOSE2, "a close event where the ledger"},
-        {"hop number skipped", hop_number_skipped, HOP2, "opens hop 3 where hop 2"},
-        {"first hop is 0", first_hop_is_zero, HOP1, "hop 0"},
-        {"close of another hop", close_of_other_hop, CLOSE2, "closes hop 1 of 5"},
-        {"close count off by one", close_count_off, CLOSE1 + 1, "closes hop 1 of 4"},
-        {"close with a wrong sha1 digest", close_with_a_wrong_sha1, CLOSE1, "sha1 digest isn't the hash"},
-        {"close missing in a register", close_missing_in_register, CLOSE1 + 1, "must stand here, in PCR 9"},
-        {"close missing at the end", close_missing_at_the_end, CLOSE2, "ends after it, in the middle of hop 2"},
-        {"close forged behind", close_forged_behind, END, "stands behind hop 2"},
-        {"relabelled with a forged hop", relabelled_with_a_forged_hop, HOP1, "doesn't explain its digest"},
-        {"forged hop behind", forged_hop_of_the_same_number_behind, END, "opens hop 2 where hop 3"},
-        {"close before any open", close_before_any_open, FOREIGN_IPL, "without an open hop"},
-        {"event behind in PCR 8", event_behind_in_pcr8, END, "stands behind hop 2"},
-        {"event behind elsewhere", event_behind_elsewhere, END, "stands behind hop 2"},
-        {"EV_NO_ACTION behind", no_action_behind, END, "stands behind hop 2"},
-        {"event between hops", event_between_hops, HOP2, "stands behind hop 1"},
-        {"foreign event unexplained", foreign_unexplained, FOREIGN_IPL, "doesn't explain its digest"},
-        {"foreign event without a bank", foreign_without_a_bank, FOREIGN_IPL, "no sha1 digest"},
-        {"abort outside PCR 8", abort_outside_pcr8, END, "outside PCR 8"},
-        {"abort of another hop", abort_of_other_hop, END, "aborts hop 1"},
-        {"abort twice", abort_twice, END + 1, "which was aborted"},
-        {"abort undone", abort_undone, HOP2 + 6, "which was aborted"},
-        {"abort with a wrong digest", abort_with_a_wrong_digest, END, "sha256 digest isn't the hash"},
+                {"hop cut out", hop_cut_out, HOP1, "opens hop 2 where hop 1"},
+                {"hops swapped", hops_swapped, HOP1, "opens hop 2 where hop 1"},
+                {"events reordered", events_reordered, LEDGER1 + 2, "belongs in PCR 8"},
+                {"events of two registers reordered", registers_interleaved, LEDGER1 + 3,
+                                "belongs in PCR 9"},
+                {"event retyped", event_retyped, LEDGER1 + 1, "of type EV_IPL in the ledger"},
+                {"event data changed", event_data_changed, LEDGER1 + 1, "isn't that of the ledger"},
+                {"event in another register", event_moved_to_other_register, LEDGER1,
+                                "belongs in PCR 8"},
+                {"event cut", event_cut, LEDGER2 + 2, "belongs in PCR 8"},
+                {"event without a bank", event_without_a_bank, LEDGER1 + 2, "no sha1 digest"},
+                {"event with our data", event_with_our_data, LEDGER1, "data of an open event"},
+                {"open retyped", open_retyped, HOP1, "is of type EV_IPL"},
+                {"open as EV_NO_ACTION", open_as_no_action, HOP1, "is of type EV_NO_ACTION"},
+                {"open passed off as grub_cmd", open_passed_off_as_grubs, HOP1,
+                                "digest is that of an open event"},
+                {"open relabelled", open_relabelled, HOP2,
+                                "sha256 digest isn't the hash of its data"},
+                {"open of another version", open_garbled, HOP1, "version 9"},
+                {"open missing in a register", open_missing_in_register, HOP1 + 1,
+                                "must stand here, in PCR 9"},
+                {"open missing in the close list", open_missing_in_close_list, HOP2 + 2,
+                                "must stand here, in PCR 11"},
+                {"open differs in the close list", open_differs_in_close_list, HOP1 + 2,
+                                "must stand here, in PCR 11"},
+                {"open first in another PCR", open_in_other_pcr_first, HOP1, "first in PCR 8"},
+                {"open in a further PCR", open_in_a_further_pcr, LEDGER1,
+                                "an open event where the ledger"},
+                {"second open without close", open_again_without_close, CLOSE1,
+                                "close event of hop 1 must stand here"},
+                {"second open within the ledger", open_within_the_ledger, LEDGER1 + 1,
+                                "an open event where the ledger"},
+                {"ledger one too short", ledger_too_short, LEDGER2 + 4,
+                                "close event of hop 2 must stand here"},
+                {"ledger one too long", ledger_too_long, CLOSE2, "a close event where the ledger"},
+                {"hop number skipped", hop_number_skipped, HOP2, "opens hop 3 where hop 2"},
+                {"first hop is 0", first_hop_is_zero, HOP1, "hop 0"},
+                {"close of another hop", close_of_other_hop, CLOSE2, "closes hop 1 of 5"},
+                {"close count off by one", close_count_off, CLOSE1 + 1, "closes hop 1 of 4"},
+                {"close with a wrong sha1 digest", close_with_a_wrong_sha1, CLOSE1,
+                                "sha1 digest isn't the hash"},
+                {"close missing in a register", close_missing_in_register, CLOSE1 + 1,
+                                "must stand here, in PCR 9"},
+                {"close missing at the end", close_missing_at_the_end, CLOSE2,
+                                "ends after it, in the middle of hop 2"},
+                {"close forged behind", close_forged_behind, END, "stands behind hop 2"},
+                {"relabelled with a forged hop", relabelled_with_a_forged_hop, HOP1,
+                                "doesn't explain its digest"},
+                {"forged hop behind", forged_hop_of_the_same_number_behind, END,
+                                "opens hop 2 where hop 3"},
+                {"close before any open", close_before_any_open, FOREIGN_IPL,
+                                "without an open hop"},
+                {"event behind in PCR 8", event_behind_in_pcr8, END, "stands behind hop 2"},
+                {"event behind elsewhere", event_behind_elsewhere, END, "stands behind hop 2"},
+                {"EV_NO_ACTION behind", no_action_behind, END, "stands behind hop 2"},
+                {"event between hops", event_between_hops, HOP2, "stands behind hop 1"},
+                {"foreign event unexplained", foreign_unexplained, FOREIGN_IPL,
+                                "doesn't explain its digest"},
+                {"foreign event without a bank", foreign_without_a_bank, FOREIGN_IPL,
+                                "no sha1 digest"},
+                {"abort outside PCR 8", abort_outside_pcr8, END, "outside PCR 8"},
+                {"abort of another hop", abort_of_other_hop, END, "aborts hop 1"},
+                {"abort twice", abort_twice, END + 1, "which was aborted"},
+                {"abort undone", abort_undone, HOP2 + 6, "which was aborted"},
+                {"abort with a wrong digest", abort_with_a_wrong_digest, END,
+                                "sha256 digest isn't the hash"},
 };
 
 static void refused(void)
@@ -371,8 +393,8 @@ static void refused(void)
                        strncmp(v.reason.text, event, strlen(event)) == 0 &&
                        strstr(v.reason.text, twins[i].reason);
                 if (!good)
-                        printf("# %s: wanted %s%s, got: %s\n", twins[i].name, event, twins[i].reason,
-                                v.reason.text);
+                        printf("# %s: wanted %s%s, got: %s\n", twins[i].name, event,
+                                        twins[i].reason, v.reason.text);
                 CHECK(good);
                 hop_verdict_release(&v);
                 release(&l);
@@ -419,12 +441,14 @@ static const struct {
         const char *reason;
         uint32_t differs[2]; /* sha256, sha1 */
 } untrue[] = {
-        {"last hop cut out", last_hop_cut_out, "PCR 8, bank sha256", {0xb00, 0xb00}},
-        {"all hops cut out", all_hops_cut_out, "PCR 8, bank sha256", {0xb00, 0xb00}},
-        {"digests swapped", digests_swapped, "PCR 8, bank sha256", {0x100, 0x100}},
-        {"relabelled, digests made anew", open_relabelled_with_digests, "PCR 8, bank sha256", {0xb00, 0xb00}},
-        {"digest of an event changed", event_digest_changed, "PCR 9, bank sha1", {0, 0x200}},
-        {"firmware event changed", firmware_event_changed, "PCR 4, bank sha256", {0x10, 0}},
+                {"last hop cut out", last_hop_cut_out, "PCR 8, bank sha256", {0xb00, 0xb00}},
+                {"all hops cut out", all_hops_cut_out, "PCR 8, bank sha256", {0xb00, 0xb00}},
+                {"digests swapped", digests_swapped, "PCR 8, bank sha256", {0x100, 0x100}},
+                {"relabelled, digests made anew", open_relabelled_with_digests,
+                                "PCR 8, bank sha256", {0xb00, 0xb00}},
+                {"digest of an event changed", event_digest_changed, "PCR 9, bank sha1",
+                                {0, 0x200}},
+                {"firmware event changed", firmware_event_changed, "PCR 4, bank sha256", {0x10, 0}},
 };
 
 static void contradicted_by_the_tpm(void)
@@ -483,9 +507,9 @@ static void values_must_cover_pcr8(void)
 }
 
 static const struct tap_test tests[] = {
-        {"forged twins are refused at the forged event", refused},
-        {"a log that isn't the TPM's is refused", contradicted_by_the_tpm},
-        {"PCR values must cover PCR 8", values_must_cover_pcr8},
+                {"forged twins are refused at the forged event", refused},
+                {"a log that isn't the TPM's is refused", contradicted_by_the_tpm},
+                {"PCR values must cover PCR 8", values_must_cover_pcr8},
 };
 
 TAP_MAIN(tests)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* eventlog/hop*: our own events on the wire, and the verdict on honest logs. Their forged twins: test-hop-twins.c. */
+/* eventlog/hop*: our own events on the wire, and the verdict on honest logs. Their forged twins:
+ * test-hop-twins.c. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -30,8 +31,8 @@ static void open_round_trip(void)
         CHECK_EQ(hop_open_decode(buf_span(&one), &back, NULL), -EBADMSG);
         CHECK_EQ(hop_registers(&open), 1 << 8 | 1 << 9);
         CHECK_EQ(hop_open_pcrs(&open), 1 << 8 | 1 << 9 | 1 << 11);
-        CHECK(hop_pcr_at(0x0b02, 0) == 8 && hop_pcr_at(0x0b02, 1) == 1 && hop_pcr_at(0x0b02, 3) == 11 &&
-              hop_pcr_at(0x0b02, 4) == -1);
+        CHECK(hop_pcr_at(0x0b02, 0) == 8 && hop_pcr_at(0x0b02, 1) == 1 &&
+                        hop_pcr_at(0x0b02, 3) == 11 && hop_pcr_at(0x0b02, 4) == -1);
 }
 
 /* The same value is refused when it is to be written and when it is read. */
@@ -41,19 +42,25 @@ static void open_limits(void)
                 size_t offset; /* in the tagged event */
                 uint32_t value;
         } rows[] = {
-                {8, 2},                            /* version */
-                {12, 0},                           /* hop */
-                {16, 0x0808080a},                  /* PCR 10 as a register */
-                {16, 0x08080810},                  /* PCR 16 */
-                {16, 0x08080807},                  /* PCR 7 */
-                {16, 0x080808ff},                  /* no PCR */
-                {40, 1u << 8}, {40, 1u << 9},      /* close list: registers */
-                {40, 1u << 10}, {40, 1u << 16},    /* and PCRs that can't be */
-                {40, 1u << 31}, {108, 17},         /* initrds */
-                {144, HOP_EVENTS_MAX + 1}, {144, N_EVENTS - 1}, {144, 0xffffffff},
-                {148, 24},                         /* payload PCR of the ledger */
-                {152, EV_NO_ACTION},
-                {4, 0}, {0, HOP_TAG_CLOSE},
+                        {8, 2},           /* version */
+                        {12, 0},          /* hop */
+                        {16, 0x0808080a}, /* PCR 10 as a register */
+                        {16, 0x08080810}, /* PCR 16 */
+                        {16, 0x08080807}, /* PCR 7 */
+                        {16, 0x080808ff}, /* no PCR */
+                        {40, 1u << 8},
+                        {40, 1u << 9}, /* close list: registers */
+                        {40, 1u << 10},
+                        {40, 1u << 16}, /* and PCRs that can't be */
+                        {40, 1u << 31},
+                        {108, 17}, /* initrds */
+                        {144, HOP_EVENTS_MAX + 1},
+                        {144, N_EVENTS - 1},
+                        {144, 0xffffffff},
+                        {148, 24}, /* payload PCR of the ledger */
+                        {152, EV_NO_ACTION},
+                        {4, 0},
+                        {0, HOP_TAG_CLOSE},
         };
         struct hop_ledger_entry entries[N_EVENTS];
         struct hop_open open, back;
@@ -166,11 +173,13 @@ static void aborts(void)
                                 CHECK_EQ(v.n_hops, 2);
                                 CHECK(v.n_hops == 2 && v.hops[0].aborted && !v.hops[1].aborted);
                                 CHECK(v.n_hops == 2 && v.hops[0].n_extended == k &&
-                                      v.hops[0].last_index == HOP1 + k && v.hops[1].first_index == HOP1 + k + 1);
+                                                v.hops[0].last_index == HOP1 + k &&
+                                                v.hops[1].first_index == HOP1 + k + 1);
                         } else {
                                 snprintf(name, sizeof(name), "event %u ", HOP1 + k);
                                 CHECK_EQ(v.result, HOP_RESULT_MISMATCH);
-                                CHECK(strstr(v.reason.text, name) && strstr(v.reason.text, "extends"));
+                                CHECK(strstr(v.reason.text, name) &&
+                                                strstr(v.reason.text, "extends"));
                         }
                         hop_verdict_release(&v);
                         release(&l);
@@ -286,7 +295,8 @@ static void many_events(void)
         CHECK_EQ(hop_event(&banks, HOP_PCR, buf_span(&data), &event), 0);
         CHECK_EQ(event_log_put_event(&log, &banks, &event), 0);
         REQUIRE(hop_check(buf_span(&log), NULL, &v, &error) == 0);
-        CHECK(v.result == HOP_RESULT_OK && v.n_hops == 1 && v.hops[0].n_extended == HOP_EVENTS_MAX + 2);
+        CHECK(v.result == HOP_RESULT_OK && v.n_hops == 1 &&
+                        v.hops[0].n_extended == HOP_EVENTS_MAX + 2);
         hop_verdict_release(&v);
         free(entries);
 }
@@ -294,7 +304,8 @@ static void many_events(void)
 /* tpm2_eventlog's word on our log: "    8  : 0x..." under "  sha256:". */
 static void by_tpm2_eventlog(void)
 {
-        char path[] = "/tmp/mkexec-test-XXXXXX", command[128], line[512], word[32], bank[32] = "", hex[129];
+        char path[] = "/tmp/mkexec-test-XXXXXX", command[128], line[512], word[32], bank[32] = "",
+             hex[129];
         _cleanup_buf_ struct buf log = {0};
         unsigned pcr, n_compared = 0;
         struct replay replay;
@@ -306,7 +317,8 @@ static void by_tpm2_eventlog(void)
         if (system("command -v tpm2_eventlog >/dev/null 2>&1") != 0)
                 SKIP("no tpm2_eventlog here");
         honest(&l);
-        at(&l, 2)->event.pcr = 0; /* it refuses Windows' 0xffffffff */
+        cut(&l, 2, 1); /* it refuses Windows' EV_NO_ACTION in PCR 0xffffffff, and 5.4 extends those
+                          in others */
         write_log(&l, &log);
         release(&l);
         REQUIRE(replay_log(buf_span(&log), &replay, &error) == 0);
@@ -337,16 +349,16 @@ static void by_tpm2_eventlog(void)
 }
 
 static const struct tap_test tests[] = {
-        {"open encodes and decodes", open_round_trip},
-        {"open keeps its limits", open_limits},
-        {"an honest log with two hops", honest_log},
-        {"a pristine log", pristine_log},
-        {"abort at each place of a hop", aborts},
-        {"payload view", payload_views},
-        {"payload view of an aborted hop", payload_view_of_aborted},
-        {"logs of other kinds", other_logs},
-        {"the largest ledger", many_events},
-        {"tpm2_eventlog replays our log to the same values", by_tpm2_eventlog},
+                {"open encodes and decodes", open_round_trip},
+                {"open keeps its limits", open_limits},
+                {"an honest log with two hops", honest_log},
+                {"a pristine log", pristine_log},
+                {"abort at each place of a hop", aborts},
+                {"payload view", payload_views},
+                {"payload view of an aborted hop", payload_view_of_aborted},
+                {"logs of other kinds", other_logs},
+                {"the largest ledger", many_events},
+                {"tpm2_eventlog replays our log to the same values", by_tpm2_eventlog},
 };
 
 TAP_MAIN(tests)

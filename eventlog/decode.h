@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A short line for people about an event's data: for `predict --json` ("text"), `log show` and
+ * traces. It never fails a log: data that can't be decoded is named so. Not a basis for decisions.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/span.h"
+#include "eventlog/event.h"
+
+/* Appends one line without newline and NUL to *ret: valid UTF-8 in which each character of the log
+ * that could steer a terminal, forge a line, or mislead the eye (control, C1, bidi, invisible,
+ * invalid) is written as \xNN or \u{N}, and a backslash as \\; long data is cut with an ellipsis.
+ */
+void event_text(const struct tcg_event *event, struct buf *ret);
+
+/* The escaper alone, for text that is UTF-8 at best; nothing is cut. */
+void event_text_escape(struct span utf8, struct buf *ret);
