@@ -137,7 +137,7 @@ int plan_compute(struct plan *plan)
                         int r;
 
                         seen.pcr = e->payload_pcr;
-                        r = replay_event(&plan->payload_view, &seen, NULL);
+                        r = replay_extend(&plan->payload_view, &seen);
                         if (r < 0)
                                 return r;
                 }

@@ -58,6 +58,9 @@ int boot_log_check(struct span log, struct tpm *tpm, const struct banks *banks, 
         for (size_t b = 0; b < verdict->replay.banks.n; b++) {
                 uint32_t wrong = verdict->differs[b] & (verdict->registers | 1u << HOP_PCR);
 
+                if (!(verdict->compared[b] & 1u << HOP_PCR))
+                        return error_set(error, EBADMSG, "bank %s of the event log can't be compared with the TPM",
+                                        verdict->replay.banks.alg[b]->name);
                 for (unsigned pcr = 0; pcr < 16; pcr++)
                         if (wrong & 1u << pcr)
                                 return error_set(error, EBADMSG,

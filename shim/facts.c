@@ -71,6 +71,10 @@ static int count_hops(struct facts *facts, struct error *error)
         r = hop_check(buf_span(&facts->log), NULL, &verdict, error);
         if (r < 0)
                 return r;
+        if (!verdict.hops_ok) {
+                miss(facts, "event log with whole hops (hop number 1)"); /* load refuses it: shim/boot-log.h */
+                return 0;
+        }
         facts->hop = (uint32_t)verdict.n_hops + 1;
         return 0;
 }

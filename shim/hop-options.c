@@ -87,6 +87,7 @@ static bool take_number(const char *text, uint64_t max, uint64_t *ret)
         return errno == 0 && end != text && *end == '\0' && text[0] != '-' && *ret > 0 && *ret <= max;
 }
 
+/* False: not an option of ours, or a bad value; says so itself unless getopt has. */
 static bool take_option(int option, struct hop_options *o)
 {
         switch (option) {
@@ -144,13 +145,13 @@ static bool take_option(int option, struct hop_options *o)
                 o->progress = PROGRESS_VERBOSE;
                 return true;
         default:
-                return false;
+                return usage_error(o->verb), false;
         }
 }
 
 int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *ret)
 {
-        struct hop_options o = {.timeout_s = 120};
+        struct hop_options o = {.verb = argv[0], .timeout_s = 120};
         int option;
 
         while ((option = getopt_long(argc, argv, "h", is_load ? load_options : predict_options, NULL)) >= 0) {
@@ -159,7 +160,7 @@ int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *r
                         return 1 + EXIT_DONE;
                 }
                 if (!take_option(option, &o))
-                        return 1 + usage_error(argv[0]);
+                        return 1 + EXIT_USAGE;
         }
         if (optind + 1 != argc)
                 return 1 + fail_text(EXIT_USAGE, "%s wants one payload; see 'mkexec %s --help'", argv[0], argv[0]);

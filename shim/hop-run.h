@@ -14,6 +14,7 @@
 #include "tcg2/register-map.h"
 
 struct hop_options {
+        const char *verb; /* "load" or "predict" */
         const char *payload;
         const char *cmdline; /* LoadOptions, NULL: none */
         const char *initrds[HOP_INITRDS_MAX];

@@ -52,7 +52,7 @@ int exit_code_of(int negative_errno)
 
 int usage_error(const char *verb)
 {
-        return fail_text(EXIT_USAGE, "see 'mkexec %s --help' or mkexec(8)", verb);
+        return fail_text(EXIT_USAGE, "wrong option or argument; see 'mkexec %s --help' or mkexec(8)", verb);
 }
 
 static int help(void)
@@ -68,8 +68,9 @@ static int help(void)
 
 int main(int argc, char **argv)
 {
+        opterr = 0; /* getopt's own messages aren't in our words */
         if (argc < 2)
-                return usage_error("VERB");
+                return fail_text(EXIT_USAGE, "what to do? see 'mkexec --help'");
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
                 return help();
         if (strcmp(argv[1], "--version") == 0) {

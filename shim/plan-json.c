@@ -161,8 +161,8 @@ static struct json_object *event_to_json(const struct plan_event *e)
         if (!object)
                 return NULL;
         event_text(&e->event, &text);
-        if (e->kind == PLAN_PAYLOAD)
-                json_object_object_add(object, "payload_pcr", json_object_new_int((int)e->payload_pcr));
+        json_object_object_add(object, "payload_pcr",
+                        e->kind == PLAN_PAYLOAD ? json_object_new_int((int)e->payload_pcr) : NULL);
         json_object_object_add(object, "register", json_object_new_int((int)e->event.pcr));
         json_object_object_add(object, "kind", json_object_new_string(kind_names[e->kind]));
         json_object_object_add(object, "type",

@@ -32,5 +32,5 @@ int fail(int code, const struct error *error);
 int fail_text(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* EXIT_USAGE for input that can't be read (-ENOENT, -EINVAL, -EBADMSG ...), else EXIT_REFUSED. */
 int exit_code_of(int negative_errno);
-/* For getopt's '?' and wrong arguments: points to --help, returns EXIT_USAGE. */
+/* For getopt's '?' (opterr is 0: this is the one line) and wrong arguments. Returns EXIT_USAGE. */
 int usage_error(const char *verb);
