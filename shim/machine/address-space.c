@@ -31,6 +31,11 @@
 #define PTRACE_GET_RSEQ_CONFIGURATION 0x420f /* Linux 5.13 */
 #endif
 
+/* asm/prctl.h, Linux 6.6 */
+#define ARCH_SHSTK_DISABLE 0x5002
+#define ARCH_SHSTK_UNLOCK  0x5004
+#define ARCH_SHSTK_SHSTK   1
+
 #define MAPS_LIMIT (16u << 20)
 
 /* ---- /proc/PID/maps: "start-end rwxp offset dev:dev inode      name" ---- */
@@ -47,7 +52,9 @@ static bool take_hex(struct cursor *c, uint64_t *ret)
 
         for (; cursor_left(c) > 0; digits++) {
                 uint8_t b = c->bytes.data[c->offset];
-                unsigned digit = b >= '0' && b <= '9' ? b - '0' + 0u : b >= 'a' && b <= 'f' ? b - 'a' + 10u : 16;
+                unsigned digit = b >= '0' && b <= '9'   ? b - '0' + 0u
+                                 : b >= 'a' && b <= 'f' ? b - 'a' + 10u
+                                                        : 16;
 
                 if (digit == 16 || value >> 60)
                         break;
@@ -68,7 +75,8 @@ static bool take_byte(struct cursor *c, uint8_t wanted)
 
 static void skip_field(struct cursor *c)
 {
-        while (cursor_left(c) > 0 && c->bytes.data[c->offset] != ' ' && c->bytes.data[c->offset] != '\n')
+        while (cursor_left(c) > 0 && c->bytes.data[c->offset] != ' ' &&
+                        c->bytes.data[c->offset] != '\n')
                 c->offset++;
         while (take_byte(c, ' '))
                 ;
@@ -82,7 +90,8 @@ static int next_mapping(struct cursor *c, struct mapping *ret)
 
         if (cursor_left(c) == 0)
                 return 0;
-        if (!take_hex(c, &m.start) || !take_byte(c, '-') || !take_hex(c, &m.end) || !take_byte(c, ' '))
+        if (!take_hex(c, &m.start) || !take_byte(c, '-') || !take_hex(c, &m.end) ||
+                        !take_byte(c, ' '))
                 return -EBADMSG;
         skip_field(c); /* permissions */
         if (!take_hex(c, &m.offset) || !take_byte(c, ' '))
@@ -112,8 +121,8 @@ static bool is_named(const struct mapping *m, const char *name)
         return span_equal(m->name, SPAN(name, strlen(name)));
 }
 
-/* The kernel's own pages, which kernels with CONFIG_MSEAL_SYSTEM_MAPPINGS don't let go: read-only code and
- * the clock. */
+/* The kernel's own pages, which kernels with CONFIG_MSEAL_SYSTEM_MAPPINGS don't let go: read-only
+ * code and the clock. */
 static bool may_be_sealed(const struct mapping *m)
 {
         return is_named(m, "[vdso]") || is_named(m, "[vvar]") || is_named(m, "[vvar_vclock]");
@@ -144,11 +153,11 @@ static int call(struct guest_process *guest, const char *what, long number, cons
         return 0;
 }
 
-#define CALL(guest, error, what, number, ...)                                                      \
+#define CALL(guest, error, what, number, ...) \
         call((guest), (what), (number), (const uint64_t[6]){__VA_ARGS__}, (error))
 
-/* The kernel writes to a registered rseq area on each return to user mode and kills the process if it is
- * gone. glibc 2.35 and later register one. */
+/* The kernel writes to a registered rseq area on each return to user mode and kills the process if
+ * it is gone. glibc 2.35 and later register one. */
 static int unregister_rseq(struct guest_process *guest, struct error *error)
 {
         struct {
@@ -161,7 +170,7 @@ static int unregister_rseq(struct guest_process *guest, struct error *error)
                 /* Before Linux 5.13: the child is our copy, so its area is where ours is. */
                 if (__rseq_size > 0) {
                         rseq.pointer = (uint64_t)((uintptr_t)__builtin_thread_pointer() +
-                                        (uintptr_t)__rseq_offset);
+                                                  (uintptr_t)__rseq_offset);
                         rseq.size = 32; /* what glibc registered on such kernels */
                         rseq.signature = RSEQ_SIG;
                 }
@@ -169,8 +178,19 @@ static int unregister_rseq(struct guest_process *guest, struct error *error)
         }
         if (rseq.pointer == 0)
                 return 0;
-        return CALL(guest, error, "giving up rseq", SYS_rseq, rseq.pointer, rseq.size, RSEQ_FLAG_UNREGISTER,
-                        rseq.signature);
+        return CALL(guest, error, "giving up rseq", SYS_rseq, rseq.pointer, rseq.size,
+                        RSEQ_FLAG_UNREGISTER, rseq.signature);
+}
+
+/* A program with a shadow stack has handed it down; returns of the payload would fault. Kernels and
+ * programs without one answer with an error that means the same as success. */
+static void disable_shadow_stack(struct guest_process *guest)
+{
+        int64_t ignored;
+
+        (void)ptrace((enum __ptrace_request)PTRACE_ARCH_PRCTL, guest->pid, ARCH_SHSTK_SHSTK,
+                        ARCH_SHSTK_UNLOCK);
+        (void)REMOTE_SYSCALL(guest, &ignored, SYS_arch_prctl, ARCH_SHSTK_DISABLE, ARCH_SHSTK_SHSTK);
 }
 
 static int unmap_all(struct guest_process *guest, struct error *error)
@@ -193,8 +213,10 @@ static int unmap_all(struct guest_process *guest, struct error *error)
                         r = (int)result;
                 if (r < 0)
                         return error_set(error, -r,
-                                        "guest process: munmap 0x%" PRIx64 "-0x%" PRIx64 " (%.*s): %s", m.start,
-                                        m.end, (int)m.name.size, (const char *)m.name.data, strerror(-r));
+                                        "guest process: munmap 0x%" PRIx64 "-0x%" PRIx64
+                                        " (%.*s): %s",
+                                        m.start, m.end, (int)m.name.size, (const char *)m.name.data,
+                                        strerror(-r));
         }
         if (r < 0)
                 return error_set(error, -r, "guest process: /proc/%d/maps: bad line at byte %zu",
@@ -223,8 +245,9 @@ static const char *mmap_reason(int errnum)
 static int map_window(struct guest_process *guest, struct ram_range range, struct error *error)
 {
         int64_t at;
-        int r = REMOTE_SYSCALL(guest, &at, SYS_mmap, range.start, range.end - range.start, PROT_NONE,
-                        MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, GUEST_RAM_FD, range.start);
+        int r = REMOTE_SYSCALL(guest, &at, SYS_mmap, range.start, range.end - range.start,
+                        PROT_NONE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, GUEST_RAM_FD,
+                        range.start);
 
         if (r == 0 && at < 0 && at >= -4095)
                 r = (int)at;
@@ -254,6 +277,26 @@ int address_space_protect(struct guest_process *guest, uint64_t start, uint64_t 
         int r = REMOTE_SYSCALL(guest, &result, SYS_mprotect, start, end - start, (uint64_t)prot);
 
         return r < 0 ? r : (int)result;
+}
+
+/* Whether code may be run and written at all is asked now, not at the firmware's first allocation.
+ * Nothing runs yet, so no page is touched. */
+static int try_access(struct guest_process *guest, const struct ram *ram, struct error *error)
+{
+        uint64_t start = ram_get_range(ram, 0).start;
+        int r = address_space_protect(guest, start, start + GUEST_PAGE_BYTES, true);
+
+        if (r < 0)
+                return error_set(error, -r, "guest process: writable and executable memory: %s%s",
+                                strerror(-r),
+                                r == -EACCES || r == -EPERM
+                                                ? " (SELinux, or MemoryDenyWriteExecute= of a "
+                                                  "service?)"
+                                                : "");
+        r = address_space_protect(guest, start, start + GUEST_PAGE_BYTES, false);
+        if (r < 0)
+                return error_set(error, -r, "guest process: mprotect: %s", strerror(-r));
+        return 0;
 }
 
 /* ---- the check ---- */
@@ -287,8 +330,10 @@ static int check_maps(const struct guest_process *guest, const struct ram *ram, 
                         bytes += m.end - m.start;
                 else if (!is_gate(guest, &m) && !is_kernel_address(&m) && !may_be_sealed(&m))
                         return error_set(error, EIO,
-                                        "guest process: 0x%" PRIx64 "-0x%" PRIx64 " (%.*s) is still mapped",
-                                        m.start, m.end, (int)m.name.size, (const char *)m.name.data);
+                                        "guest process: 0x%" PRIx64 "-0x%" PRIx64
+                                        " (%.*s) is still mapped",
+                                        m.start, m.end, (int)m.name.size,
+                                        (const char *)m.name.data);
         }
         if (r < 0 || bytes != wanted)
                 return error_set(error, EIO, "guest process: its address space isn't guest RAM");
@@ -309,18 +354,24 @@ static int check_descriptors(const struct guest_process *guest, struct error *er
                 n += entry->d_name[0] != '.';
         closedir(dir);
         if (n > 0)
-                return error_set(error, EIO, "guest process: %zu file descriptors are still open", n);
+                return error_set(error, EIO, "guest process: %zu file descriptors are still open",
+                                n);
         return 0;
 }
 
-int address_space_become_ram(struct guest_process *guest, const struct ram *ram, struct error *error)
+int address_space_become_ram(
+                struct guest_process *guest, const struct ram *ram, struct error *error)
 {
-        int r = unregister_rseq(guest, error);
+        int r;
 
+        disable_shadow_stack(guest);
+        r = unregister_rseq(guest, error);
         if (r == 0)
                 r = unmap_all(guest, error);
         if (r == 0)
                 r = map_windows(guest, ram, error);
+        if (r == 0)
+                r = try_access(guest, ram, error);
         if (r == 0)
                 r = CALL(guest, error, "close", SYS_close, GUEST_RAM_FD);
         if (r == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Birth and death of the guest process; see guest-process.h. The child gives up everything that it could do
- * harm with before the first payload byte exists: session, limits, descriptors, identity, capabilities; then
- * it loads a filter of one instruction, "trace", which looks at neither number nor architecture. */
+/* Birth and death of the guest process; see guest-process.h. The child gives up everything that it
+ * could do harm with before the first payload byte exists: session, limits, descriptors, identity,
+ * capabilities; then it loads a filter of one instruction, "trace", which looks at neither number
+ * nor architecture. */
 #include "shim/machine/guest-process.h"
 
 #include <elf.h>
@@ -34,7 +35,8 @@
 /* What the child knows; everything is set before fork(). */
 struct child {
         int ram_fd;
-        int channel; /* a byte comes in when it may start, a struct child_report goes out if a step fails */
+        int channel; /* a byte comes in when it may start, a struct child_report goes out if a step
+                        fails */
         pid_t parent;
         bool drop_identity;
         uint64_t deadline_ms;
@@ -97,15 +99,17 @@ static int close_descriptors(struct child *child)
 {
         int ram = fcntl(child->ram_fd, F_DUPFD, 3), report = fcntl(child->channel, F_DUPFD, 3);
 
-        if (ram < 0 || report < 0 || dup2(ram, GUEST_RAM_FD) < 0 || dup2(report, GUEST_REPORT_FD) < 0)
+        if (ram < 0 || report < 0 || dup2(ram, GUEST_RAM_FD) < 0 ||
+                        dup2(report, GUEST_REPORT_FD) < 0)
                 return -1;
         close_all_from(GUEST_REPORT_FD + 1);
         child->channel = GUEST_REPORT_FD;
         return 0;
 }
 
-/* Raw system calls: glibc's wrappers want to tell all threads. In a user namespace that has no mapping for
- * nobody (EINVAL) or forbids setgroups (EPERM) the child keeps its identity; the capabilities go anyway. */
+/* Raw system calls: glibc's wrappers want to tell all threads. In a user namespace that has no
+ * mapping for nobody (EINVAL) or forbids setgroups (EPERM) the child keeps its identity; the
+ * capabilities go anyway. */
 static int drop_identity(struct child *child)
 {
         if (!child->drop_identity)
@@ -116,7 +120,9 @@ static int drop_identity(struct child *child)
                 return -1;
         if (syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) < 0 && errno != EINVAL)
                 return -1;
-        return 0;
+        /* Other processes of nobody's mustn't reach its memory (fs.suid_dumpable might say
+         * otherwise). */
+        return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 static int drop_capabilities(struct child *child)
@@ -141,8 +147,8 @@ static int die_with_parent(struct child *child)
         return 0;
 }
 
-/* The broker holds secrets and shares cores with the payload; kernels that can't do it (any error) have
- * their own idea of what is needed. */
+/* The broker holds secrets and shares cores with the payload; kernels that can't do it (any error)
+ * have their own idea of what is needed. */
 static int control_speculation(struct child *child)
 {
         (void)prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, PR_SPEC_FORCE_DISABLE, 0, 0);
@@ -150,8 +156,9 @@ static int control_speculation(struct child *child)
         return 0;
 }
 
-/* glibc's addresses, which will be gone: the kernel would write to them when the process ends. rseq, the
- * third of the kind, has to stay registered until the last C code ran; the broker takes it back. */
+/* glibc's addresses, which will be gone: the kernel would write to them when the process ends.
+ * rseq, the third of the kind, has to stay registered until the last C code ran; the broker takes
+ * it back. */
 static int forget_libc(struct child *child)
 {
         if (syscall(SYS_set_robust_list, NULL, 3 * sizeof(void *)) < 0)
@@ -165,8 +172,8 @@ static int arm_deadline(struct child *child)
 {
         struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGXCPU};
         struct itimerspec when = {
-                .it_value = {(time_t)(child->deadline_ms / 1000),
-                                (long)(child->deadline_ms % 1000) * 1000000},
+                        .it_value = {(time_t)(child->deadline_ms / 1000),
+                                        (long)(child->deadline_ms % 1000) * 1000000},
         };
         int timer;
 
@@ -189,17 +196,17 @@ static const struct {
         const char *what;
         int (*run)(struct child *child);
 } steps[] = {
-        {"waiting for the tracer", wait_for_start},
-        {"own session", leave_session},
-        {"resource limits", limit_resources},
-        {"closing descriptors", close_descriptors},
-        {"giving up root", drop_identity},
-        {"giving up capabilities", drop_capabilities},
-        {"parent-death signal", die_with_parent},
-        {"speculation control", control_speculation},
-        {"giving up glibc's registrations", forget_libc},
-        {"deadline timer", arm_deadline},
-        {"seccomp filter (kernel without CONFIG_SECCOMP_FILTER?)", stop_every_syscall},
+                {"waiting for the tracer", wait_for_start},
+                {"own session", leave_session},
+                {"resource limits", limit_resources},
+                {"closing descriptors", close_descriptors},
+                {"giving up root", drop_identity},
+                {"giving up capabilities", drop_capabilities},
+                {"parent-death signal", die_with_parent},
+                {"speculation control", control_speculation},
+                {"giving up glibc's registrations", forget_libc},
+                {"deadline timer", arm_deadline},
+                {"seccomp filter (kernel without CONFIG_SECCOMP_FILTER?)", stop_every_syscall},
 };
 
 static _Noreturn void child_main(struct child child)
@@ -220,7 +227,8 @@ static _Noreturn void child_main(struct child child)
 
 /* ---- the broker's side ---- */
 
-/* Only who keeps the right to trace, signal and inspect another user's process can give the child one. */
+/* Only who keeps the right to trace, signal and inspect another user's process can give the child
+ * one. */
 static bool may_drop_identity(void)
 {
         static const unsigned needed[] = {CAP_SYS_PTRACE, CAP_KILL, CAP_SETUID, CAP_SETGID};
@@ -247,11 +255,13 @@ static int ptrace_error(int errnum, struct error *error)
         const char *reason = "";
 
         if (file_starts_with("/proc/sys/kernel/yama/ptrace_scope", '3'))
-                reason = ": kernel.yama.ptrace_scope is 3, which forbids ptrace until the next boot";
+                reason = ": kernel.yama.ptrace_scope is 3, which forbids ptrace until the next "
+                         "boot";
         else if (file_starts_with("/proc/sys/kernel/yama/ptrace_scope", '2'))
                 reason = ": kernel.yama.ptrace_scope is 2, which needs CAP_SYS_PTRACE";
         else if (file_starts_with("/sys/fs/selinux/enforce", '1'))
-                reason = ": SELinux (deny_ptrace?), another tracer (strace -f, gdb) or a container's filter";
+                reason = ": SELinux (deny_ptrace?), another tracer (strace -f, gdb) or a "
+                         "container's filter";
         else if (errnum == EPERM || errnum == EACCES || errnum == ENOSYS)
                 reason = ": another tracer (strace -f, gdb) or a container's seccomp filter";
         return error_set(error, errnum, "guest process: ptrace: %s%s", strerror(errnum), reason);
@@ -263,10 +273,11 @@ static int report_error(int channel, const struct guest_process *guest, struct e
         ssize_t n = recv(channel, &report, sizeof(report), MSG_DONTWAIT);
 
         if (n == sizeof(report) && report.step >= 0 && (size_t)report.step < ARRAY_SIZE(steps))
-                return error_set(error, report.errnum, "guest process: %s: %s", steps[report.step].what,
-                                strerror(report.errnum));
+                return error_set(error, report.errnum, "guest process: %s: %s",
+                                steps[report.step].what, strerror(report.errnum));
         if (WIFSIGNALED(guest->status))
-                return error_set(error, EIO, "guest process: killed by signal %d while it was set up",
+                return error_set(error, EIO,
+                                "guest process: killed by signal %d while it was set up",
                                 WTERMSIG(guest->status));
         return error_set(error, EIO, "guest process: ended while it was set up");
 }
@@ -287,7 +298,8 @@ static int run_to_gate(struct guest_process *guest, int channel, struct error *e
                 if (status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8)) {
                         r = guest_process_get_regs(guest, &regs);
                         if (r < 0 || regs.rip != guest->gate + GATE_SYSCALL_BYTES)
-                                return error_set(error, EIO, "guest process: stopped before its gate");
+                                return error_set(error, EIO,
+                                                "guest process: stopped before its gate");
                         return 0;
                 }
                 /* A crash of the set-up shall be one; other signals aren't for it. */
@@ -310,10 +322,13 @@ static int adopt(struct guest_process *guest, int channel, struct error *error)
         return run_to_gate(guest, channel, error);
 }
 
-int guest_process_start(int ram_fd, uint64_t deadline_ms, struct guest_process *ret, struct error *error)
+int guest_process_start(
+                int ram_fd, uint64_t deadline_ms, struct guest_process *ret, struct error *error)
 {
         struct guest_process guest = {.pid = -1};
-        struct child child = {.ram_fd = ram_fd, .deadline_ms = deadline_ms, .parent = getpid(),
+        struct child child = {.ram_fd = ram_fd,
+                        .deadline_ms = deadline_ms,
+                        .parent = getpid(),
                         .drop_identity = may_drop_identity()};
         _cleanup_close_ int channel = -1;
         int pair[2], r;
@@ -398,8 +413,8 @@ int guest_process_resume(struct guest_process *guest, int request)
         return 0;
 }
 
-/* Offsets in the XSAVE area (SDM volume 1, 13.4): the FXSAVE image first, then the header's XSTATE_BV, whose
- * clear bits mean "initial state". */
+/* Offsets in the XSAVE area (SDM volume 1, 13.4): the FXSAVE image first, then the header's
+ * XSTATE_BV, whose clear bits mean "initial state". */
 #define FXSAVE_FCW     0
 #define FXSAVE_MXCSR   24
 #define FXSAVE_BYTES   512

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The privileged instructions of x86-64, one row each, and the few that are carried out before
- * ExitBootServices. Called by the firmware for each #GP that isn't one of its thunks. It decides nothing
- * about when: after ExitBootServices the firmware hands over instead of asking for an emulation. */
+ * ExitBootServices. Called by the firmware for each #GP that isn't one of its thunks. It decides
+ * nothing about when: after ExitBootServices the firmware hands over instead of asking for an
+ * emulation. */
 #include "shim/machine/instruction.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -21,7 +21,7 @@ enum modrm_kind {
         EXACT,    /* the whole byte */
         MEMORY,   /* /n with a memory operand */
         ANY,      /* /n with either */
-        REGISTERS /* any byte; mod is ignored and always means a register (mov to and from CRn, DRn) */
+        REGISTERS /* any byte; mod is ignored and means a register (mov to and from CRn, DRn) */
 };
 
 enum {
@@ -48,13 +48,13 @@ struct row {
         enum opcode_map map;
         uint8_t opcode;
         enum modrm_kind modrm_kind;
-        uint8_t modrm;          /* EXACT: the byte; MEMORY, ANY: the /n */
-        unsigned prefix;        /* must be there, if any */
+        uint8_t modrm;   /* EXACT: the byte; MEMORY, ANY: the /n */
+        unsigned prefix; /* must be there, if any */
         unsigned imm_bytes;
-        bool unprivileged;      /* may fault, but for other reasons: only named */
-        /* As objdump prints it. In braces: c control or debug register, q general register, a accumulator,
-         * s its size letter, i immediate, m MSR number, p port in DX, R repeat prefix, g segment register,
-         * w letter of a far return's size */
+        bool unprivileged; /* may fault, but for other reasons: only named */
+        /* As objdump prints it. In braces: c control or debug register, q general register, a
+         * accumulator, s its size letter, i immediate, m MSR number, p port in DX, R repeat prefix,
+         * g segment register, w letter of a far return's size */
         const char *name;
         bool (*emulate)(const struct decoded *d, struct vcpu_regs *regs);
 };
@@ -71,10 +71,11 @@ static unsigned special_register(const struct decoded *d)
         return ((d->modrm >> 3) & 7) | (d->rex & REX_R ? 8 : 0);
 }
 
-/* Values that a 64-bit UEFI leaves (UEFI 2.10, 2.3.4): long mode with paging, the FPU usable. The kernel's
- * has_fpu() wants EM and TS clear in CR0. LA57 is clear in CR4: the guest's own view is four levels, and
- * the real bit is read on the bare machine after the hand-over. CR2, CR3 and CR8 have no true value here:
- * who reads them wants page tables or an interrupt controller, so they are refused by name. */
+/* Values that a 64-bit UEFI leaves (UEFI 2.10, 2.3.4): long mode with paging, the FPU usable. The
+ * kernel's has_fpu() wants EM and TS clear in CR0. LA57 is clear in CR4: the guest's own view is
+ * four levels, and the real bit is read on the bare machine after the hand-over. CR2, CR3 and CR8
+ * have no true value here: who reads them wants page tables or an interrupt controller, so they are
+ * refused by name. */
 static bool emulate_read_control(const struct decoded *d, struct vcpu_regs *regs)
 {
         switch (special_register(d)) {
@@ -82,7 +83,8 @@ static bool emulate_read_control(const struct decoded *d, struct vcpu_regs *regs
                 *general_register(d, regs) = 0x80050033; /* PG AM WP NE ET MP PE */
                 return true;
         case 4:
-                *general_register(d, regs) = 0x668; /* OSXMMEXCPT OSFXSR MCE PAE DE, as OVMF sets it */
+                *general_register(d,
+                                regs) = 0x668; /* OSXMMEXCPT OSFXSR MCE PAE DE, as OVMF sets it */
                 return true;
         default:
                 return false;
@@ -102,10 +104,10 @@ static bool emulate_rdmsr(const struct decoded *d, struct vcpu_regs *regs)
         return true;
 }
 
-/* The 8254, as far as the Linux stub's KASLR asks where there is neither RDRAND nor TSC: it sends the
- * read-back command for counter 0, reads a status byte (again if bit 6, "null count", is set), then the
- * count's two bytes. Every byte read here is from a running counter with bit 6 clear, so no state is
- * needed to tell status and count apart. */
+/* The 8254, as far as the Linux stub's KASLR asks where there is neither RDRAND nor TSC: it sends
+ * the read-back command for counter 0, reads a status byte (again if bit 6, "null count", is set),
+ * then the count's two bytes. Every byte read here is from a running counter with bit 6 clear, so
+ * no state is needed to tell status and count apart. */
 #define I8254_COUNTER0          0x40
 #define I8254_CONTROL           0x43
 #define I8254_READ_BACK_0       0xc2
@@ -118,7 +120,8 @@ static bool read_port(uint16_t port, uint8_t *ret)
         if (port != I8254_COUNTER0)
                 return false;
         clock_gettime(CLOCK_MONOTONIC_RAW, &now);
-        *ret = (uint8_t)(((uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15ull) >> 56) & ~I8254_STATUS_NULL_COUNT;
+        *ret = (uint8_t)(((uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15ull) >> 56) &
+               ~I8254_STATUS_NULL_COUNT;
         return true;
 }
 
@@ -144,62 +147,64 @@ static bool emulate_out(const struct decoded *d, struct vcpu_regs *regs)
 /* ---- the table ---- */
 
 static const struct row rows[] = {
-        /* map, opcode, ModRM */
-        {ONE_BYTE, 0x6c, .name = "{R}insb (%dx),%es:(%rdi)"},
-        {ONE_BYTE, 0x6d, .name = "{R}ins{s} (%dx),%es:(%rdi)"},
-        {ONE_BYTE, 0x6e, .name = "{R}outsb %ds:(%rsi),(%dx)"},
-        {ONE_BYTE, 0x6f, .name = "{R}outs{s} %ds:(%rsi),(%dx)"},
-        {ONE_BYTE, 0xe4, .imm_bytes = 1, .name = "in ${i},%{a}", .emulate = emulate_in},
-        {ONE_BYTE, 0xe5, .imm_bytes = 1, .name = "in ${i},%{a}"},
-        {ONE_BYTE, 0xe6, .imm_bytes = 1, .name = "out %{a},${i}", .emulate = emulate_out},
-        {ONE_BYTE, 0xe7, .imm_bytes = 1, .name = "out %{a},${i}"},
-        {ONE_BYTE, 0xec, .name = "in (%dx),%{a}{p}", .emulate = emulate_in},
-        {ONE_BYTE, 0xed, .name = "in (%dx),%{a}{p}"},
-        {ONE_BYTE, 0xee, .name = "out %{a},(%dx){p}", .emulate = emulate_out},
-        {ONE_BYTE, 0xef, .name = "out %{a},(%dx){p}"},
-        {ONE_BYTE, 0xf4, .name = "hlt"},
-        {ONE_BYTE, 0xfa, .name = "cli"},
-        {ONE_BYTE, 0xfb, .name = "sti"},
+                /* map, opcode, ModRM */
+                {ONE_BYTE, 0x6c, .name = "{R}insb (%dx),%es:(%rdi)"},
+                {ONE_BYTE, 0x6d, .name = "{R}ins{s} (%dx),%es:(%rdi)"},
+                {ONE_BYTE, 0x6e, .name = "{R}outsb %ds:(%rsi),(%dx)"},
+                {ONE_BYTE, 0x6f, .name = "{R}outs{s} %ds:(%rsi),(%dx)"},
+                {ONE_BYTE, 0xe4, .imm_bytes = 1, .name = "in ${i},%{a}", .emulate = emulate_in},
+                {ONE_BYTE, 0xe5, .imm_bytes = 1, .name = "in ${i},%{a}"},
+                {ONE_BYTE, 0xe6, .imm_bytes = 1, .name = "out %{a},${i}", .emulate = emulate_out},
+                {ONE_BYTE, 0xe7, .imm_bytes = 1, .name = "out %{a},${i}"},
+                {ONE_BYTE, 0xec, .name = "in (%dx),%{a}{p}", .emulate = emulate_in},
+                {ONE_BYTE, 0xed, .name = "in (%dx),%{a}{p}"},
+                {ONE_BYTE, 0xee, .name = "out %{a},(%dx){p}", .emulate = emulate_out},
+                {ONE_BYTE, 0xef, .name = "out %{a},(%dx){p}"},
+                {ONE_BYTE, 0xf4, .name = "hlt"},
+                {ONE_BYTE, 0xfa, .name = "cli"},
+                {ONE_BYTE, 0xfb, .name = "sti"},
 
-        {MAP_0F, 0x00, ANY, 0, .name = "sldt"}, /* these and sgdt, sidt, smsw: with CR4.UMIP */
-        {MAP_0F, 0x00, ANY, 1, .name = "str"},
-        {MAP_0F, 0x00, ANY, 2, .name = "lldt"},
-        {MAP_0F, 0x00, ANY, 3, .name = "ltr"},
-        {MAP_0F, 0x01, EXACT, 0xd1, .name = "xsetbv"},
-        {MAP_0F, 0x01, EXACT, 0xf8, .name = "swapgs"},
-        {MAP_0F, 0x01, MEMORY, 0, .name = "sgdt"},
-        {MAP_0F, 0x01, MEMORY, 1, .name = "sidt"},
-        {MAP_0F, 0x01, MEMORY, 2, .name = "lgdt"},
-        {MAP_0F, 0x01, MEMORY, 3, .name = "lidt"},
-        {MAP_0F, 0x01, ANY, 4, .name = "smsw"},
-        {MAP_0F, 0x01, ANY, 6, .name = "lmsw"},
-        {MAP_0F, 0x01, MEMORY, 7, .name = "invlpg"},
-        {MAP_0F, 0x06, .name = "clts"},
-        {MAP_0F, 0x07, .name = "sysret{w}"},
-        {MAP_0F, 0x08, .name = "invd"},
-        {MAP_0F, 0x09, .prefix = PREFIX_F3, .name = "wbnoinvd"},
-        {MAP_0F, 0x09, .name = "wbinvd"},
-        {MAP_0F, 0x20, REGISTERS, .name = "mov %cr{c},%{q}", .emulate = emulate_read_control},
-        {MAP_0F, 0x21, REGISTERS, .name = "mov %db{c},%{q}"},
-        {MAP_0F, 0x22, REGISTERS, .name = "mov %{q},%cr{c}"},
-        {MAP_0F, 0x23, REGISTERS, .name = "mov %{q},%db{c}"},
-        {MAP_0F, 0x30, .name = "wrmsr {m}"},
-        {MAP_0F, 0x32, .name = "rdmsr {m}", .emulate = emulate_rdmsr},
-        {MAP_0F, 0x33, .name = "rdpmc"},
-        {MAP_0F, 0x35, .name = "sysexit{w}"},
-        {MAP_0F, 0xc7, MEMORY, 3, .name = "xrstors"},
-        {MAP_0F, 0xc7, MEMORY, 5, .name = "xsaves"},
-        {MAP_0F38, 0x82, MEMORY, 0xff, .prefix = PREFIX_66, .name = "invpcid"},
+                {MAP_0F, 0x00, ANY, 0,
+                                .name = "sldt"}, /* these and sgdt, sidt, smsw: with CR4.UMIP */
+                {MAP_0F, 0x00, ANY, 1, .name = "str"},
+                {MAP_0F, 0x00, ANY, 2, .name = "lldt"},
+                {MAP_0F, 0x00, ANY, 3, .name = "ltr"},
+                {MAP_0F, 0x01, EXACT, 0xd1, .name = "xsetbv"},
+                {MAP_0F, 0x01, EXACT, 0xf8, .name = "swapgs"},
+                {MAP_0F, 0x01, MEMORY, 0, .name = "sgdt"},
+                {MAP_0F, 0x01, MEMORY, 1, .name = "sidt"},
+                {MAP_0F, 0x01, MEMORY, 2, .name = "lgdt"},
+                {MAP_0F, 0x01, MEMORY, 3, .name = "lidt"},
+                {MAP_0F, 0x01, ANY, 4, .name = "smsw"},
+                {MAP_0F, 0x01, ANY, 6, .name = "lmsw"},
+                {MAP_0F, 0x01, MEMORY, 7, .name = "invlpg"},
+                {MAP_0F, 0x06, .name = "clts"},
+                {MAP_0F, 0x07, .name = "sysret{w}"},
+                {MAP_0F, 0x08, .name = "invd"},
+                {MAP_0F, 0x09, .prefix = PREFIX_F3, .name = "wbnoinvd"},
+                {MAP_0F, 0x09, .name = "wbinvd"},
+                {MAP_0F, 0x20, REGISTERS, .name = "mov %cr{c},%{q}",
+                                .emulate = emulate_read_control},
+                {MAP_0F, 0x21, REGISTERS, .name = "mov %db{c},%{q}"},
+                {MAP_0F, 0x22, REGISTERS, .name = "mov %{q},%cr{c}"},
+                {MAP_0F, 0x23, REGISTERS, .name = "mov %{q},%db{c}"},
+                {MAP_0F, 0x30, .name = "wrmsr {m}"},
+                {MAP_0F, 0x32, .name = "rdmsr {m}", .emulate = emulate_rdmsr},
+                {MAP_0F, 0x33, .name = "rdpmc"},
+                {MAP_0F, 0x35, .name = "sysexit{w}"},
+                {MAP_0F, 0xc7, MEMORY, 3, .name = "xrstors"},
+                {MAP_0F, 0xc7, MEMORY, 5, .name = "xsaves"},
+                {MAP_0F38, 0x82, MEMORY, 0xff, .prefix = PREFIX_66, .name = "invpcid"},
 
-        {ONE_BYTE, 0x8e, ANY, 0xff, .unprivileged = true, .name = "mov to %{g}"},
-        {ONE_BYTE, 0xca, .imm_bytes = 2, .unprivileged = true, .name = "lret{w}"},
-        {ONE_BYTE, 0xcb, .unprivileged = true, .name = "lret{w}"},
-        {ONE_BYTE, 0xcd, .imm_bytes = 1, .unprivileged = true, .name = "int ${i}"},
-        {ONE_BYTE, 0xcf, .unprivileged = true, .name = "iret{w}"},
-        {ONE_BYTE, 0xff, MEMORY, 3, .unprivileged = true, .name = "lcall"},
-        {ONE_BYTE, 0xff, MEMORY, 5, .unprivileged = true, .name = "ljmp"},
-        {MAP_0F, 0x01, EXACT, 0xd0, .unprivileged = true, .name = "xgetbv"},
-        {MAP_0F, 0x34, .unprivileged = true, .name = "sysenter"},
+                {ONE_BYTE, 0x8e, ANY, 0xff, .unprivileged = true, .name = "mov to %{g}"},
+                {ONE_BYTE, 0xca, .imm_bytes = 2, .unprivileged = true, .name = "lret{w}"},
+                {ONE_BYTE, 0xcb, .unprivileged = true, .name = "lret{w}"},
+                {ONE_BYTE, 0xcd, .imm_bytes = 1, .unprivileged = true, .name = "int ${i}"},
+                {ONE_BYTE, 0xcf, .unprivileged = true, .name = "iret{w}"},
+                {ONE_BYTE, 0xff, MEMORY, 3, .unprivileged = true, .name = "lcall"},
+                {ONE_BYTE, 0xff, MEMORY, 5, .unprivileged = true, .name = "ljmp"},
+                {MAP_0F, 0x01, EXACT, 0xd0, .unprivileged = true, .name = "xgetbv"},
+                {MAP_0F, 0x34, .unprivileged = true, .name = "sysenter"},
 };
 
 /* ---- decoding ---- */
@@ -302,8 +307,8 @@ static const struct row *find_row(struct cursor *c, struct decoded *d)
 
 static const char *general_register_name(unsigned n)
 {
-        static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8",
-                        "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
+        static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                        "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
 
         return names[n & 15];
 }
@@ -331,7 +336,11 @@ static int put_operand(const struct decoded *d, char letter, char *to, size_t si
         case 's':
                 return snprintf(to, size, "%s", word && !wide ? "w" : "l");
         case 'w': /* sysret and sysexit are 32-bit unless REX.W; far returns too */
-                return snprintf(to, size, "%s", wide ? "q" : d->map == MAP_0F ? "l" : word ? "w" : "");
+                return snprintf(to, size, "%s",
+                                wide               ? "q"
+                                : d->map == MAP_0F ? "l"
+                                : word             ? "w"
+                                                   : "");
         case 'i':
                 return snprintf(to, size, "0x%x", d->imm);
         case 'm':
@@ -365,8 +374,8 @@ static void put_name(const struct decoded *d, const char *pattern, char *to, siz
         to[n < size ? n : size - 1] = '\0';
 }
 
-enum instruction_result instruction_emulate(struct span bytes, bool code64, struct vcpu_regs *regs,
-                struct instruction *ret)
+enum instruction_result instruction_emulate(
+                struct span bytes, bool code64, struct vcpu_regs *regs, struct instruction *ret)
 {
         struct decoded d = {.rcx = regs->r[VCPU_RCX], .rdx = regs->r[VCPU_RDX]};
         struct cursor c = CURSOR(bytes);
@@ -375,7 +384,8 @@ enum instruction_result instruction_emulate(struct span bytes, bool code64, stru
         *ret = (struct instruction){0};
         if (c.bytes.size > LONGEST_INSTRUCTION)
                 c.bytes.size = LONGEST_INSTRUCTION;
-        /* 32-bit code decodes differently, and none of it is a payload's that we could hand over. */
+        /* 32-bit code decodes differently, and none of it is a payload's that we could hand over.
+         */
         if (!code64 || !take_opcode(&c, &d) || d.prefixes & PREFIX_LOCK)
                 return INSTRUCTION_UNKNOWN;
         row = find_row(&c, &d);

@@ -44,7 +44,8 @@ static size_t first_ending_above(const struct page_set *set, uint64_t address)
 }
 
 /* Puts with[0..n_with) where the runs [from, to) are. */
-static void replace(struct page_set *set, size_t from, size_t to, const struct page_run *with, size_t n_with)
+static void replace(struct page_set *set, size_t from, size_t to, const struct page_run *with,
+                size_t n_with)
 {
         memmove(set->runs + from + n_with, set->runs + to, (set->n - to) * sizeof(*set->runs));
         for (size_t i = 0; i < n_with; i++)

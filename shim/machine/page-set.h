@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A set of addresses as sorted, merged runs [start, end): cheap for thousands of small runs and for huge
- * ones alike. ram.c keeps the committed pages in one. Knows no alignment; callers check it. */
+/* A set of addresses as sorted, merged runs [start, end): cheap for thousands of small runs and for
+ * huge ones alike. ram.c keeps the committed pages in one. Knows no alignment; callers check it. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Guest RAM over one sparse memfd; see ram.h. The broker maps the file once, at offset == physical
- * address, and touches committed pages only. Committing allocates the pages there and then (fallocate): a
- * machine that has no memory left, or whose vm.overcommit_memory=2 limit is reached, then gives an error to
- * the firmware's allocator instead of a SIGBUS to the broker. The mapping itself is shared and NORESERVE
- * and memfds account page by page, so a map of terabytes costs nothing. */
+ * address, and touches committed pages only. Committing allocates the pages there and then
+ * (fallocate): a machine that has no memory left, or whose vm.overcommit_memory=2 limit is reached,
+ * then gives an error to the firmware's allocator instead of a SIGBUS to the broker. The mapping
+ * itself is shared and NORESERVE and memfds account page by page, so a map of terabytes costs
+ * nothing. */
 #include "shim/machine/ram.h"
 
 #include <errno.h>
@@ -27,9 +28,9 @@
 #define MFD_EXEC 0x0010U
 #endif
 
-#define PAGE_BYTES        4096ull
-#define LOWEST_ADDRESS    0x10000ull          /* vm.mmap_min_addr: the guest can't map below */
-#define HIGHEST_ADDRESS   0x7ffffffff000ull   /* end of user space with 4-level paging */
+#define PAGE_BYTES      4096ull
+#define LOWEST_ADDRESS  0x10000ull        /* vm.mmap_min_addr: the guest can't map below */
+#define HIGHEST_ADDRESS 0x7ffffffff000ull /* end of user space with 4-level paging */
 
 struct ram {
         int fd;
@@ -42,7 +43,8 @@ struct ram {
 };
 
 /* Adjacent ranges become one: nothing depends on where the memory map had its seams. */
-static int take_ranges(struct ram *ram, const struct ram_range *ranges, size_t n, struct error *error)
+static int take_ranges(
+                struct ram *ram, const struct ram_range *ranges, size_t n, struct error *error)
 {
         uint64_t last_end = LOWEST_ADDRESS;
 
@@ -54,11 +56,12 @@ static int take_ranges(struct ram *ram, const struct ram_range *ranges, size_t n
         for (size_t i = 0; i < n; i++) {
                 struct ram_range r = ranges[i];
 
-                if (r.start % PAGE_BYTES || r.end % PAGE_BYTES || r.start >= r.end || r.start < last_end ||
-                                r.end > HIGHEST_ADDRESS)
+                if (r.start % PAGE_BYTES || r.end % PAGE_BYTES || r.start >= r.end ||
+                                r.start < last_end || r.end > HIGHEST_ADDRESS)
                         return error_set(error, EINVAL,
                                         "guest RAM: range %zu, 0x%" PRIx64 "-0x%" PRIx64
-                                        ", is unaligned, empty, out of order or not within 64 KiB..128 TiB",
+                                        ", is unaligned, empty, out of order or not within 64 "
+                                        "KiB..128 TiB",
                                         i, r.start, r.end);
                 if (ram->n_ranges > 0 && ram->ranges[ram->n_ranges - 1].end == r.start)
                         ram->ranges[ram->n_ranges - 1].end = r.end;
@@ -71,8 +74,8 @@ static int take_ranges(struct ram *ram, const struct ram_range *ranges, size_t n
 }
 
 /* vm.memfd_noexec wants to hear whether the file may be executed. Ours is mapped executable, never
- * executed as a file, so where MFD_EXEC is forbidden (=2) the sealed kind does as well; kernels before 6.3
- * know neither flag. */
+ * executed as a file, so where MFD_EXEC is forbidden (=2) the sealed kind does as well; kernels
+ * before 6.3 know neither flag. */
 static int open_memfd(struct error *error)
 {
         static const unsigned flags[] = {MFD_EXEC, MFD_NOEXEC_SEAL, 0};
@@ -94,8 +97,9 @@ static int check_file_limit(uint64_t size, struct error *error)
         if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
                         limit.rlim_cur < size)
                 return error_set(error, EFBIG,
-                                "guest RAM: the file size limit (ulimit -f, RLIMIT_FSIZE) of %" PRIu64
-                                " bytes is below the highest RAM address 0x%" PRIx64 "; raise it",
+                                "guest RAM: the file size limit (ulimit -f, RLIMIT_FSIZE) of "
+                                "%" PRIu64 " bytes is below the highest RAM address 0x%" PRIx64
+                                "; raise it",
                                 (uint64_t)limit.rlim_cur, size);
         return 0;
 }
@@ -111,12 +115,14 @@ static int map_memfd(struct ram *ram, struct error *error)
         if (ram->fd < 0)
                 return ram->fd;
         if (ftruncate(ram->fd, (off_t)ram->size) < 0)
-                return error_set(error, errno, "guest RAM: memfd of %" PRIu64 " bytes: %s", ram->size,
-                                strerror(errno));
-        base = mmap(NULL, ram->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd, 0);
+                return error_set(error, errno, "guest RAM: memfd of %" PRIu64 " bytes: %s",
+                                ram->size, strerror(errno));
+        base = mmap(NULL, ram->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd,
+                        0);
         if (base == MAP_FAILED)
                 return error_set(error, errno,
-                                "guest RAM: %" PRIu64 " bytes of address space: %s (ulimit -v, RLIMIT_AS?)",
+                                "guest RAM: %" PRIu64
+                                " bytes of address space: %s (ulimit -v, RLIMIT_AS?)",
                                 ram->size, strerror(errno));
         ram->base = base;
         /* The guest maps the file itself, and nobody wants it in the broker's core dump. */
@@ -127,8 +133,8 @@ static int map_memfd(struct ram *ram, struct error *error)
 
 DEFINE_CLEANUP(struct ram *, ram_free)
 
-int ram_new(const struct ram_range *ranges, size_t n_ranges, uint64_t budget_bytes, struct ram **ret,
-                struct error *error)
+int ram_new(const struct ram_range *ranges, size_t n_ranges, uint64_t budget_bytes,
+                struct ram **ret, struct error *error)
 {
         _cleanup_(ram_freep) struct ram *ram = calloc(1, sizeof(*ram));
         int r;
@@ -221,7 +227,8 @@ static int allocate_gaps(const struct ram *ram, uint64_t start, uint64_t end)
 {
         struct page_run gap;
 
-        for (uint64_t at = start; page_set_next(&ram->committed, false, at, end, &gap); at = gap.end) {
+        for (uint64_t at = start; page_set_next(&ram->committed, false, at, end, &gap);
+                        at = gap.end) {
                 int r = allocate(ram, FALLOC_FL_KEEP_SIZE, gap.start, gap.end);
 
                 if (r == 0)
@@ -243,7 +250,8 @@ int ram_commit(struct ram *ram, uint64_t start, uint64_t end)
         more = end - start - page_set_overlap(&ram->committed, start, end);
         if (more == 0)
                 return 0;
-        if (ram->committed_bytes > ram->budget_bytes || more > ram->budget_bytes - ram->committed_bytes)
+        if (ram->committed_bytes > ram->budget_bytes ||
+                        more > ram->budget_bytes - ram->committed_bytes)
                 return -ENOSPC;
         r = page_set_reserve(&ram->committed);
         if (r < 0)
@@ -326,14 +334,14 @@ bool ram_zero(struct ram *ram, uint64_t address, uint64_t size)
 }
 
 /* The host is little-endian as the guest is: the guest's code runs on it. */
-#define ACCESSORS(bits)                                                                            \
-        bool ram_get_u##bits(const struct ram *ram, uint64_t address, uint##bits##_t *ret)         \
-        {                                                                                          \
-                return ram_read(ram, address, ret, sizeof(*ret));                                  \
-        }                                                                                          \
-        bool ram_put_u##bits(struct ram *ram, uint64_t address, uint##bits##_t value)              \
-        {                                                                                          \
-                return ram_write(ram, address, &value, sizeof(value));                             \
+#define ACCESSORS(bits)                                                                    \
+        bool ram_get_u##bits(const struct ram *ram, uint64_t address, uint##bits##_t *ret) \
+        {                                                                                  \
+                return ram_read(ram, address, ret, sizeof(*ret));                          \
+        }                                                                                  \
+        bool ram_put_u##bits(struct ram *ram, uint64_t address, uint##bits##_t value)      \
+        {                                                                                  \
+                return ram_write(ram, address, &value, sizeof(value));                     \
         }
 
 ACCESSORS(8)

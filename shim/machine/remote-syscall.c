@@ -12,8 +12,9 @@
 
 #include "base/cleanup.h"
 
-#define USER64_CS 0x33 /* Linux's GDT; a guest in 32-bit code has another, the gate needs this one */
-#define USER_SS   0x2b
+#define USER64_CS \
+        0x33 /* Linux's GDT; a guest in 32-bit code has another, the gate needs this one */
+#define USER_SS 0x2b
 
 static int fill_gate(int fd)
 {
@@ -32,13 +33,14 @@ int gate_map(uint64_t *ret, struct error *error)
         void *page;
 
         if (fd < 0 || fill_gate(fd) < 0)
-                return error_set(error, errno ? errno : EIO, "guest process: memfd for the gate: %s",
-                                strerror(errno));
+                return error_set(error, errno ? errno : EIO,
+                                "guest process: memfd for the gate: %s", strerror(errno));
         page = mmap(NULL, GUEST_PAGE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
         if (page == MAP_FAILED)
-                return error_set(error, errno,
-                                "guest process: executable mapping of a memfd: %s%s", strerror(errno),
-                                errno == EACCES || errno == EPERM ? " (SELinux or another LSM?)" : "");
+                return error_set(error, errno, "guest process: executable mapping of a memfd: %s%s",
+                                strerror(errno),
+                                errno == EACCES || errno == EPERM ? " (SELinux or another LSM?)"
+                                                                  : "");
         *ret = (uint64_t)(uintptr_t)page;
         return 0;
 }
@@ -48,8 +50,8 @@ void gate_unmap(uint64_t gate)
         munmap((void *)(uintptr_t)gate, GUEST_PAGE_BYTES);
 }
 
-/* Runs on until the stop that is wanted. Other stops on the way can only be signals from outside and the
- * deadline's: the first are dropped, the second is kept for the next run. */
+/* Runs on until the stop that is wanted. Other stops on the way can only be signals from outside
+ * and the deadline's: the first are dropped, the second is kept for the next run. */
 static int resume_until(struct guest_process *guest, int request, int wanted)
 {
         for (;;) {
@@ -82,18 +84,18 @@ static int resume_until(struct guest_process *guest, int request, int wanted)
 int remote_syscall(struct guest_process *guest, long number, const uint64_t args[6], int64_t *ret)
 {
         struct user_regs_struct regs = {
-                .rax = (uint64_t)number,
-                .rdi = args[0],
-                .rsi = args[1],
-                .rdx = args[2],
-                .r10 = args[3],
-                .r8 = args[4],
-                .r9 = args[5],
-                .rip = guest->gate,
-                .eflags = 0x202,
-                .cs = USER64_CS,
-                .ss = USER_SS,
-                .orig_rax = (uint64_t)-1,
+                        .rax = (uint64_t)number,
+                        .rdi = args[0],
+                        .rsi = args[1],
+                        .rdx = args[2],
+                        .r10 = args[3],
+                        .r8 = args[4],
+                        .r9 = args[5],
+                        .rip = guest->gate,
+                        .eflags = 0x202,
+                        .cs = USER64_CS,
+                        .ss = USER_SS,
+                        .orig_rax = (uint64_t)-1,
         };
         int r;
 
@@ -102,8 +104,8 @@ int remote_syscall(struct guest_process *guest, long number, const uint64_t args
         r = guest_process_set_regs(guest, &regs);
         if (r < 0)
                 return r;
-        /* PTRACE_CONT: no stop at entry but the filter's, after which the kernel lets the call through;
-         * PTRACE_SYSCALL: stop at its end, before anything of the guest runs again. */
+        /* PTRACE_CONT: no stop at entry but the filter's, after which the kernel lets the call
+         * through; PTRACE_SYSCALL: stop at its end, before anything of the guest runs again. */
         r = resume_until(guest, PTRACE_CONT, SIGTRAP | PTRACE_EVENT_SECCOMP << 8);
         if (r < 0)
                 return r;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The ptrace back end of the vCPU seam: run to the next stop, say what it was, keep the registers. One
- * PTRACE_GETREGS per stop and one PTRACE_SETREGS per change; everything else is in guest-process.c (birth),
- * address-space.c (memory) and guest-stop.c (meaning of a stop).
+/* The ptrace back end of the vCPU seam: run to the next stop, say what it was, keep the registers.
+ * One PTRACE_GETREGS per stop and one PTRACE_SETREGS per change; everything else is in
+ * guest-process.c (birth), address-space.c (memory) and guest-stop.c (meaning of a stop).
  *
- * The guest runs under PTRACE_SYSEMU: the kernel stops it at the entry of every system call and carries
- * none out, whatever its number and instruction. The child's seccomp filter catches what doesn't enter that
- * way (the vsyscall page) and remains if the tracer should fail; it alone isn't enough, since Linux 6.14 and
- * later let two calls of their own (uretprobe, uprobe) past any filter. */
+ * The guest runs under PTRACE_SYSEMU: the kernel stops it at the entry of every system call and
+ * carries none out, whatever its number and instruction. The child's seccomp filter catches what
+ * doesn't enter that way (the vsyscall page) and remains if the tracer should fail; it alone isn't
+ * enough, since Linux 6.14 and later let two calls of their own (uretprobe, uprobe) past any
+ * filter. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,17 +24,21 @@
 #define USER64_CS 0x33
 #define USER_SS   0x2b
 
-/* CF PF AF ZF SF TF DF OF AC: what user code may set. The rest is the kernel's: IF, IOPL, NT, VM ... */
-#define RFLAGS_OF_USER  0x40dd5ull
-#define RFLAGS_ALWAYS   0x202ull
+#define END_OF_USER_SPACE 0x7ffffffff000ull
+
+/* CF PF AF ZF SF TF DF OF AC: what user code may set. The rest is the kernel's: IF, IOPL, NT, VM
+ * ... */
+#define RFLAGS_OF_USER 0x40dd5ull
+#define RFLAGS_ALWAYS  0x202ull
 
 struct vcpu_ptrace {
         struct vcpu vcpu;
         struct ram *ram;
         struct guest_process guest;
-        struct user_regs_struct regs; /* of the last stop, or what is to be set before the next run */
-        bool is_changed;              /* regs differ from the process's own */
-        bool is_expired;              /* the deadline ended it: no more runs */
+        struct user_regs_struct
+                        regs; /* of the last stop, or what is to be set before the next run */
+        bool is_changed;      /* regs differ from the process's own */
+        bool is_expired;      /* the deadline ended it: no more runs */
 };
 
 static struct vcpu_ptrace *from_vcpu(struct vcpu *vcpu)
@@ -61,10 +66,20 @@ static int resume(struct vcpu_ptrace *v)
         return r;
 }
 
-/* Someone outside wants the guest to end: so it does, by name. */
-static void end_by_signal(struct vcpu_ptrace *v)
+/* User code can load selectors and segment bases that PTRACE_SETREGS refuses (EIO): a selector with
+ * RPL below 3, a base in the kernel's half by wrgsbase. No payload needs them, and none shall stop
+ * the broker by them: the same descriptor with RPL 3, and base zero. */
+static void accept_segments(struct user_regs_struct *regs)
 {
-        guest_process_end(&v->guest);
+        unsigned long long *const selectors[] = {&regs->ds, &regs->es, &regs->fs, &regs->gs};
+
+        for (size_t i = 0; i < ARRAY_SIZE(selectors); i++)
+                if (*selectors[i])
+                        *selectors[i] |= 3;
+        if (regs->fs_base >= END_OF_USER_SPACE)
+                regs->fs_base = 0;
+        if (regs->gs_base >= END_OF_USER_SPACE)
+                regs->gs_base = 0;
 }
 
 /* 1: exit says what stopped it; 0: nothing of interest, go on; -errno. */
@@ -75,7 +90,9 @@ static int examine(struct vcpu_ptrace *v, int status, struct vcpu_exit *exit)
 
         if (r < 0)
                 return r;
-        if (status >> 8 == (SIGTRAP | 0x80) || status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8)) {
+        accept_segments(&v->regs);
+        if (status >> 8 == (SIGTRAP | 0x80) ||
+                        status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8)) {
                 guest_stop_from_syscall(&v->regs, exit);
                 v->regs.rax = v->regs.orig_rax; /* as the payload had it */
                 v->is_changed = true;
@@ -91,16 +108,16 @@ static int examine(struct vcpu_ptrace *v, int status, struct vcpu_exit *exit)
         }
         if (guest_stop_is_ignored(info.si_signo))
                 return 0;
-        end_by_signal(v);
+        guest_process_end(&v->guest); /* somebody wants it to end: so it does, by name */
         return 1;
 }
 
 static int expired(struct vcpu_exit *exit)
 {
         *exit = (struct vcpu_exit){
-                .kind = VCPU_EXIT_DEADLINE,
-                .signal = SIGXCPU,
-                .text = "deadline: the payload ran too long",
+                        .kind = VCPU_EXIT_DEADLINE,
+                        .signal = SIGXCPU,
+                        .text = "deadline: the payload ran too long",
         };
         return 0;
 }
@@ -140,12 +157,13 @@ static int ptrace_run(struct vcpu *vcpu, struct vcpu_exit *exit, struct error *e
 /* ---- registers ---- */
 
 /* The kernel's names in the order of vcpu.h. */
-#define EACH_REGISTER(X)                                                                           \
-        X(VCPU_RAX, rax) X(VCPU_RCX, rcx) X(VCPU_RDX, rdx) X(VCPU_RBX, rbx)                            \
-        X(VCPU_RSP, rsp) X(VCPU_RBP, rbp) X(VCPU_RSI, rsi) X(VCPU_RDI, rdi)                            \
-        X(VCPU_R8, r8) X(VCPU_R9, r9) X(VCPU_R10, r10) X(VCPU_R11, r11)                                \
-        X(VCPU_R12, r12) X(VCPU_R13, r13) X(VCPU_R14, r14) X(VCPU_R15, r15)                            \
-        X(VCPU_RIP, rip) X(VCPU_RFLAGS, eflags)
+#define EACH_REGISTER(X)                                                                        \
+        X(VCPU_RAX, rax)                                                                        \
+        X(VCPU_RCX, rcx) X(VCPU_RDX, rdx) X(VCPU_RBX, rbx) X(VCPU_RSP, rsp) X(VCPU_RBP, rbp) X( \
+                        VCPU_RSI, rsi) X(VCPU_RDI, rdi) X(VCPU_R8, r8) X(VCPU_R9, r9)           \
+                        X(VCPU_R10, r10) X(VCPU_R11, r11) X(VCPU_R12, r12) X(VCPU_R13, r13)     \
+                                        X(VCPU_R14, r14) X(VCPU_R15, r15) X(VCPU_RIP, rip)      \
+                                                        X(VCPU_RFLAGS, eflags)
 
 static int ptrace_get_regs(struct vcpu *vcpu, struct vcpu_regs *regs)
 {
@@ -181,7 +199,8 @@ static int protect(struct vcpu *vcpu, uint64_t start, uint64_t end, bool is_open
         struct span pages;
 
         /* What isn't committed would be allocated by the guest's touch, past the budget. */
-        if ((start | end) % GUEST_PAGE_BYTES || start >= end || !ram_view(v->ram, start, end - start, &pages))
+        if ((start | end) % GUEST_PAGE_BYTES || start >= end ||
+                        !ram_view(v->ram, start, end - start, &pages))
                 return -EINVAL;
         if (v->guest.state != GUEST_STOPPED)
                 return -ESRCH;
@@ -213,12 +232,12 @@ static void ptrace_free(struct vcpu *vcpu)
 }
 
 static const struct vcpu_ops ptrace_ops = {
-        .run = ptrace_run,
-        .get_regs = ptrace_get_regs,
-        .set_regs = ptrace_set_regs,
-        .open = ptrace_open,
-        .close = ptrace_close,
-        .free = ptrace_free,
+                .run = ptrace_run,
+                .get_regs = ptrace_get_regs,
+                .set_regs = ptrace_set_regs,
+                .open = ptrace_open,
+                .close = ptrace_close,
+                .free = ptrace_free,
 };
 
 static void vcpu_ptrace_freep(struct vcpu_ptrace **v)
@@ -245,7 +264,8 @@ int vcpu_ptrace_new(struct ram *ram, uint64_t deadline_ms, struct vcpu **ret, st
         r = guest_process_reset_fpu(&v->guest);
         if (r < 0)
                 return error_set(error, -r, "guest process: FPU state: %s", strerror(-r));
-        v->regs = (struct user_regs_struct){.cs = USER64_CS, .ss = USER_SS, .eflags = RFLAGS_ALWAYS};
+        v->regs = (struct user_regs_struct){
+                        .cs = USER64_CS, .ss = USER_SS, .eflags = RFLAGS_ALWAYS};
         v->is_changed = true;
         *ret = &TAKE_PTR(v)->vcpu;
         return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The instruction decoder against gas and objdump (instruction-vectors.def), and the few emulations. */
+/* The instruction decoder against gas and objdump (instruction-vectors.def), and the few
+ * emulations. */
 #include "base/cleanup.h"
 #include "shim/machine/instruction.h"
 #include "tests/unit/tap.h"
@@ -18,14 +19,14 @@ static const struct vector {
 };
 
 static const enum instruction_result wanted[] = {
-        [privileged] = INSTRUCTION_REFUSED,
-        [emulated] = INSTRUCTION_EMULATED,
-        [unprivileged] = INSTRUCTION_UNKNOWN,
-        [others] = INSTRUCTION_UNKNOWN,
+                [privileged] = INSTRUCTION_REFUSED,
+                [emulated] = INSTRUCTION_EMULATED,
+                [unprivileged] = INSTRUCTION_UNKNOWN,
+                [others] = INSTRUCTION_UNKNOWN,
 };
 
-/* objdump's text without the prefixes that mean nothing, as far as our name goes: a name with operands
- * has all of them, one without is the mnemonic. */
+/* objdump's text without the prefixes that mean nothing, as far as our name goes: a name with
+ * operands has all of them, one without is the mnemonic. */
 static bool is_same_name(const char *name, const char *text)
 {
         static const char *const idle[] = {"rex.W ", "data16 ", "ds "};
@@ -68,8 +69,8 @@ static void test_vectors(void)
                 struct vcpu_regs regs = some_regs(), before = regs;
                 struct instruction found;
                 int failures = tap_failures;
-                enum instruction_result result =
-                                instruction_emulate(SPAN(v->bytes, v->length), true, &regs, &found);
+                enum instruction_result result = instruction_emulate(
+                                SPAN(v->bytes, v->length), true, &regs, &found);
 
                 CHECK_EQ(result, wanted[v->expected]);
                 if (v->expected == others) {
@@ -79,7 +80,8 @@ static void test_vectors(void)
                         CHECK_EQ(found.length, v->length);
                         CHECK(is_same_name(found.name, v->text));
                 }
-                CHECK_EQ(regs.r[VCPU_RIP], before.r[VCPU_RIP] + (v->expected == emulated ? v->length : 0));
+                CHECK_EQ(regs.r[VCPU_RIP],
+                                before.r[VCPU_RIP] + (v->expected == emulated ? v->length : 0));
                 if (v->expected != emulated)
                         CHECK(same_regs(&regs, &before));
                 if (tap_failures > failures)
@@ -97,11 +99,13 @@ static void test_lengths(void)
                 struct instruction found;
 
                 for (unsigned n = 0; n < v->length; n++) {
-                        uint8_t *exact = malloc(n ? n : 1); /* so that a sanitizer sees a read beyond */
+                        uint8_t *exact = malloc(
+                                        n ? n : 1); /* so that a sanitizer sees a read beyond */
 
                         REQUIRE(exact);
                         memcpy(exact, v->bytes, n);
-                        CHECK_EQ(instruction_emulate(SPAN(exact, n), true, &regs, &found), INSTRUCTION_UNKNOWN);
+                        CHECK_EQ(instruction_emulate(SPAN(exact, n), true, &regs, &found),
+                                        INSTRUCTION_UNKNOWN);
                         CHECK_EQ(found.length, 0);
                         free(exact);
                 }
@@ -113,7 +117,8 @@ static void test_lengths(void)
         }
 }
 
-static enum instruction_result run(const char *bytes, size_t size, struct vcpu_regs *regs, struct instruction *found)
+static enum instruction_result run(
+                const char *bytes, size_t size, struct vcpu_regs *regs, struct instruction *found)
 {
         return instruction_emulate(SPAN(bytes, size), true, regs, found);
 }
@@ -123,7 +128,8 @@ static void test_control_registers(void)
         struct vcpu_regs regs = some_regs(), before = regs;
         struct instruction found;
 
-        CHECK_EQ(run("\x41\x0f\x20\xc7", 4, &regs, &found), INSTRUCTION_EMULATED); /* mov %cr0,%r15 */
+        CHECK_EQ(run("\x41\x0f\x20\xc7", 4, &regs, &found),
+                        INSTRUCTION_EMULATED); /* mov %cr0,%r15 */
         CHECK_EQ(regs.r[VCPU_R15], 0x80050033);
         CHECK_EQ(regs.r[VCPU_R15] & 0xc, 0); /* EM, TS: the kernel's has_fpu() */
         regs.r[VCPU_R15] = before.r[VCPU_R15];
@@ -169,7 +175,8 @@ static void test_8254(void)
                 CHECK_EQ(regs.r[VCPU_RAX], 0xaabbccdd112233c2);
                 CHECK_EQ(run("\xe4\x40", 2, &regs, &found), INSTRUCTION_EMULATED);
                 CHECK_EQ(regs.r[VCPU_RAX] >> 8, 0xaabbccdd112233);
-                CHECK_EQ(regs.r[VCPU_RAX] & 0x40, 0); /* "null count" would make it ask again for ever */
+                CHECK_EQ(regs.r[VCPU_RAX] & 0x40,
+                                0); /* "null count" would make it ask again for ever */
                 seen += !values[regs.r[VCPU_RAX] & 0xff];
                 values[regs.r[VCPU_RAX] & 0xff] = true;
         }
@@ -193,16 +200,19 @@ static void test_prefixes(void)
         struct vcpu_regs regs = some_regs();
         struct instruction found;
 
-        /* A REX prefix that isn't the last one doesn't count: this is in, not with REX.W; and %rax, not %r8. */
+        /* A REX prefix that isn't the last one doesn't count: this is in, not with REX.W; and %rax,
+         * not %r8. */
         CHECK_EQ(run("\x48\x66\xed", 3, &regs, &found), INSTRUCTION_REFUSED);
         CHECK(strncmp(found.name, "in (%dx),%ax", 12) == 0);
         CHECK_EQ(run("\x41\x66\x0f\x20\xc0", 5, &regs, &found), INSTRUCTION_EMULATED);
         CHECK(strcmp(found.name, "mov %cr0,%rax") == 0);
         /* 15 bytes are the limit. */
-        CHECK_EQ(run("\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\xf4", 15, &regs, &found),
+        CHECK_EQ(run("\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\xf4", 15, &regs,
+                                 &found),
                         INSTRUCTION_REFUSED);
         CHECK_EQ(found.length, 15);
-        CHECK_EQ(run("\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\xf4", 16, &regs, &found),
+        CHECK_EQ(run("\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\xf4", 16, &regs,
+                                 &found),
                         INSTRUCTION_UNKNOWN);
         /* The longest name fits. */
         CHECK_EQ(run("\xf2\x6f", 2, &regs, &found), INSTRUCTION_REFUSED);
@@ -214,18 +224,19 @@ static void test_code32(void)
         struct vcpu_regs regs = some_regs(), before = regs;
         struct instruction found;
 
-        CHECK_EQ(instruction_emulate(SPAN("\x0f\x20\xc0", 3), false, &regs, &found), INSTRUCTION_UNKNOWN);
+        CHECK_EQ(instruction_emulate(SPAN("\x0f\x20\xc0", 3), false, &regs, &found),
+                        INSTRUCTION_UNKNOWN);
         CHECK(same_regs(&regs, &before));
 }
 
 static const struct tap_test tests[] = {
-        {"names and lengths as objdump says", test_vectors},
-        {"cut and followed", test_lengths},
-        {"control registers", test_control_registers},
-        {"MSRs", test_msr},
-        {"8254 for KASLR", test_8254},
-        {"prefixes", test_prefixes},
-        {"32-bit code isn't decoded", test_code32},
+                {"names and lengths as objdump says", test_vectors},
+                {"cut and followed", test_lengths},
+                {"control registers", test_control_registers},
+                {"MSRs", test_msr},
+                {"8254 for KASLR", test_8254},
+                {"prefixes", test_prefixes},
+                {"32-bit code isn't decoded", test_code32},
 };
 
 TAP_MAIN(tests)

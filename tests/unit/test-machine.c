@@ -1,39 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The ptrace vCPU with real guest code: tiny programs, assembled here, run as the payload would. Each way
- * out of the guest is taken once, honestly and as a forger would. */
-#include <dirent.h>
+/* The ptrace vCPU with real guest code: each way out of the guest is taken once, honestly and as a
+ * forger would. What the guest process is and how it ends is in test-guest-process.c. */
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
-#include "shim/machine/ram.h"
-#include "shim/machine/vcpu.h"
-#include "tests/unit/tap.h"
-
-#define MIB  (1ull << 20)
-#define GIB  (1ull << 30)
-#define TIB  (1ull << 40)
-#define CODE 0x200000ull
-#define DATA 0x201000ull
-#define AWAY 0x300000ull /* RAM that nobody opened */
-
-/* Guest programs. They end in hlt so that a test which goes wrong stops, too. */
-#define PROGRAM(name, text)                                                                        \
-        extern const uint8_t name[], name##_end[];                                                 \
-        __asm__(".pushsection .rodata\n" #name ":\n" text "\nhlt\n" #name "_end:\n.popsection\n")
+#include "shim/machine/guest-stop.h"
+#include "tests/unit/machine-fixture.h"
 
 PROGRAM(code_hlt, "1: inc %rax\n hlt\n jmp 1b");
-PROGRAM(code_loop, "1: jmp 1b");
 PROGRAM(code_write, "movq $0x1234, (%rdi)");
 PROGRAM(code_read, "mov (%rdi), %rax");
 PROGRAM(code_jump, "jmp *%rdi");
@@ -55,118 +31,10 @@ PROGRAM(code_out, "out %al, $0x80");
 PROGRAM(code_far, "pushq $0x23\n pushq %rdi\n lretq");
 PROGRAM(code_fpu, "fnstcw (%rdi)\n stmxcsr 8(%rdi)\n movups %xmm7, 16(%rdi)");
 PROGRAM(code_segments, "mov %fs, %eax\n mov %ds, %ecx\n mov %gs, %edx\n mov %ss, %ebx");
-
-/* A machine of three ranges with one page of code and one of stack and data. */
-struct machine {
-        struct ram *ram;
-        struct vcpu *vcpu;
-        struct error error;
-        struct vcpu_exit exit;
-};
-
-static const struct ram_range plain_map[] = {
-        {0x10000, 0x90000},
-        {0x100000, 64 * MIB},
-        {4 * GIB, 6 * GIB},
-};
-
-static void machine_release(struct machine *m)
-{
-        if (m->vcpu)
-                vcpu_free(m->vcpu);
-        ram_free(m->ram);
-}
-
-#define _cleanup_machine_ __attribute__((cleanup(machine_release)))
-
-static int machine_map(struct machine *m, const struct ram_range *map, size_t n, uint64_t deadline_ms)
-{
-        int r = ram_new(map, n, 64 * MIB, &m->ram, &m->error);
-
-        if (r == 0)
-                r = vcpu_ptrace_new(m->ram, deadline_ms, &m->vcpu, &m->error);
-        if (r < 0)
-                printf("# %s\n", m->error.text);
-        return r;
-}
-
-static int machine_new(struct machine *m)
-{
-        return machine_map(m, plain_map, ARRAY_SIZE(plain_map), 10000);
-}
-
-static bool machine_open(struct machine *m, uint64_t start, uint64_t end)
-{
-        return ram_commit(m->ram, start, end) == 0 && vcpu_open(m->vcpu, start, end) == 0;
-}
-
-static bool machine_load(struct machine *m, const uint8_t *code, const uint8_t *end, uint64_t rdi)
-{
-        struct vcpu_regs regs = {.r[VCPU_RIP] = CODE, .r[VCPU_RSP] = DATA + 0x1000, .r[VCPU_RDI] = rdi};
-
-        return machine_open(m, CODE, DATA + 0x1000) && ram_write(m->ram, CODE, code, (size_t)(end - code)) &&
-               vcpu_set_regs(m->vcpu, &regs) == 0;
-}
-
-static int machine_run(struct machine *m)
-{
-        int r = vcpu_run(m->vcpu, &m->exit, &m->error);
-
-        if (r < 0)
-                printf("# run: %s\n", m->error.text);
-        return r;
-}
-
-static uint64_t get_reg(struct machine *m, int index)
-{
-        struct vcpu_regs regs = {0};
-
-        CHECK(vcpu_get_regs(m->vcpu, &regs) == 0);
-        return regs.r[index];
-}
-
-static bool set_reg(struct machine *m, int index, uint64_t value)
-{
-        struct vcpu_regs regs;
-
-        if (vcpu_get_regs(m->vcpu, &regs) < 0)
-                return false;
-        regs.r[index] = value;
-        return vcpu_set_regs(m->vcpu, &regs) == 0;
-}
-
-#define LOAD(m, program, rdi) machine_load((m), program, program##_end, (rdi))
-
-/* Starts a new machine with the program and runs it to its first exit. */
-#define START(m, program, rdi)                                                                     \
-        REQUIRE(machine_new(m) == 0);                                                              \
-        REQUIRE(LOAD(m, program, rdi));                                                            \
-        REQUIRE(machine_run(m) == 0)
-
-/* The one child of ours, found as an outsider would. */
-static pid_t find_child(void)
-{
-        DIR *dir = opendir("/proc");
-        pid_t found = 0;
-
-        for (struct dirent *e; dir && (e = readdir(dir));) {
-                char path[300], text[256] = "", *end;
-                FILE *f;
-                int parent = 0;
-
-                snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);
-                f = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? fopen(path, "re") : NULL;
-                if (!f)
-                        continue;
-                if (fgets(text, sizeof(text), f) && (end = strrchr(text, ')')) &&
-                                sscanf(end, ") %*c %d", &parent) == 1 && parent == getpid())
-                        found = atoi(e->d_name);
-                fclose(f);
-        }
-        if (dir)
-                closedir(dir);
-        return found;
-}
+PROGRAM(code_selectors,
+                "mov $0x28, %eax\n mov %eax, %ds\n mov $1, %eax\n mov %eax, %es\n mov %eax, %fs");
+PROGRAM(code_gs_base, "mov $0xffff888000000000, %rax\n wrgsbase %rax\n hlt\n rdgsbase %rcx");
+PROGRAM(code_nested_task, "pushfq\n orl $0x214000, (%rsp)\n popfq\n std");
 
 /* ---- processor ---- */
 
@@ -210,7 +78,8 @@ static void test_10000_round_trips(void)
         }
         clock_gettime(CLOCK_MONOTONIC, &to);
         printf("# %.1f us each\n", ((double)(to.tv_sec - from.tv_sec) * 1e9 +
-                                                   (double)(to.tv_nsec - from.tv_nsec)) / 1e3 / 10000);
+                                                   (double)(to.tv_nsec - from.tv_nsec)) /
+                                                   1e3 / 10000);
 }
 
 static void test_privileged(void)
@@ -232,14 +101,14 @@ static void test_faults_have_names(void)
                 const uint8_t *code, *end;
                 const char *name;
         } rows[] = {
-                {code_ud2, code_ud2_end, "#UD"},
-                {code_divide, code_divide_end, "#DE"},
-                {code_int3, code_int3_end, "#BP"},
-                {code_icebp, code_icebp_end, "#DB"},
-                {code_trap_flag, code_trap_flag_end, "#DB"},
-                {code_alignment, code_alignment_end, "#AC"},
-                {code_stack, code_stack_end, "#SS"},
-                {code_floating, code_floating_end, "#MF"},
+                        {code_ud2, code_ud2_end, "#UD"},
+                        {code_divide, code_divide_end, "#DE"},
+                        {code_int3, code_int3_end, "#BP"},
+                        {code_icebp, code_icebp_end, "#DB"},
+                        {code_trap_flag, code_trap_flag_end, "#DB"},
+                        {code_alignment, code_alignment_end, "#AC"},
+                        {code_stack, code_stack_end, "#SS"},
+                        {code_floating, code_floating_end, "#MF"},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -261,7 +130,10 @@ static void test_entry_state(void)
         uint32_t mxcsr = 0;
         uint64_t xmm[2] = {1, 1};
 
-        __asm__ volatile("pcmpeqd %%xmm7, %%xmm7" : : : "xmm7"); /* the broker's, not for the guest */
+        __asm__ volatile("pcmpeqd %%xmm7, %%xmm7"
+                         :
+                         :
+                         : "xmm7"); /* the broker's, not for the guest */
         START(&m, code_fpu, DATA);
         CHECK(ram_get_u16(m.ram, DATA, &fcw) && ram_get_u32(m.ram, DATA + 8, &mxcsr));
         CHECK(ram_read(m.ram, DATA + 16, xmm, sizeof(xmm)));
@@ -275,7 +147,8 @@ static void test_entry_state(void)
 
 static void test_code32(void)
 {
-        static const uint8_t code32[] = {0xb8, 0x78, 0x56, 0x34, 0x12, 0xfa}; /* mov $0x12345678,%eax; cli */
+        static const uint8_t code32[] = {
+                        0xb8, 0x78, 0x56, 0x34, 0x12, 0xfa}; /* mov $0x12345678,%eax; cli */
         _cleanup_machine_ struct machine m = {0};
 
         REQUIRE(machine_new(&m) == 0);
@@ -307,13 +180,83 @@ static void test_wild_registers(void)
         CHECK_EQ(m.exit.kind, VCPU_EXIT_PRIVILEGED);
 }
 
+/* State that user code may have but ptrace doesn't take back: it must not break the broker's calls.
+ */
+static void test_hostile_state(void)
+{
+        static const struct {
+                const uint8_t *code, *end;
+        } rows[] = {
+                        {code_selectors, code_selectors_end},
+                        {code_gs_base, code_gs_base_end},
+                        {code_nested_task, code_nested_task_end},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_machine_ struct machine m = {0};
+
+                REQUIRE(machine_new(&m) == 0);
+                REQUIRE(machine_load(&m, rows[i].code, rows[i].end, 0));
+                REQUIRE(machine_run(&m) == 0);
+                if (m.exit.kind == VCPU_EXIT_FAULT) /* a processor without FSGSBASE */
+                        continue;
+                CHECK_EQ(m.exit.kind, VCPU_EXIT_PRIVILEGED);
+                CHECK(machine_open(&m, AWAY, AWAY + 0x1000));
+                CHECK(set_reg(&m, VCPU_RIP,
+                                get_reg(&m, VCPU_RIP) + (rows[i].code == code_gs_base)));
+                REQUIRE(machine_run(&m) == 0);
+                CHECK_EQ(m.exit.kind, VCPU_EXIT_PRIVILEGED);
+        }
+}
+
+/* Exceptions that this machine may not be able to raise, and signals that only look like
+ * exceptions. */
+static void test_stop_table(void)
+{
+        static const struct {
+                int signal, code;
+                bool is_exception;
+                enum vcpu_exit_kind kind;
+                const char *text;
+        } rows[] = {
+                        {SIGSEGV, SEGV_MAPERR, true, VCPU_EXIT_PAGE_FAULT, "page fault"},
+                        {SIGSEGV, SEGV_ACCERR, true, VCPU_EXIT_PAGE_FAULT, "page fault"},
+                        {SIGSEGV, SEGV_PKUERR, true, VCPU_EXIT_PAGE_FAULT, "page fault"},
+                        {SIGSEGV, 10, true, VCPU_EXIT_FAULT, "#CP"},
+                        {SIGSEGV, SI_KERNEL, true, VCPU_EXIT_PRIVILEGED, "#GP"},
+                        {SIGBUS, BUS_ADRERR, true, VCPU_EXIT_FAULT, "no memory"},
+                        {SIGBUS, BUS_MCEERR_AR, true, VCPU_EXIT_FAULT, "#MC"},
+                        {SIGFPE, FPE_FLTINV, true, VCPU_EXIT_FAULT, "#XM"},
+                        {SIGXCPU, SI_KERNEL, true, VCPU_EXIT_DEADLINE, "RLIMIT_CPU"},
+                        {SIGSEGV, SI_USER, false, VCPU_EXIT_DIED, "SIGSEGV by process 4711"},
+                        {SIGSEGV, SI_QUEUE, false, VCPU_EXIT_DIED, "SIGSEGV"},
+                        {SIGTRAP, SI_TKILL, false, VCPU_EXIT_DIED, "SIGTRAP"},
+                        {SIGILL, SI_USER, false, VCPU_EXIT_DIED, "SIGILL"},
+                        {SIGXCPU, SI_USER, false, VCPU_EXIT_DIED, "SIGXCPU"},
+                        {SIGINT, SI_KERNEL, false, VCPU_EXIT_DIED, "SIGINT"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                siginfo_t info = {.si_signo = rows[i].signal, .si_code = rows[i].code};
+                struct user_regs_struct regs = {.cs = 0x33};
+                struct vcpu_exit exit;
+
+                info.si_pid = 4711;
+                CHECK_EQ(guest_stop_from_signal(&info, &regs, &exit), rows[i].is_exception);
+                CHECK_EQ(exit.kind, rows[i].kind);
+                CHECK(strstr(exit.text, rows[i].text));
+        }
+}
+
 /* ---- system calls ---- */
 
 static void test_syscall_numbers(void)
 {
-        /* Those that a filter by number, by architecture or by the kernel's own exceptions would miss. */
-        static const uint64_t numbers[] = {SYS_getpid, SYS_exit_group, SYS_kill, 335 /* uretprobe */,
-                        336 /* uprobe */, 0x40000000 | SYS_getpid /* x32 */, 100000, (uint64_t)-1};
+        /* Those that a filter by number, by architecture or by the kernel's own exceptions would
+         * miss. */
+        static const uint64_t numbers[] = {SYS_getpid, SYS_exit_group, SYS_kill,
+                        335 /* uretprobe */, 336 /* uprobe */, 0x40000000 | SYS_getpid /* x32 */,
+                        100000, (uint64_t)-1};
         _cleanup_machine_ struct machine m = {0};
 
         REQUIRE(machine_new(&m) == 0);
@@ -404,14 +347,14 @@ static void test_page_faults(void)
                 const uint8_t *code, *end;
                 uint64_t address;
         } rows[] = {
-                {code_write, code_write_end, AWAY},              /* RAM, not open */
-                {code_read, code_read_end, AWAY + 0x123},
-                {code_jump, code_jump_end, AWAY},
-                {code_write, code_write_end, 0},                 /* not RAM */
-                {code_read, code_read_end, 0xa0000},             /* the hole below 1 MiB */
-                {code_write, code_write_end, 0x7f0000000000},    /* where libraries used to be */
-                {code_write, code_write_end, 0xffff888000000000} /* the kernel's */,
-                {code_read, code_read_end, DATA + 0x1000},       /* one behind the open pages */
+                        {code_write, code_write_end, AWAY}, /* RAM, not open */
+                        {code_read, code_read_end, AWAY + 0x123}, {code_jump, code_jump_end, AWAY},
+                        {code_write, code_write_end, 0},     /* not RAM */
+                        {code_read, code_read_end, 0xa0000}, /* the hole below 1 MiB */
+                        {code_write, code_write_end,
+                                        0x7f0000000000}, /* where libraries used to be */
+                        {code_write, code_write_end, 0xffff888000000000} /* the kernel's */,
+                        {code_read, code_read_end, DATA + 0x1000}, /* one behind the open pages */
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -479,11 +422,11 @@ static void test_open_keeps_registers(void)
 static void test_large_map(void)
 {
         static const struct ram_range map[] = {
-                {0x10000, 0xa0000},
-                {0x100000, 0x7fe00000},
-                {4 * GIB, 600 * GIB},
-                {1 * TIB + 4096, 8 * TIB},
-                {64 * TIB, 64 * TIB + 4096},
+                        {0x10000, 0xa0000},
+                        {0x100000, 0x7fe00000},
+                        {4 * GIB, 600 * GIB},
+                        {1 * TIB + 4096, 8 * TIB},
+                        {64 * TIB, 64 * TIB + 4096},
         };
         _cleanup_machine_ struct machine m = {0};
         uint64_t value = 0;
@@ -501,316 +444,23 @@ static void test_large_map(void)
         }
 }
 
-/* ---- the process ---- */
-
-static bool proc_line(pid_t pid, const char *file, const char *key, char *value, size_t size)
-{
-        char path[64], line[256];
-        bool found = false;
-        FILE *f;
-
-        snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-        f = fopen(path, "re");
-        while (f && !found && fgets(line, sizeof(line), f)) {
-                found = strncmp(line, key, strlen(key)) == 0;
-                if (found)
-                        snprintf(value, size, "%s", line + strlen(key));
-        }
-        if (f)
-                fclose(f);
-        return found;
-}
-
-static void test_process_has_no_rights(void)
-{
-        _cleanup_machine_ struct machine m = {0};
-        char text[256];
-        pid_t pid;
-
-        REQUIRE(machine_new(&m) == 0);
-        pid = find_child();
-        REQUIRE(pid > 0);
-        CHECK(proc_line(pid, "status", "CapEff:\t", text, sizeof(text)) && strtoull(text, NULL, 16) == 0);
-        CHECK(proc_line(pid, "status", "CapPrm:\t", text, sizeof(text)) && strtoull(text, NULL, 16) == 0);
-        CHECK(proc_line(pid, "status", "NoNewPrivs:\t", text, sizeof(text)) && text[0] == '1');
-        CHECK(proc_line(pid, "status", "Seccomp:\t", text, sizeof(text)) && text[0] == '2');
-        CHECK(proc_line(pid, "status", "Threads:\t", text, sizeof(text)) && atoi(text) == 1);
-        CHECK(getsid(pid) == pid);
-        if (geteuid() == 0)
-                CHECK(proc_line(pid, "status", "Uid:\t", text, sizeof(text)) && atoi(text) == 65534);
-}
-
-static void test_address_space_is_ram(void)
-{
-        _cleanup_machine_ struct machine m = {0};
-        char path[64], line[512];
-        uint64_t bytes = 0, gates = 0;
-        FILE *f;
-        DIR *fds;
-        int n = 0;
-
-        REQUIRE(machine_new(&m) == 0);
-        REQUIRE(LOAD(&m, code_hlt, 0));
-        snprintf(path, sizeof(path), "/proc/%d/maps", (int)find_child());
-        f = fopen(path, "re");
-        if (!f)
-                SKIP("/proc/PID/maps of the child isn't readable");
-        while (fgets(line, sizeof(line), f)) {
-                unsigned long start, end;
-                bool known = false;
-
-                REQUIRE(sscanf(line, "%lx-%lx", &start, &end) == 2);
-                for (size_t i = 0; i < ARRAY_SIZE(plain_map); i++)
-                        known |= start >= plain_map[i].start && end <= plain_map[i].end;
-                if (known && strstr(line, "mkexec-ram")) {
-                        bytes += end - start;
-                        CHECK_EQ(strstr(line, "rwxs") != NULL, start == CODE);
-                } else if (strstr(line, "r-xs") && strstr(line, "mkexec-gate")) {
-                        gates++;
-                } else if (!strstr(line, "[vsyscall]")) {
-                        printf("# still mapped: %s", line);
-                        CHECK(false);
-                }
-        }
-        fclose(f);
-        CHECK_EQ(bytes, 0x80000 + 63 * MIB + 2 * GIB);
-        CHECK_EQ(gates, 1);
-        snprintf(path, sizeof(path), "/proc/%d/fd", (int)find_child());
-        fds = opendir(path);
-        REQUIRE(fds);
-        for (struct dirent *e; (e = readdir(fds));)
-                n += e->d_name[0] != '.';
-        closedir(fds);
-        CHECK_EQ(n, 0);
-}
-
-static void test_deadline(void)
-{
-        _cleanup_machine_ struct machine m = {0};
-
-        REQUIRE(machine_map(&m, plain_map, ARRAY_SIZE(plain_map), 150) == 0);
-        REQUIRE(LOAD(&m, code_loop, 0));
-        REQUIRE(machine_run(&m) == 0);
-        CHECK_EQ(m.exit.kind, VCPU_EXIT_DEADLINE);
-        REQUIRE(machine_run(&m) == 0); /* once is for good */
-        CHECK_EQ(m.exit.kind, VCPU_EXIT_DEADLINE);
-}
-
-/* Short runs don't each get a new deadline. */
-static void test_deadline_adds_up(void)
-{
-        _cleanup_machine_ struct machine m = {0};
-        size_t n = 0;
-
-        REQUIRE(machine_map(&m, plain_map, ARRAY_SIZE(plain_map), 100) == 0);
-        REQUIRE(LOAD(&m, code_hlt, 0));
-        do {
-                REQUIRE(machine_run(&m) == 0);
-                if (m.exit.kind == VCPU_EXIT_PRIVILEGED)
-                        REQUIRE(set_reg(&m, VCPU_RIP, CODE));
-        } while (m.exit.kind == VCPU_EXIT_PRIVILEGED && ++n < 10000000);
-        CHECK_EQ(m.exit.kind, VCPU_EXIT_DEADLINE);
-        printf("# %zu runs\n", n);
-}
-
-static void test_free_leaves_nothing(void)
-{
-        struct machine m = {0};
-        pid_t pid, other = fork();
-        int status;
-
-        if (other == 0)
-                _exit(7);
-        REQUIRE(machine_new(&m) == 0);
-        REQUIRE(LOAD(&m, code_loop, 0));
-        for (pid = other; pid == other;)
-                pid = find_child(); /* whichever comes last: the guest, while the other is a zombie */
-        machine_release(&m);
-        CHECK(kill(pid, 0) < 0 && errno == ESRCH);
-        /* The program's other children are its own to wait for. */
-        CHECK_EQ(waitpid(other, &status, 0), other);
-        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
-        CHECK(waitpid(-1, &status, WNOHANG) < 0 && errno == ECHILD);
-}
-
-/* Another process, that signals the guest after a while. */
-static pid_t send_later(pid_t to, int first, int second)
-{
-        pid_t pid = fork();
-
-        if (pid != 0)
-                return pid;
-        usleep(30000);
-        kill(to, first);
-        usleep(30000);
-        kill(to, second);
-        _exit(0);
-}
-
-static void test_signals_from_outside(void)
-{
-        static const struct {
-                int first, second;
-                const char *name;
-        } rows[] = {
-                {SIGSTOP, SIGTERM, "SIGTERM"},
-                {SIGCONT, SIGUSR1, "SIGUSR1"},
-                {SIGWINCH, SIGSEGV, "SIGSEGV"}, /* a forged fault */
-                {SIGTSTP, SIGTRAP, "SIGTRAP"},
-                {SIGCONT, SIGKILL, "SIGKILL"},
-                {SIGCONT, SIGXCPU, "SIGXCPU"},  /* a forged deadline */
-        };
-
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                _cleanup_machine_ struct machine m = {0};
-                pid_t sender;
-
-                REQUIRE(machine_new(&m) == 0);
-                REQUIRE(LOAD(&m, code_loop, 0));
-                sender = send_later(find_child(), rows[i].first, rows[i].second);
-                REQUIRE(machine_run(&m) == 0);
-                CHECK_EQ(m.exit.kind, VCPU_EXIT_DIED);
-                CHECK(strstr(m.exit.text, rows[i].name));
-                CHECK_EQ(waitpid(sender, NULL, 0), sender);
-                REQUIRE(machine_run(&m) == 0);
-                CHECK_EQ(m.exit.kind, VCPU_EXIT_DIED);
-                CHECK_EQ(vcpu_open(m.vcpu, CODE, CODE + 0x1000), -ESRCH);
-        }
-}
-
-static void on_alarm(int signal)
-{
-}
-
-static void test_interrupted_run(void)
-{
-        struct sigaction action = {.sa_handler = on_alarm}, old;
-        struct itimerval soon = {.it_value.tv_usec = 50000};
-        _cleanup_machine_ struct machine m = {0};
-
-        REQUIRE(machine_new(&m) == 0);
-        REQUIRE(LOAD(&m, code_loop, 0));
-        sigaction(SIGALRM, &action, &old);
-        setitimer(ITIMER_REAL, &soon, NULL);
-        CHECK_EQ(vcpu_run(m.vcpu, &m.exit, &m.error), -EINTR);
-        sigaction(SIGALRM, &old, NULL);
-        CHECK_EQ(vcpu_get_regs(m.vcpu, &(struct vcpu_regs){0}), -ESRCH); /* it runs */
-}
-
-/* Runs a test in a process of its own, whose limits and signals it may change. */
-static int in_child(int (*run)(void))
-{
-        pid_t pid;
-        int status;
-
-        fflush(stdout);
-        pid = fork();
-        if (pid == 0)
-                _exit(run());
-        if (waitpid(pid, &status, 0) != pid)
-                return -1;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-static int with_sigchld_ignored(void)
-{
-        struct machine m = {0};
-
-        signal(SIGCHLD, SIG_IGN);
-        if (machine_new(&m) < 0 || !LOAD(&m, code_hlt, 0) || machine_run(&m) < 0 ||
-                        m.exit.kind != VCPU_EXIT_PRIVILEGED)
-                return 1;
-        machine_release(&m);
-        return find_child() != 0;
-}
-
-static void test_sigchld_ignored(void)
-{
-        CHECK_EQ(in_child(with_sigchld_ignored), 0);
-}
-
-static int with_closed_stdio(void)
-{
-        struct machine m = {0};
-
-        close(0);
-        close(1);
-        close(2);
-        if (machine_new(&m) < 0 || !LOAD(&m, code_hlt, 0) || machine_run(&m) < 0)
-                return 1;
-        return m.exit.kind != VCPU_EXIT_PRIVILEGED;
-}
-
-static void test_closed_stdio(void)
-{
-        CHECK_EQ(in_child(with_closed_stdio), 0);
-}
-
-/* The broker is killed while the guest loops: the guest goes with it. */
-static void test_broker_dies(void)
-{
-        int pipe_fds[2];
-        pid_t broker, guest = 0;
-
-        REQUIRE(pipe2(pipe_fds, O_CLOEXEC) == 0);
-        broker = fork();
-        if (broker == 0) {
-                struct machine m = {0};
-
-                if (machine_map(&m, plain_map, ARRAY_SIZE(plain_map), 0) < 0 || !LOAD(&m, code_loop, 0))
-                        _exit(1);
-                guest = find_child();
-                if (write(pipe_fds[1], &guest, sizeof(guest)) < 0)
-                        _exit(1);
-                machine_run(&m);
-                _exit(0);
-        }
-        CHECK(read(pipe_fds[0], &guest, sizeof(guest)) == sizeof(guest));
-        REQUIRE(guest > 0);
-        usleep(50000);
-        CHECK_EQ(kill(guest, 0), 0);
-        kill(broker, SIGKILL);
-        CHECK_EQ(waitpid(broker, NULL, 0), broker);
-        for (int i = 0; i < 100; i++) {
-                char state[64] = "";
-
-                usleep(10000);
-                /* Nobody may be there to reap it. */
-                if (!proc_line(guest, "status", "State:\t", state, sizeof(state)) || state[0] == 'Z') {
-                        guest = 0;
-                        break;
-                }
-        }
-        CHECK_EQ(guest, 0);
-        close(pipe_fds[0]);
-        close(pipe_fds[1]);
-}
-
 static const struct tap_test tests[] = {
-        {"hlt round trip keeps and changes registers", test_hlt_round_trip},
-        {"10,000 round trips", test_10000_round_trips},
-        {"privileged instructions stop", test_privileged},
-        {"faults have names", test_faults_have_names},
-        {"FPU and segments at entry", test_entry_state},
-        {"32-bit code is told apart", test_code32},
-        {"wild registers", test_wild_registers},
-        {"system calls of any number", test_syscall_numbers},
-        {"system calls by other entries", test_other_syscall_entries},
-        {"the gate is of no use to a payload", test_gate_is_useless_to_the_payload},
-        {"page faults with their address", test_page_faults},
-        {"open and close", test_open_and_close},
-        {"open keeps registers", test_open_keeps_registers},
-        {"terabytes of sparse ranges", test_large_map},
-        {"process without rights", test_process_has_no_rights},
-        {"address space is RAM and nothing else", test_address_space_is_ram},
-        {"deadline ends a loop", test_deadline},
-        {"deadline adds up over runs", test_deadline_adds_up},
-        {"nothing is left after free", test_free_leaves_nothing},
-        {"signals from outside", test_signals_from_outside},
-        {"a signal handler interrupts run", test_interrupted_run},
-        {"SIGCHLD ignored", test_sigchld_ignored},
-        {"stdin, stdout and stderr closed", test_closed_stdio},
-        {"the guest dies with the broker", test_broker_dies},
+                {"hlt round trip keeps and changes registers", test_hlt_round_trip},
+                {"10,000 round trips", test_10000_round_trips},
+                {"privileged instructions stop", test_privileged},
+                {"faults have names", test_faults_have_names},
+                {"FPU and segments at entry", test_entry_state},
+                {"32-bit code is told apart", test_code32},
+                {"wild registers", test_wild_registers},
+                {"hostile processor state", test_hostile_state},
+                {"meaning of stops", test_stop_table},
+                {"system calls of any number", test_syscall_numbers},
+                {"system calls by other entries", test_other_syscall_entries},
+                {"the gate is of no use to a payload", test_gate_is_useless_to_the_payload},
+                {"page faults with their address", test_page_faults},
+                {"open and close", test_open_and_close},
+                {"open keeps registers", test_open_keeps_registers},
+                {"terabytes of sparse ranges", test_large_map},
 };
 
 TAP_MAIN(tests)

@@ -48,17 +48,17 @@ static void test_bad_ranges(void)
                 size_t n;
                 struct ram_range ranges[2];
         } rows[] = {
-                {0, {{0}}},
-                {1, {{0x10000, 0x10000}}},
-                {1, {{0x20000, 0x10000}}},
-                {1, {{0xf000, 0x20000}}}, /* below vm.mmap_min_addr */
-                {1, {{0, 0x20000}}},
-                {1, {{0x10800, 0x20000}}},
-                {1, {{0x10000, 0x20001}}},
-                {2, {{0x10000, 0x20000}, {0x1f000, 0x30000}}},
-                {2, {{0x40000, 0x50000}, {0x10000, 0x20000}}},
-                {1, {{0x10000, 1ull << 47}}}, /* beyond user space */
-                {1, {{0x10000, UINT64_MAX & ~0xfffull}}},
+                        {0, {{0}}},
+                        {1, {{0x10000, 0x10000}}},
+                        {1, {{0x20000, 0x10000}}},
+                        {1, {{0xf000, 0x20000}}}, /* below vm.mmap_min_addr */
+                        {1, {{0, 0x20000}}},
+                        {1, {{0x10800, 0x20000}}},
+                        {1, {{0x10000, 0x20001}}},
+                        {2, {{0x10000, 0x20000}, {0x1f000, 0x30000}}},
+                        {2, {{0x40000, 0x50000}, {0x10000, 0x20000}}},
+                        {1, {{0x10000, 1ull << 47}}}, /* beyond user space */
+                        {1, {{0x10000, UINT64_MAX & ~0xfffull}}},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -72,7 +72,8 @@ static void test_bad_ranges(void)
 
 static void test_adjacent_ranges(void)
 {
-        static const struct ram_range map[] = {{0x10000, 0x20000}, {0x20000, 0x30000}, {0x31000, 0x40000}};
+        static const struct ram_range map[] = {
+                        {0x10000, 0x20000}, {0x20000, 0x30000}, {0x31000, 0x40000}};
         _cleanup_ram_ struct ram *ram = NULL;
 
         REQUIRE(ram_new(map, ARRAY_SIZE(map), MIB, &ram, NULL) == 0);
@@ -108,9 +109,18 @@ static void test_budget(void)
 static void test_bad_commits(void)
 {
         static const struct ram_range rows[] = {
-                {0x100000, 0x100000}, {0x101000, 0x100000}, {0x100800, 0x102000}, {0x100000, 0x100fff},
-                {0x0, 0x1000}, {0xf000, 0x11000}, {0x9f000, 0xa1000}, {0x9f000, 0x101000}, {0xa0000, 0xa1000},
-                {0x1ff000, 0x201000}, {0x200000, 0x201000}, {0x100000, UINT64_MAX & ~0xfffull},
+                        {0x100000, 0x100000},
+                        {0x101000, 0x100000},
+                        {0x100800, 0x102000},
+                        {0x100000, 0x100fff},
+                        {0x0, 0x1000},
+                        {0xf000, 0x11000},
+                        {0x9f000, 0xa1000},
+                        {0x9f000, 0x101000},
+                        {0xa0000, 0xa1000},
+                        {0x1ff000, 0x201000},
+                        {0x200000, 0x201000},
+                        {0x100000, UINT64_MAX & ~0xfffull},
         };
         _cleanup_ram_ struct ram *ram = new_ram(TIB);
 
@@ -218,9 +228,18 @@ static void test_accessor_bounds(void)
         static const struct {
                 uint64_t address, size;
         } outside[] = {
-                {0x100fff, 2}, {0xfffff, 1}, {0x101000, 1}, {0x100000, 0x1001}, {0, 1}, {0x100000, UINT64_MAX},
-                {0x100001, UINT64_MAX}, {UINT64_MAX, 1}, {UINT64_MAX, 2}, {UINT64_MAX - 7, 8},
-                {0x8000000000100000, 1}, {0x9f000, 0x62000},
+                        {0x100fff, 2},
+                        {0xfffff, 1},
+                        {0x101000, 1},
+                        {0x100000, 0x1001},
+                        {0, 1},
+                        {0x100000, UINT64_MAX},
+                        {0x100001, UINT64_MAX},
+                        {UINT64_MAX, 1},
+                        {UINT64_MAX, 2},
+                        {UINT64_MAX - 7, 8},
+                        {0x8000000000100000, 1},
+                        {0x9f000, 0x62000},
         };
         _cleanup_ram_ struct ram *ram = new_ram(MIB);
         static uint8_t bytes[0x70000];
@@ -243,7 +262,8 @@ static void test_accessor_bounds(void)
         CHECK(ram_zero(ram, 0x100001, 0xffe));
         CHECK(ram_view(ram, 0x100000, 0x1000, &view));
         CHECK_EQ(view.size, 0x1000);
-        CHECK(view.data[0] == 0xa5 && view.data[1] == 0 && view.data[0xffe] == 0 && view.data[0xfff] == 0xa5);
+        CHECK(view.data[0] == 0xa5 && view.data[1] == 0 && view.data[0xffe] == 0 &&
+                        view.data[0xfff] == 0xa5);
 }
 
 static void test_integers(void)
@@ -308,8 +328,9 @@ static uint64_t committed_as(void)
         return kib * 1024;
 }
 
-/* Under vm.overcommit_memory=2 what counts is Committed_AS, which is kept in every mode: a huge map must
- * not be in it, committed pages are. (The test doesn't switch the mode: it is the whole machine's.) */
+/* Under vm.overcommit_memory=2 what counts is Committed_AS, which is kept in every mode: a huge map
+ * must not be in it, committed pages are. (The test doesn't switch the mode: it is the whole
+ * machine's.) */
 static void test_overcommit_accounting(void)
 {
         static const struct ram_range map[] = {{0x10000, 0x80000000}, {4 * GIB, 40 * TIB}};
@@ -325,7 +346,8 @@ static void test_overcommit_accounting(void)
         CHECK_EQ(file_bytes(ram), 16 * MIB);
 }
 
-/* With a limit in force, in a process of its own: ram_new()'s errno, or the signal that it died of. */
+/* With a limit in force, in a process of its own: ram_new()'s errno, or the signal that it died of.
+ */
 static int new_ram_under(int resource, uint64_t limit, char text[512])
 {
         struct rlimit rlimit = {limit, limit};
@@ -340,8 +362,9 @@ static int new_ram_under(int resource, uint64_t limit, char text[512])
         pid = fork();
         if (pid == 0) {
                 int r = setrlimit((__rlimit_resource_t)resource, &rlimit) < 0
-                                ? -255
-                                : ram_new(two_ranges, ARRAY_SIZE(two_ranges), MIB, &ram, &error);
+                                        ? -255
+                                        : ram_new(two_ranges, ARRAY_SIZE(two_ranges), MIB, &ram,
+                                                          &error);
 
                 (void)!write(pipe_fds[1], error.text, sizeof(error.text));
                 _exit(-r);
@@ -371,18 +394,18 @@ static void test_limits(void)
 }
 
 static const struct tap_test tests[] = {
-        {"bad ranges", test_bad_ranges},
-        {"adjacent ranges are one", test_adjacent_ranges},
-        {"budget", test_budget},
-        {"bad commits and releases", test_bad_commits},
-        {"release gives memory back", test_release_gives_back},
-        {"commit state against a bitmap", test_commit_state_against_bitmap},
-        {"page set", test_page_set},
-        {"accessors stay inside", test_accessor_bounds},
-        {"integers", test_integers},
-        {"UTF-16 strings", test_utf16},
-        {"a huge map is not accounted", test_overcommit_accounting},
-        {"resource limits", test_limits},
+                {"bad ranges", test_bad_ranges},
+                {"adjacent ranges are one", test_adjacent_ranges},
+                {"budget", test_budget},
+                {"bad commits and releases", test_bad_commits},
+                {"release gives memory back", test_release_gives_back},
+                {"commit state against a bitmap", test_commit_state_against_bitmap},
+                {"page set", test_page_set},
+                {"accessors stay inside", test_accessor_bounds},
+                {"integers", test_integers},
+                {"UTF-16 strings", test_utf16},
+                {"a huge map is not accounted", test_overcommit_accounting},
+                {"resource limits", test_limits},
 };
 
 TAP_MAIN(tests)
