@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL, EFI_SIMPLE_TEXT_INPUT_PROTOCOL and its Ex form (UEFI 2.10, 12.2-12.4). What
- * the payload writes goes to setup.console line by line, with everything replaced that could drive a
- * terminal. Nobody types: there is never a key. No GOP and no device path on the handle, so that stubs
- * neither draw nor derive a console= option from it. */
+/* EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL, EFI_SIMPLE_TEXT_INPUT_PROTOCOL and its Ex form
+ * (UEFI 2.10, 12.2-12.4). What the payload writes goes to setup.console line by line, with
+ * everything replaced that could drive a terminal. Nobody types: there is never a key. No GOP and
+ * no device path on the handle, so that stubs neither draw nor derive a console= option from it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +11,15 @@
 #include "base/utf16.h"
 #include "shim/firmware/internal.h"
 
-#define COLUMNS             80
-#define ROWS                25
-#define MAX_STRING_CHARS    16384u
-#define MAX_LINE_CHARS      512u         /* a longer one goes out in pieces */
-#define MAX_ALL_CHARS       (256u * 1024) /* of a run; more than anybody reads */
+#define COLUMNS          80
+#define ROWS             25
+#define MAX_STRING_CHARS 16384u
+#define MAX_LINE_CHARS   512u          /* a longer one goes out in pieces */
+#define MAX_ALL_CHARS    (256u * 1024) /* of a run; more than anybody reads */
 
 /* SIMPLE_TEXT_OUTPUT_MODE (12.4.1) lies behind the ten members of the protocol. */
-#define MODE_OFFSET         80
-#define MODE_SIZE           24
+#define MODE_OFFSET 80
+#define MODE_SIZE   24
 
 struct console {
         void (*console)(void *arg, const char *line);
@@ -50,7 +50,8 @@ static bool is_harmful(uint16_t unit)
 {
         return unit < 0x20 || (unit >= 0x7f && unit < 0xa0) || unit == 0xad || unit == 0x61c ||
                (unit >= 0x200b && unit <= 0x200f) || (unit >= 0x2028 && unit <= 0x202e) ||
-               (unit >= 0x2060 && unit <= 0x206f) || unit == 0xfeff || (unit >= 0xfff0 && unit <= 0xfffb);
+               (unit >= 0x2060 && unit <= 0x206f) || unit == 0xfeff ||
+               (unit >= 0xfff0 && unit <= 0xfffb);
 }
 
 static void put_unit(struct console *c, uint16_t unit)
@@ -113,8 +114,9 @@ static EFI_STATUS show_mode(struct firmware *fw, const struct console *c, uint64
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
                 if (!ram_put_u32(fw->ram, address + MODE_OFFSET + 4 * i, (uint32_t)fields[i]))
                         return EFI_DEVICE_ERROR;
-        return ram_put_u8(fw->ram, address + MODE_OFFSET + 20, c->cursor_visible) ? EFI_SUCCESS
-                                                                                 : EFI_DEVICE_ERROR;
+        return ram_put_u8(fw->ram, address + MODE_OFFSET + 20, c->cursor_visible)
+                               ? EFI_SUCCESS
+                               : EFI_DEVICE_ERROR;
 }
 
 static EFI_STATUS run_reset(struct firmware *fw, const uint64_t arg[])
@@ -149,7 +151,8 @@ static EFI_STATUS run_test_string(struct firmware *fw, const uint64_t arg[])
 {
         _cleanup_buf_ struct buf text = {0};
 
-        if (!get_out(fw, arg[0]) || !arg[1] || !ram_read_utf16(fw->ram, arg[1], MAX_STRING_CHARS, &text))
+        if (!get_out(fw, arg[0]) || !arg[1] ||
+                        !ram_read_utf16(fw->ram, arg[1], MAX_STRING_CHARS, &text))
                 return EFI_INVALID_PARAMETER;
         return EFI_SUCCESS;
 }
@@ -223,15 +226,15 @@ static EFI_STATUS run_enable_cursor(struct firmware *fw, const uint64_t arg[])
 }
 
 static const struct fw_service out_functions[] = {
-        {"TextOut.Reset", "pb", run_reset},
-        {"TextOut.OutputString", "ps", run_output_string},
-        {"TextOut.TestString", "ps", run_test_string},
-        {"TextOut.QueryMode", "pnPP", run_query_mode},
-        {"TextOut.SetMode", "pn", run_set_mode},
-        {"TextOut.SetAttribute", "pn", run_set_attribute},
-        {"TextOut.ClearScreen", "p", run_clear_screen},
-        {"TextOut.SetCursorPosition", "pnn", run_set_cursor_position},
-        {"TextOut.EnableCursor", "pb", run_enable_cursor},
+                {"TextOut.Reset", "pb", run_reset},
+                {"TextOut.OutputString", "ps", run_output_string},
+                {"TextOut.TestString", "ps", run_test_string},
+                {"TextOut.QueryMode", "pnPP", run_query_mode},
+                {"TextOut.SetMode", "pn", run_set_mode},
+                {"TextOut.SetAttribute", "pn", run_set_attribute},
+                {"TextOut.ClearScreen", "p", run_clear_screen},
+                {"TextOut.SetCursorPosition", "pnn", run_set_cursor_position},
+                {"TextOut.EnableCursor", "pb", run_enable_cursor},
 };
 
 static void free_console(void *state)
@@ -265,19 +268,19 @@ static EFI_STATUS run_unsupported(struct firmware *fw, const uint64_t arg[])
 }
 
 static const struct fw_service in_functions[] = {
-        {"TextIn.Reset", "pb", run_reset_input},
-        {"TextIn.ReadKeyStroke", "pp", run_read_key},
+                {"TextIn.Reset", "pb", run_reset_input},
+                {"TextIn.ReadKeyStroke", "pp", run_read_key},
 };
 
 static const struct fw_service in_ex_functions[] = {
-        {"TextInEx.Reset", "pb", run_reset_input},
-        {"TextInEx.ReadKeyStrokeEx", "pp", run_read_key},
+                {"TextInEx.Reset", "pb", run_reset_input},
+                {"TextInEx.ReadKeyStrokeEx", "pp", run_read_key},
 };
 
 static const struct fw_service in_ex_more_functions[] = {
-        {"TextInEx.SetState", "pp", run_unsupported},
-        {"TextInEx.RegisterKeyNotify", "pppP", run_unsupported},
-        {"TextInEx.UnregisterKeyNotify", "pp", run_unsupported},
+                {"TextInEx.SetState", "pp", run_unsupported},
+                {"TextInEx.RegisterKeyNotify", "pppP", run_unsupported},
+                {"TextInEx.UnregisterKeyNotify", "pp", run_unsupported},
 };
 
 /* ---- set-up ---- */
@@ -290,15 +293,16 @@ static int set_up_output(struct firmware *fw)
         if (!c)
                 return -ENOMEM;
         *c = (struct console){.console = fw->setup.console, .arg = fw->setup.arg};
-        if (fw_object_new(fw, FW_OBJECT_TEXT_OUT, MODE_OFFSET + MODE_SIZE, c, free_console, &address) < 0) {
+        if (fw_object_new(fw, FW_OBJECT_TEXT_OUT, MODE_OFFSET + MODE_SIZE, c, free_console,
+                            &address) < 0) {
                 free(c);
                 return -ENOMEM;
         }
         if (fw_object_functions(fw, address, 0, out_functions, ARRAY_SIZE(out_functions)) < 0 ||
                         !ram_put_u64(fw->ram, address + 72, address + MODE_OFFSET) ||
                         efi_error(run_reset(fw, &address)) ||
-                        efi_error(fw_install_protocol(fw, &fw->console_handle, &guid_simple_text_output,
-                                        address)))
+                        efi_error(fw_install_protocol(fw, &fw->console_handle,
+                                        &guid_simple_text_output, address)))
                 return -ENOMEM;
         fw_system_table_put(fw, FW_ST_CONSOLE_OUT_HANDLE, fw->console_handle);
         fw_system_table_put(fw, FW_ST_CON_OUT, address);
@@ -326,7 +330,8 @@ static int set_up_input(struct firmware *fw)
         /* No type: nothing to notify, and nobody ever signals it. */
         if (efi_error(fw_event_new(fw, 0, 0, 0, 0, NULL, &event)) ||
                         make_input(fw, &guid_simple_text_input, 3, in_functions, event, &in) < 0 ||
-                        make_input(fw, &guid_simple_text_input_ex, 6, in_ex_functions, event, &in_ex) < 0 ||
+                        make_input(fw, &guid_simple_text_input_ex, 6, in_ex_functions, event,
+                                        &in_ex) < 0 ||
                         fw_object_functions(fw, in_ex, 3, in_ex_more_functions,
                                         ARRAY_SIZE(in_ex_more_functions)) < 0)
                 return -ENOMEM;
@@ -347,7 +352,8 @@ void fw_console_flush(struct firmware *fw)
         struct console *c;
         uint64_t address;
 
-        if (efi_error(fw_handle_protocol(fw, fw->console_handle, &guid_simple_text_output, &address)))
+        if (efi_error(fw_handle_protocol(
+                            fw, fw->console_handle, &guid_simple_text_output, &address)))
                 return;
         c = get_out(fw, address);
         if (c)

@@ -16,9 +16,10 @@
 #define SHADOW_BYTES  32u     /* ms_abi: the callee's home space for its register arguments */
 #define RFLAGS_DF_TF  0x500u  /* must be clear at a call */
 #define LONGEST_INSTRUCTION 15u
+#define WALL_TIME_FACTOR    4u /* of the run, to the time that the guest alone may take */
 
 /* ms_abi order of integer arguments. */
-static const int argument_registers[4] = {REG_RCX, REG_RDX, REG_R8, REG_R9};
+static const int argument_registers[4] = {VCPU_RCX, VCPU_RDX, VCPU_R8, VCPU_R9};
 
 void fw_end(struct firmware *fw, enum firmware_end_kind kind, EFI_STATUS status, const char *format, ...)
 {
@@ -58,7 +59,7 @@ bool fw_stack_arg(struct firmware *fw, size_t i, uint64_t *ret)
                 return true;
         }
         /* Behind the return address stand the home slots of the four registers, then the others. */
-        return ram_get_u64(fw->ram, regs->r[REG_RSP] + 8 + 8 * i, ret);
+        return ram_get_u64(fw->ram, regs->r[VCPU_RSP] + 8 + 8 * i, ret);
 }
 
 static bool fetch_arguments(struct firmware *fw, const struct fw_service *service,
@@ -78,7 +79,7 @@ static int set_regs(struct firmware *fw, const struct vcpu_regs *regs)
 {
         if (vcpu_set_regs(fw->vcpu, regs) >= 0)
                 return 0;
-        fw_stop(fw, "can't continue at 0x%llx", (unsigned long long)regs->r[REG_RIP]);
+        fw_stop(fw, "can't continue at 0x%llx", (unsigned long long)regs->r[VCPU_RIP]);
         return -ECANCELED;
 }
 
@@ -87,13 +88,13 @@ static int return_to_guest(struct firmware *fw, struct vcpu_regs *regs, uint64_t
 {
         uint64_t back;
 
-        if (!ram_get_u64(fw->ram, regs->r[REG_RSP], &back)) {
-                fw_stop(fw, "no return address at rsp 0x%llx", (unsigned long long)regs->r[REG_RSP]);
+        if (!ram_get_u64(fw->ram, regs->r[VCPU_RSP], &back)) {
+                fw_stop(fw, "no return address at rsp 0x%llx", (unsigned long long)regs->r[VCPU_RSP]);
                 return -ECANCELED;
         }
-        regs->r[REG_RAX] = result;
-        regs->r[REG_RIP] = back;
-        regs->r[REG_RSP] += 8;
+        regs->r[VCPU_RAX] = result;
+        regs->r[VCPU_RIP] = back;
+        regs->r[VCPU_RSP] += 8;
         return set_regs(fw, regs);
 }
 
@@ -110,7 +111,7 @@ static int serve(struct firmware *fw, const struct fw_service *service, const st
                 fw_stop(fw, "%s was called after ExitBootServices", service->name);
         else if (!fetch_arguments(fw, service, arg))
                 fw_stop(fw, "%s: the arguments at rsp 0x%llx aren't in memory", service->name,
-                                (unsigned long long)regs->r[REG_RSP]);
+                                (unsigned long long)regs->r[VCPU_RSP]);
         else {
                 trace_enter(fw, &frame, arg);
                 status = service->run(fw, arg);
@@ -144,8 +145,8 @@ static int privileged(struct firmware *fw, struct vcpu_regs *regs, bool code64)
         struct instruction instruction = {0};
         char where[64];
 
-        image_describe(fw, regs->r[REG_RIP], where, sizeof(where));
-        switch (instruction_emulate(bytes_at(fw, regs->r[REG_RIP], bytes), code64, &after, &instruction)) {
+        image_describe(fw, regs->r[VCPU_RIP], where, sizeof(where));
+        switch (instruction_emulate(bytes_at(fw, regs->r[VCPU_RIP], bytes), code64, &after, &instruction)) {
         case INSTRUCTION_UNKNOWN:
                 fw_stop(fw, "general protection fault at %s%s%s", where, instruction.name[0] ? ": " : "",
                                 instruction.name);
@@ -176,15 +177,28 @@ static void stopped(struct firmware *fw, const struct vcpu_exit *exit)
         char where[64];
 
         (void)vcpu_get_regs(fw->vcpu, &regs);
-        image_describe(fw, regs.r[REG_RIP], where, sizeof(where));
+        image_describe(fw, regs.r[VCPU_RIP], where, sizeof(where));
         fw_stop(fw, "%s, at %s%s%s", exit->text, where, fw->frame ? ", in " : "",
                         fw->frame ? fw->frame->service->name : "");
+}
+
+/* The vCPU's deadline is of processor time of the guest; what services cost comes on top. */
+static bool out_of_time(struct firmware *fw)
+{
+        uint64_t allowed = fw->setup.deadline_ms * 10000u * WALL_TIME_FACTOR;
+
+        if (!fw->setup.deadline_ms || !fw->started || fw_clock() - fw->started < allowed)
+                return false;
+        fw_stop(fw, "the payload was still busy with %s after %llu s",
+                        fw->frame ? fw->frame->service->name : "itself",
+                        (unsigned long long)(allowed / 10000000u));
+        return true;
 }
 
 /* Runs the guest until the function that was called with return_rsp - 8 as its stack pointer returns. */
 static int run_guest(struct firmware *fw, uint64_t return_rsp, uint64_t *ret)
 {
-        while (!fw->ended) {
+        while (!fw->ended && !out_of_time(fw)) {
                 const struct fw_service *service;
                 struct vcpu_exit exit = {0};
                 struct error error = {0};
@@ -201,17 +215,17 @@ static int run_guest(struct firmware *fw, uint64_t return_rsp, uint64_t *ret)
                         stopped(fw, &exit);
                         return -ECANCELED;
                 }
-                if (!exit.code64 || !thunks_find(fw, regs.r[REG_RIP], &service))
+                if (!exit.code64 || !thunks_find(fw, regs.r[VCPU_RIP], &service))
                         r = privileged(fw, &regs, exit.code64);
                 else if (service)
                         r = serve(fw, service, &regs);
-                else if (regs.r[REG_RSP] != return_rsp) {
+                else if (regs.r[VCPU_RSP] != return_rsp) {
                         fw_stop(fw, "a function returned with rsp 0x%llx instead of 0x%llx",
-                                        (unsigned long long)regs.r[REG_RSP],
+                                        (unsigned long long)regs.r[VCPU_RSP],
                                         (unsigned long long)return_rsp);
                         return -ECANCELED;
                 } else {
-                        *ret = regs.r[REG_RAX];
+                        *ret = regs.r[VCPU_RAX];
                         return 0;
                 }
                 if (r < 0)
@@ -225,7 +239,7 @@ static int prepare_call(struct firmware *fw, uint64_t function, const uint64_t *
                 uint64_t *ret_rsp)
 {
         struct vcpu_regs regs = {0};
-        uint64_t rsp = fw->frame ? fw->frame->regs.r[REG_RSP] : fw->stack_top;
+        uint64_t rsp = fw->frame ? fw->frame->regs.r[VCPU_RSP] : fw->stack_top;
         size_t n_stack = n_args > 4 ? n_args - 4 : 0;
 
         if (fw->frame)
@@ -244,9 +258,9 @@ static int prepare_call(struct firmware *fw, uint64_t function, const uint64_t *
         rsp -= 8;
         if (!ram_put_u64(fw->ram, rsp, thunks_return_address(fw)))
                 goto no_stack;
-        regs.r[REG_RIP] = function;
-        regs.r[REG_RSP] = rsp;
-        regs.r[REG_RFLAGS] &= ~(uint64_t)RFLAGS_DF_TF;
+        regs.r[VCPU_RIP] = function;
+        regs.r[VCPU_RSP] = rsp;
+        regs.r[VCPU_RFLAGS] &= ~(uint64_t)RFLAGS_DF_TF;
         *ret_rsp = rsp + 8;
         return set_regs(fw, &regs);
 

@@ -28,3 +28,9 @@ bool thunks_find(const struct firmware *fw, uint64_t rip, const struct fw_servic
 void trace_enter(struct firmware *fw, struct fw_frame *frame, const uint64_t arg[]);
 void trace_announce(struct firmware *fw, struct fw_frame *frame);
 void trace_leave(struct firmware *fw, struct fw_frame *frame, const uint64_t arg[], EFI_STATUS status);
+
+/* ---- firmware.c ---- */
+/* As firmware_new, on a RAM and a vCPU that are given (and taken over, also if it fails): for tests and other
+ * back ends. ram must have the ranges that memory_ram_ranges gives. */
+int firmware_new_on(const struct firmware_setup *setup, struct ram *ram, struct vcpu *vcpu,
+                struct firmware **ret, struct error *error);

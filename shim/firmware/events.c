@@ -16,11 +16,11 @@
 #define MAX_WAIT_STEPS 100000u
 #define TICK_100NS     100000u /* 10 ms, what edk2 calls a timer tick; no period is shorter */
 
-static const EFI_GUID group_exit_boot_services = {
+const EFI_GUID event_group_exit_boot_services = {
                 0x27abf055, 0xb1b8, 0x4c26, {0x80, 0x48, 0x74, 0x8f, 0x37, 0xba, 0xa2, 0xdf}};
 static const EFI_GUID group_before_exit_boot_services = {
                 0x8be0e274, 0x3970, 0x4b44, {0x80, 0xc5, 0x1a, 0xb9, 0x50, 0x2f, 0x3b, 0xfc}};
-static const EFI_GUID group_virtual_address_change = {
+const EFI_GUID event_group_virtual_address_change = {
                 0x13fa7698, 0xc831, 0x49c7, {0x87, 0xea, 0x8f, 0x43, 0xfc, 0xc2, 0x51, 0x96}};
 
 struct event {
@@ -46,7 +46,7 @@ struct fw_events {
 
 /* ---- the clock ---- */
 
-static uint64_t monotonic(void)
+uint64_t fw_clock(void)
 {
         struct timespec now;
 
@@ -56,7 +56,7 @@ static uint64_t monotonic(void)
 
 uint64_t fw_now(const struct firmware *fw)
 {
-        return monotonic() - fw->events->started + fw->events->skipped;
+        return fw_clock() - fw->events->started + fw->events->skipped;
 }
 
 void fw_skip_time(struct firmware *fw, uint64_t units_100ns)
@@ -72,7 +72,7 @@ int events_setup(struct firmware *fw, struct error *error)
         if (!fw->events)
                 return error_set(error, ENOMEM, "out of memory");
         fw->events->tpl = TPL_APPLICATION;
-        fw->events->started = monotonic();
+        fw->events->started = fw_clock();
         return 0;
 }
 
@@ -92,6 +92,11 @@ static struct event *event_find(const struct firmware *fw, uint64_t id)
                 if (fw->events->events[i].id == id)
                         return fw->events->events + i;
         return NULL;
+}
+
+bool fw_event_exists(const struct firmware *fw, uint64_t event)
+{
+        return event_find(fw, event);
 }
 
 EFI_STATUS fw_event_new(struct firmware *fw, uint32_t type, uint64_t notify_tpl, uint64_t notify_function,
@@ -338,12 +343,12 @@ void events_exit_boot_services(struct firmware *fw)
 {
         for (size_t i = 0; i < fw->events->n; i++)
                 fw->events->events[i].armed = false;
-        fw_event_signal_group(fw, &group_exit_boot_services);
+        fw_event_signal_group(fw, &event_group_exit_boot_services);
         events_run_pending(fw);
 }
 
 void fw_event_virtual_address_change(struct firmware *fw)
 {
-        fw_event_signal_group(fw, &group_virtual_address_change);
+        fw_event_signal_group(fw, &event_group_virtual_address_change);
         events_run_pending(fw);
 }

@@ -18,6 +18,10 @@ enum {
 #define EVT_RUNTIME       0x40000000u
 #define EVT_NOTIFY_WAIT   0x00000100u
 #define EVT_NOTIFY_SIGNAL 0x00000200u
+#define EVT_SIGNAL_EXIT_BOOT_SERVICES     0x00000201u
+#define EVT_SIGNAL_VIRTUAL_ADDRESS_CHANGE 0x60000202u
+
+extern const EFI_GUID event_group_exit_boot_services, event_group_virtual_address_change;
 
 /* EFI_TIMER_DELAY */
 enum { TimerCancel, TimerPeriodic, TimerRelative };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI_FILE_PROTOCOL (UEFI 2.10, 13.5), revision 1: the functions of revision 2 (OpenEx ...) have their slots
- * and answer EFI_UNSUPPORTED. The logic is volume.c; here are checks, positions and EFI's structures. Data
- * goes between the volume and guest RAM without a copy in between. */
+/* EFI_FILE_PROTOCOL (UEFI 2.10, 13.5), revision 1: the functions of revision 2 (OpenEx ...) have
+ * their slots and answer EFI_UNSUPPORTED. The logic is volume.c; here are checks, positions and
+ * EFI's structures. Data goes between the volume and guest RAM without a copy in between. */
 #include "shim/firmware/file.h"
 
 #include <stdlib.h>
@@ -15,10 +15,10 @@
 #define EFI_FILE_MODE_WRITE  2ull
 #define EFI_FILE_MODE_CREATE (1ull << 63)
 
-#define EFI_FILE_PROTOCOL_REVISION  0x00010000ull
-#define SIZE_OF_EFI_FILE_PROTOCOL   (15 * 8)
-#define SIZE_OF_EFI_FILE_INFO       80 /* without FileName */
-#define SECTOR                      512u
+#define EFI_FILE_PROTOCOL_REVISION 0x00010000ull
+#define SIZE_OF_EFI_FILE_PROTOCOL  (15 * 8)
+#define SIZE_OF_EFI_FILE_INFO      80 /* without FileName */
+#define SECTOR                     512u
 
 struct file {
         struct mount *mount;
@@ -89,7 +89,8 @@ static void put_file_system_info(struct buf *out, const struct volume *volume)
 }
 
 /* Hands a structure over as GetInfo and Read of a directory do. */
-static EFI_STATUS give(struct firmware *fw, const struct buf *bytes, uint64_t size_address, uint64_t buffer)
+static EFI_STATUS give(struct firmware *fw, const struct buf *bytes, uint64_t size_address,
+                uint64_t buffer)
 {
         uint64_t size;
 
@@ -134,12 +135,13 @@ static EFI_STATUS run_open(struct firmware *fw, const uint64_t arg[])
                 return status;
         if (!ram_read_utf16(fw->ram, arg[2], VOLUME_PATH_MAX_CHARS + 1, &name))
                 return EFI_INVALID_PARAMETER;
-        status = volume_open(f->mount->volume, f->node, buf_span(&name), mode & EFI_FILE_MODE_CREATE,
-                        arg[4], &node, &created);
+        status = volume_open(f->mount->volume, f->node, buf_span(&name),
+                        mode & EFI_FILE_MODE_CREATE, arg[4], &node, &created);
         if (efi_error(status))
                 return status;
         volume_get_info(node, &info);
-        if (writable && !created && !volume_is_directory(node) && info.attribute & EFI_FILE_READ_ONLY) {
+        if (writable && !created && !volume_is_directory(node) &&
+                        info.attribute & EFI_FILE_READ_ONLY) {
                 volume_unref(f->mount->volume, node);
                 return EFI_ACCESS_DENIED;
         }
@@ -177,7 +179,8 @@ static EFI_STATUS run_delete(struct firmware *fw, const uint64_t arg[])
 
 /* ---- Read, Write, positions ---- */
 
-static EFI_STATUS read_directory(struct firmware *fw, struct file *f, uint64_t size, uint64_t buffer)
+static EFI_STATUS read_directory(
+                struct firmware *fw, struct file *f, uint64_t size, uint64_t buffer)
 {
         _cleanup_buf_ struct buf bytes = {0};
         struct volume_info info;
@@ -195,7 +198,8 @@ static EFI_STATUS read_directory(struct firmware *fw, struct file *f, uint64_t s
         return status;
 }
 
-static EFI_STATUS read_file(struct firmware *fw, struct file *f, uint64_t size_address, uint64_t buffer)
+static EFI_STATUS read_file(
+                struct firmware *fw, struct file *f, uint64_t size_address, uint64_t buffer)
 {
         struct volume_info info;
         uint64_t size;
@@ -367,7 +371,8 @@ static bool parse_info(struct span bytes, struct new_info *ret)
         for (int i = 0; i < 3; i++)
                 if (!take_time(&c, &ret->time[i], &ret->has_time[i]))
                         return false;
-        if (!cursor_u64(&c, &ret->attribute) || !cursor_take(&c, size - SIZE_OF_EFI_FILE_INFO, &name))
+        if (!cursor_u64(&c, &ret->attribute) ||
+                        !cursor_take(&c, size - SIZE_OF_EFI_FILE_INFO, &name))
                 return false;
         while (n + 1 < name.size && (name.data[n] || name.data[n + 1]))
                 n += 2;
@@ -446,24 +451,24 @@ static EFI_STATUS run_unsupported(struct firmware *fw, const uint64_t arg[])
 }
 
 static const struct fw_service functions[] = {
-        {"File.Open", "pPsnn", run_open},
-        {"File.Close", "p", run_close},
-        {"File.Delete", "p", run_delete},
-        {"File.Read", "pPp", run_read},
-        {"File.Write", "pPp", run_write},
-        {"File.GetPosition", "pP", run_get_position},
-        {"File.SetPosition", "pn", run_set_position},
-        {"File.GetInfo", "pgPp", run_get_info},
-        {"File.SetInfo", "pgnp", run_set_info},
-        {"File.Flush", "p", run_flush},
-        {"File.OpenEx", "pPsnnp", run_unsupported},
-        {"File.ReadEx", "pp", run_unsupported},
-        {"File.WriteEx", "pp", run_unsupported},
-        {"File.FlushEx", "pp", run_unsupported},
+                {"File.Open", "pPsnn", run_open},
+                {"File.Close", "p", run_close},
+                {"File.Delete", "p", run_delete},
+                {"File.Read", "pPp", run_read},
+                {"File.Write", "pPp", run_write},
+                {"File.GetPosition", "pP", run_get_position},
+                {"File.SetPosition", "pn", run_set_position},
+                {"File.GetInfo", "pgPp", run_get_info},
+                {"File.SetInfo", "pgnp", run_set_info},
+                {"File.Flush", "p", run_flush},
+                {"File.OpenEx", "pPsnnp", run_unsupported},
+                {"File.ReadEx", "pp", run_unsupported},
+                {"File.WriteEx", "pp", run_unsupported},
+                {"File.FlushEx", "pp", run_unsupported},
 };
 
-EFI_STATUS file_new(struct firmware *fw, struct mount *mount, struct volume_node *node, bool writable,
-                uint64_t *ret_address)
+EFI_STATUS file_new(struct firmware *fw, struct mount *mount, struct volume_node *node,
+                bool writable, uint64_t *ret_address)
 {
         struct file *f = mount->n_files < FILES_MAX_OPEN ? calloc(1, sizeof(*f)) : NULL;
         uint64_t address;
@@ -475,7 +480,8 @@ EFI_STATUS file_new(struct firmware *fw, struct mount *mount, struct volume_node
         *f = (struct file){.mount = mount, .node = node, .writable = writable};
         mount->n_refs++;
         mount->n_files++;
-        if (fw_object_new(fw, FW_OBJECT_FILE, SIZE_OF_EFI_FILE_PROTOCOL, f, free_file, &address) < 0) {
+        if (fw_object_new(fw, FW_OBJECT_FILE, SIZE_OF_EFI_FILE_PROTOCOL, f, free_file, &address) <
+                        0) {
                 free_file(f);
                 return EFI_OUT_OF_RESOURCES;
         }

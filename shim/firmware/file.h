@@ -7,8 +7,8 @@
 
 #define FILES_MAX_OPEN 256u
 
-/* The volume of a SimpleFileSystem object and of all files that were opened through it; freed with the last
- * of them, since objects go in any order when a run ends. */
+/* The volume of a SimpleFileSystem object and of all files that were opened through it; freed with
+ * the last of them, since objects go in any order when a run ends. */
 struct mount {
         struct volume *volume;
         unsigned n_refs;
@@ -18,5 +18,5 @@ struct mount {
 void mount_unref(struct mount *mount);
 
 /* A new handle; takes over the caller's reference to node, also if it fails. */
-EFI_STATUS file_new(struct firmware *fw, struct mount *mount, struct volume_node *node, bool writable,
-                uint64_t *ret_address);
+EFI_STATUS file_new(struct firmware *fw, struct mount *mount, struct volume_node *node,
+                bool writable, uint64_t *ret_address);

@@ -35,28 +35,28 @@ EFI_STATUS image_check(struct firmware *fw, const struct pe *pe)
         struct error error = {0};
 
         if (pe->machine != IMAGE_FILE_MACHINE_X64) {
-                fw_trace(fw, "  not loaded: machine type 0x%04x (%s), not x86-64", pe->machine,
+                image_refuse(fw, "machine type 0x%04x (%s), not x86-64", pe->machine,
                                 machine_name(pe->machine));
                 return EFI_UNSUPPORTED;
         }
         if (!pe->pe32_plus) {
-                fw_trace(fw, "  not loaded: x86-64 with a 32-bit optional header");
+                image_refuse(fw, "x86-64 with a 32-bit optional header");
                 return EFI_UNSUPPORTED;
         }
         if (pe->subsystem != IMAGE_SUBSYSTEM_EFI_APPLICATION &&
                         pe->subsystem != IMAGE_SUBSYSTEM_EFI_BOOT_SERVICE_DRIVER) {
                 /* A runtime driver would have to live on in the second kernel, where nothing of this
                  * firmware is left. */
-                fw_trace(fw, "  not loaded: subsystem %u is no application or boot service driver",
+                image_refuse(fw, "subsystem %u is no application or boot service driver",
                                 pe->subsystem);
                 return EFI_UNSUPPORTED;
         }
         if (pe_check_layout(pe, &error) < 0) {
-                fw_trace(fw, "  not loaded: %s", error.text);
+                image_refuse(fw, "%s", error.text);
                 return EFI_LOAD_ERROR;
         }
         if (pe->section_alignment > MAX_ALIGN_BYTES) {
-                fw_trace(fw, "  not loaded: sections aligned to 0x%x bytes", pe->section_alignment);
+                image_refuse(fw, "sections aligned to 0x%x bytes", pe->section_alignment);
                 return EFI_LOAD_ERROR;
         }
         return EFI_SUCCESS;
@@ -186,7 +186,7 @@ EFI_STATUS image_place(struct firmware *fw, const struct pe *pe, struct image_pl
         EFI_STATUS status = take_pages(fw, pe, &p);
 
         if (efi_error(status)) {
-                fw_trace(fw, "  not loaded: no place for 0x%llx bytes%s", (unsigned long long)p.size,
+                image_refuse(fw, "no place for 0x%llx bytes%s", (unsigned long long)p.size,
                                 pe->characteristics & IMAGE_FILE_RELOCS_STRIPPED
                                                 ? " at the address that it is linked for"
                                                 : "");
@@ -194,7 +194,7 @@ EFI_STATUS image_place(struct firmware *fw, const struct pe *pe, struct image_pl
         }
         p.entry = p.base + pe->entry;
         if (pe->entry >= p.size || !copy_sections(fw, pe, &p) || !relocate_image(fw, pe, &p)) {
-                fw_trace(fw, "  not loaded: a section or relocation lies outside the image");
+                image_refuse(fw, "a section or relocation lies outside the image");
                 image_remove(fw, &p);
                 return EFI_LOAD_ERROR;
         }

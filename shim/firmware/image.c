@@ -5,6 +5,7 @@
 #include "shim/firmware/image.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,7 @@ struct fw_images {
         size_t n;
         struct image *current;
         unsigned nesting;
+        char refusal[256];
 };
 
 int images_setup(struct firmware *fw, struct error *error)
@@ -86,6 +88,22 @@ void image_describe(const struct firmware *fw, uint64_t address, char *to, size_
                         snprintf(to, size, "0x%llx (%s+0x%llx)", (unsigned long long)address, im->name,
                                         (unsigned long long)(address - im->place.base));
         }
+}
+
+void image_refuse(struct firmware *fw, const char *format, ...)
+{
+        char *text = fw->images->refusal;
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(text, sizeof(fw->images->refusal), format, ap);
+        va_end(ap);
+        fw_trace(fw, "  not loaded: %s", text);
+}
+
+const char *image_refusal(const struct firmware *fw)
+{
+        return fw->images->refusal;
 }
 
 /* The last file name of the path, for messages. */
@@ -211,7 +229,7 @@ EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_p
         struct pe pe;
 
         if (pe_parse(file, &pe, &error) < 0) {
-                fw_trace(fw, "  not loaded: %s", error.text);
+                image_refuse(fw, "%s", error.text);
                 return EFI_LOAD_ERROR;
         }
         status = image_check(fw, &pe);
@@ -219,7 +237,7 @@ EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_p
                 return status;
         status = fw_measure_image(fw, file, device_path, pe.image_base, pe.subsystem);
         if (efi_error(status)) {
-                fw_trace(fw, "  not loaded: it couldn't be measured");
+                image_refuse(fw, "it couldn't be measured");
                 return status;
         }
         im = image_new(fw->images);

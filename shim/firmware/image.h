@@ -12,6 +12,10 @@ void images_release(struct firmware *fw);
 
 bool image_exists(const struct firmware *fw, uint64_t handle);
 
+/* Why an image isn't loaded: a line in the trace, and kept for the message about the payload itself. */
+void image_refuse(struct firmware *fw, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *image_refusal(const struct firmware *fw); /* of the last one; "" */
+
 /* Checks, measures, places and relocates a PE file and gives it a handle with Loaded Image and Loaded Image
  * Device Path. parent may be 0. device_path: whole path with End node, or empty. file must not be guest
  * memory. EFI_LOAD_ERROR: malformed; EFI_UNSUPPORTED: another machine's or not a program; what can't be

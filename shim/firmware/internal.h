@@ -38,6 +38,8 @@ struct firmware {
         uint64_t device_handle, image_handle, console_handle;
         uint64_t n_calls;
         uint64_t stack_top;  /* of the payload's stack */
+        uint64_t started;    /* fw_clock() when the run began */
+        uint64_t monotonic_count;
         unsigned depth;      /* nesting of guest calls */
         unsigned unwind_to;  /* depth whose guest call is to end because of Exit; 0: none */
         bool exited_boot_services;
@@ -65,7 +67,7 @@ void fw_trace(struct firmware *fw, const char *format, ...) __attribute__((forma
 /* The letters of fw_service.args: the value of each argument in the trace.
  *   p pointer or opaque value      n number          b BOOLEAN         i EFI_STATUS
  *   h handle, e event              g EFI_GUID *      s CHAR16 *        d device path *
- *   t EFI_MEMORY_TYPE              T EFI_ALLOCATE_TYPE
+ *   t EFI_MEMORY_TYPE              T EFI_ALLOCATE_TYPE               S EFI_LOCATE_SEARCH_TYPE
  *   P pointer to UINT64/UINTN/pointer, W to UINT32, B to BOOLEAN, H to handle, E to event, D to device path *:
  *     the address, and after the status "[value]" if the call succeeded or answered BUFFER_TOO_SMALL
  *   . variadic rest: (EFI_GUID *, interface) pairs up to a NULL */
@@ -129,10 +131,12 @@ EFI_STATUS fw_event_new(struct firmware *fw, uint32_t type, uint64_t notify_tpl,
 EFI_STATUS fw_event_signal(struct firmware *fw, uint64_t event);
 void fw_event_signal_group(struct firmware *fw, const EFI_GUID *group);
 EFI_STATUS fw_event_close(struct firmware *fw, uint64_t event);
+bool fw_event_exists(const struct firmware *fw, uint64_t event);
 /* For SetVirtualAddressMap (8.4): runs the notify functions of EVT_SIGNAL_VIRTUAL_ADDRESS_CHANGE. */
 void fw_event_virtual_address_change(struct firmware *fw);
 /* The firmware's clock in 100 ns: real time plus what Stall and WaitForEvent skipped. */
 uint64_t fw_now(const struct firmware *fw);
+uint64_t fw_clock(void); /* CLOCK_MONOTONIC in 100 ns */
 void fw_skip_time(struct firmware *fw, uint64_t units_100ns);
 
 /* ---- protocols and rooms, each installs itself; 0 or -errno. Called in this order. ---- */

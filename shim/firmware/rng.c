@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI_RNG_PROTOCOL (UEFI 2.10, 37.5) over getrandom(2). One algorithm, "raw", which is also the default: the
- * kernel stub asks for it by name, the systemd stub for the default. */
+/* EFI_RNG_PROTOCOL (UEFI 2.10, 37.5) over getrandom(2). One algorithm, "raw", which is also the
+ * default: the kernel stub asks for it by name, the systemd stub for the default. */
 #include <errno.h>
 #include <sys/random.h>
 
@@ -51,8 +51,8 @@ static EFI_STATUS run_get_rng(struct firmware *fw, const uint64_t arg[])
 }
 
 static const struct fw_service functions[] = {
-        {"RNG.GetInfo", "pPp", run_get_info},
-        {"RNG.GetRNG", "pgnp", run_get_rng},
+                {"RNG.GetInfo", "pPp", run_get_info},
+                {"RNG.GetRNG", "pgnp", run_get_rng},
 };
 
 int fw_rng_setup(struct firmware *fw, struct error *error)
@@ -60,7 +60,8 @@ int fw_rng_setup(struct firmware *fw, struct error *error)
         static char present; /* no state: only that the object is one */
         uint64_t address, handle = 0;
 
-        if (fw_object_new(fw, FW_OBJECT_RNG, 8 * ARRAY_SIZE(functions), &present, NULL, &address) < 0 ||
+        if (fw_object_new(fw, FW_OBJECT_RNG, 8 * ARRAY_SIZE(functions), &present, NULL, &address) <
+                                        0 ||
                         fw_object_functions(fw, address, 0, functions, ARRAY_SIZE(functions)) < 0 ||
                         efi_error(fw_install_protocol(fw, &handle, &guid_rng, address)))
                 return error_set(error, ENOMEM, "no guest memory for the random number protocol");

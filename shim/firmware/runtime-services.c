@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The runtime services table (UEFI 2.10, 8) as the payload sees it. Variables are variables.c; here are checks and
- * conversions. After ExitBootServices these still answer until the hand-over; the second kernel then talks
- * to the machine's own firmware. */
+/* The runtime services table (UEFI 2.10, 8) as the payload sees it. Variables are variables.c; here
+ * are checks and conversions. After ExitBootServices these still answer until the hand-over; the
+ * second kernel then talks to the machine's own firmware. */
 #include <string.h>
 #include <time.h>
 
@@ -26,15 +26,17 @@ static EFI_STATUS run_get_time(struct firmware *fw, const uint64_t arg[])
         if (!ram_write(fw->ram, arg[0], bytes.data, bytes.size))
                 return EFI_INVALID_PARAMETER;
         /* EFI_TIME_CAPABILITIES: 1 Hz, 50 ppm (in 1e-6 ppm), SetsToZero: what edk2's clock says. */
-        if (arg[1] && (!ram_put_u32(fw->ram, arg[1], 1) || !ram_put_u32(fw->ram, arg[1] + 4, 50000000) ||
+        if (arg[1] && (!ram_put_u32(fw->ram, arg[1], 1) ||
+                                      !ram_put_u32(fw->ram, arg[1] + 4, 50000000) ||
                                       !ram_put_u8(fw->ram, arg[1] + 8, 0)))
                 return EFI_INVALID_PARAMETER;
         return EFI_SUCCESS;
 }
 
-/* SetTime, wake-up times, capsules: they would change the machine. SetVirtualAddressMap, ConvertPointer:
- * the second kernel gets the real firmware, which the first kernel has mapped already, and the x86 stub
- * doesn't call them. GetNextHighMonotonicCount: its high half counts resets, and this is none. */
+/* SetTime, wake-up times, capsules: they would change the machine. SetVirtualAddressMap,
+ * ConvertPointer: the second kernel gets the real firmware, which the first kernel has mapped
+ * already, and the x86 stub doesn't call them. GetNextHighMonotonicCount: its high half counts
+ * resets, and this is none. */
 static EFI_STATUS run_unsupported(struct firmware *fw, const uint64_t arg[])
 {
         return EFI_UNSUPPORTED;
@@ -42,8 +44,8 @@ static EFI_STATUS run_unsupported(struct firmware *fw, const uint64_t arg[])
 
 /* ---- variables ---- */
 
-/* A name of at most max_chars with its NUL; EFI_INVALID_PARAMETER also for one with half a surrogate pair, which UTF-8
- * couldn't give back. */
+/* A name of at most max_chars with its NUL; EFI_INVALID_PARAMETER also for one with half a
+ * surrogate pair, which UTF-8 couldn't give back. */
 static EFI_STATUS get_name(struct firmware *fw, uint64_t address, size_t max_chars, char **ret)
 {
         _cleanup_buf_ struct buf name = {0}, again = {0};
@@ -78,7 +80,8 @@ static EFI_STATUS run_get_variable(struct firmware *fw, const uint64_t arg[])
                 return status;
         if (size >= v->size && !arg[4])
                 return EFI_INVALID_PARAMETER;
-        /* Size and attributes come with EFI_BUFFER_TOO_SMALL, too: stubs ask with no buffer first. */
+        /* Size and attributes come with EFI_BUFFER_TOO_SMALL, too: stubs ask with no buffer first.
+         */
         if (!ram_put_u64(fw->ram, arg[3], v->size) ||
                         (arg[2] && !ram_put_u32(fw->ram, arg[2], v->attributes)))
                 return EFI_INVALID_PARAMETER;
@@ -150,8 +153,8 @@ static EFI_STATUS run_query_variable_info(struct firmware *fw, const uint64_t ar
 
         if (!arg[1] || !arg[2] || !arg[3])
                 return EFI_INVALID_PARAMETER;
-        status = variables_query(fw->variables, (uint32_t)arg[0], fw->exited_boot_services, &maximum,
-                        &remaining, &largest);
+        status = variables_query(fw->variables, (uint32_t)arg[0], fw->exited_boot_services,
+                        &maximum, &remaining, &largest);
         if (efi_error(status))
                 return status;
         if (!ram_put_u64(fw->ram, arg[1], maximum) || !ram_put_u64(fw->ram, arg[2], remaining) ||
@@ -163,7 +166,8 @@ static EFI_STATUS run_query_variable_info(struct firmware *fw, const uint64_t ar
 /* ---- reset ---- */
 
 /* The reason that may come with it (8.5.1): a string, shown as far as it is printable. */
-static void reset_reason(struct firmware *fw, uint64_t size, uint64_t address, char *text, size_t text_size)
+static void reset_reason(
+                struct firmware *fw, uint64_t size, uint64_t address, char *text, size_t text_size)
 {
         size_t n = 0;
 
@@ -187,25 +191,25 @@ static EFI_STATUS run_reset_system(struct firmware *fw, const uint64_t arg[])
 
         reset_reason(fw, type < 3 ? arg[2] : 0, arg[3], reason, sizeof(reason));
         fw_end(fw, FIRMWARE_RESET, arg[1], "the payload asked for a reset (%s)%s%s",
-                        type < ARRAY_SIZE(types) ? types[type] : "of unknown type", *reason ? ": " : "",
-                        reason);
+                        type < ARRAY_SIZE(types) ? types[type] : "of unknown type",
+                        *reason ? ": " : "", reason);
         return EFI_SUCCESS;
 }
 
 const struct fw_service fw_runtime_services[] = {
-        {"GetTime", "pp", run_get_time, true},
-        {"SetTime", "p", run_unsupported, true},
-        {"GetWakeupTime", "ppp", run_unsupported, true},
-        {"SetWakeupTime", "bp", run_unsupported, true},
-        {"SetVirtualAddressMap", "nnnp", run_unsupported, true},
-        {"ConvertPointer", "np", run_unsupported, true},
-        {"GetVariable", "sgWPp", run_get_variable, true},
-        {"GetNextVariableName", "Psg", run_get_next_variable_name, true},
-        {"SetVariable", "sgnnp", run_set_variable, true},
-        {"GetNextHighMonotonicCount", "p", run_unsupported, true},
-        {"ResetSystem", "ninp", run_reset_system, true},
-        {"UpdateCapsule", "pnp", run_unsupported, true},
-        {"QueryCapsuleCapabilities", "pnpp", run_unsupported, true},
-        {"QueryVariableInfo", "nPPP", run_query_variable_info, true},
+                {"GetTime", "pp", run_get_time, true},
+                {"SetTime", "p", run_unsupported, true},
+                {"GetWakeupTime", "ppp", run_unsupported, true},
+                {"SetWakeupTime", "bp", run_unsupported, true},
+                {"SetVirtualAddressMap", "nnnp", run_unsupported, true},
+                {"ConvertPointer", "np", run_unsupported, true},
+                {"GetVariable", "sgWPp", run_get_variable, true},
+                {"GetNextVariableName", "Psg", run_get_next_variable_name, true},
+                {"SetVariable", "sgnnp", run_set_variable, true},
+                {"GetNextHighMonotonicCount", "p", run_unsupported, true},
+                {"ResetSystem", "ninp", run_reset_system, true},
+                {"UpdateCapsule", "pnp", run_unsupported, true},
+                {"QueryCapsuleCapabilities", "pnpp", run_unsupported, true},
+                {"QueryVariableInfo", "nPPP", run_query_variable_info, true},
 };
 const size_t fw_n_runtime_services = ARRAY_SIZE(fw_runtime_services);

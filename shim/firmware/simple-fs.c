@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI_SIMPLE_FILE_SYSTEM_PROTOCOL (UEFI 2.10, 13.4) on the handle of the payload's volume, and the reading of
- * a whole file for LoadImage by path. There is no BlockIo under it: no payload needs one, and the stub's look
- * for a random seed on the ESP ends quietly at its absence. */
+/* EFI_SIMPLE_FILE_SYSTEM_PROTOCOL (UEFI 2.10, 13.4) on the handle of the payload's volume, and the
+ * reading of a whole file for LoadImage by path. There is no BlockIo under it: no payload needs
+ * one, and the stub's look for a random seed on the ESP ends quietly at its absence. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +35,7 @@ static EFI_STATUS run_open_volume(struct firmware *fw, const uint64_t arg[])
 }
 
 static const struct fw_service functions[] = {
-        {"SimpleFileSystem.OpenVolume", "pP", run_open_volume},
+                {"SimpleFileSystem.OpenVolume", "pP", run_open_volume},
 };
 
 static void free_mount(void *state)
@@ -59,8 +59,8 @@ static int install(struct firmware *fw, struct volume *volume)
         }
         if (!ram_put_u64(fw->ram, address, EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_REVISION) ||
                         fw_object_functions(fw, address, 1, functions, ARRAY_SIZE(functions)) < 0 ||
-                        efi_error(fw_install_protocol(fw, &fw->device_handle, &guid_simple_file_system,
-                                        address)))
+                        efi_error(fw_install_protocol(
+                                        fw, &fw->device_handle, &guid_simple_file_system, address)))
                 return -ENOMEM;
         return 0;
 }
@@ -86,7 +86,8 @@ static struct mount *our_mount(struct firmware *fw)
 {
         uint64_t interface;
 
-        if (efi_error(fw_handle_protocol(fw, fw->device_handle, &guid_simple_file_system, &interface)))
+        if (efi_error(fw_handle_protocol(
+                            fw, fw->device_handle, &guid_simple_file_system, &interface)))
                 return NULL;
         return fw_object_state(fw, FW_OBJECT_FILE_SYSTEM, interface);
 }

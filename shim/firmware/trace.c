@@ -158,6 +158,16 @@ static void put_allocate_type(struct line *l, uint64_t type)
                 put_number(l, type);
 }
 
+static void put_search_type(struct line *l, uint64_t type)
+{
+        static const char *const names[] = {"AllHandles", "ByRegisterNotify", "ByProtocol"};
+
+        if (type < ARRAY_SIZE(names))
+                put(l, "%s", names[type]);
+        else
+                put_number(l, type);
+}
+
 static void put_status(struct line *l, EFI_STATUS status)
 {
         const char *name = efi_status_name(status);
@@ -223,6 +233,9 @@ static void put_argument(struct firmware *fw, struct line *l, char letter, uint6
                 break;
         case 'T':
                 put_allocate_type(l, value);
+                break;
+        case 'S':
+                put_search_type(l, value);
                 break;
         default:
                 put_pointer(l, value);
@@ -325,7 +338,9 @@ void trace_leave(struct firmware *fw, struct fw_frame *frame, const uint64_t arg
                 return;
         put(&l, "%s", frame->announced ? frame->service->name : frame->text);
         if (fw->ended || fw->unwind_to) {
-                emit(fw, text);
+                /* It doesn't return; one line of it is enough. */
+                if (!frame->announced)
+                        emit(fw, text);
                 return;
         }
         put(&l, " = ");

@@ -51,11 +51,11 @@ uint64_t volume_free_bytes(const struct volume *volume); /* what the overlay can
 struct volume_node *volume_root(struct volume *volume); /* a new reference */
 void volume_unref(struct volume *volume, struct volume_node *node);
 
-/* Opens path (UTF-16LE, '\' between names, a leading one means the root) from a directory or, as UEFI
- * 13.5 has it, from any file's directory. creates: make the last component if it is missing, with
- * attribute; *ret_created (may be NULL) says whether that happened. EFI_NOT_FOUND, EFI_INVALID_PARAMETER
- * (names, ".." above the root), EFI_ACCESS_DENIED, EFI_VOLUME_CORRUPTED (two entries that differ only in
- * case), EFI_VOLUME_FULL, EFI_OUT_OF_RESOURCES, EFI_DEVICE_ERROR. */
+/* Opens path (UTF-16LE, '\' between names, a leading one means the root) from a directory or, as
+ * UEFI 13.5 has it, from any file's directory. creates: make the last component if it is missing,
+ * with attribute; *ret_created (may be NULL) says whether that happened. EFI_NOT_FOUND,
+ * EFI_INVALID_PARAMETER (names, ".." above the root), EFI_ACCESS_DENIED, EFI_VOLUME_CORRUPTED (two
+ * entries that differ only in case), EFI_VOLUME_FULL, EFI_OUT_OF_RESOURCES, EFI_DEVICE_ERROR. */
 EFI_STATUS volume_open(struct volume *volume, struct volume_node *from, struct span path,
                 bool creates, uint64_t attribute, struct volume_node **ret, bool *ret_created);
 

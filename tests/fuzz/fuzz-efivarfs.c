@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An efivarfs directory with one file: its name is the input's first line, its contents the rest. What comes
- * out is a variable that the file really says, or nothing. */
+/* An efivarfs directory with one file: its name is the input's first line, its contents the rest.
+ * What comes out is a variable that the file really says, or nothing. */
 #include <assert.h>
 
 #include "base/utf16.h"
@@ -20,14 +20,16 @@ static bool make_name(const uint8_t *data, size_t size, char name[256])
         return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-static void check(const struct fw_variable *v, const char *file, const uint8_t *contents, size_t size)
+static void check(
+                const struct fw_variable *v, const char *file, const uint8_t *contents, size_t size)
 {
         char text[GUID_TEXT_SIZE];
         size_t name = strlen(v->name);
         EFI_GUID vendor;
         struct buf utf16 = {0};
 
-        assert(strlen(file) == name + GUID_TEXT_SIZE && memcmp(file, v->name, name) == 0 && name > 0);
+        assert(strlen(file) == name + GUID_TEXT_SIZE && memcmp(file, v->name, name) == 0 &&
+                        name > 0);
         guid_to_text(&v->vendor, text);
         assert(guid_from_text(file + name + 1, &vendor) && guid_equal(&vendor, &v->vendor));
         assert(utf8_to_utf16(v->name, &utf16));

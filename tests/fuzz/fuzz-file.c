@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Rows of File protocol calls with arbitrary arguments on a small volume: the disk stays as it is, memory and
- * handles stay within their limits, and all is given back. Input: as in fuzz-variables.c, but each call
- * starts with two bytes, function and handle. */
+/* Rows of File protocol calls with arbitrary arguments on a small volume: the disk stays as it is,
+ * memory and handles stay within their limits, and all is given back. Input: as in
+ * fuzz-variables.c, but each call starts with two bytes, function and handle. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -71,7 +71,8 @@ static void call(const uint8_t *p)
         status = fixture_call(file, slot, arg);
         if (slot == 1 && status == EFI_SUCCESS)
                 handles[1 + p[1] / N_HANDLES % (N_HANDLES - 1)] = fixture_get(arg[1]);
-        for (size_t i = 0; i < N_HANDLES; i++) /* the row of a handle that was closed can't be called */
+        for (size_t i = 0; i < N_HANDLES;
+                        i++) /* the row of a handle that was closed can't be called */
                 if (!fw_object_state(&fixture, FW_OBJECT_FILE, handles[i]))
                         handles[i] = 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The variable services with arbitrary arguments: pointers into and out of the payload's memory, any size,
- * any attributes. The machine's snapshot stays as it is, what is protected stays protected, the overlay
- * stays within its limits. Input: 16 bits of memory contents' length and so many bytes for the payload's
- * memory, then calls of 6 bytes each: service, five arguments from arguments[] or small numbers. */
+/* The variable services with arbitrary arguments: pointers into and out of the payload's memory,
+ * any size, any attributes. The machine's snapshot stays as it is, what is protected stays
+ * protected, the overlay stays within its limits. Input: 16 bits of memory contents' length and so
+ * many bytes for the payload's memory, then calls of 6 bytes each: service, five arguments from
+ * arguments[] or small numbers. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -19,7 +20,8 @@ static void make_machine(void)
         machine[0] = (struct fw_variable){guid_global_variable, (char *)"SecureBoot", 6, one, 1};
         machine[1] = (struct fw_variable){guid_loader, (char *)"StubPcrKernelImage", 6, text, 6};
         machine[2] = (struct fw_variable){guid_loader, (char *)"LoaderSystemToken", 7, text, 6};
-        machine[3] = (struct fw_variable){guid_image_security_database, (char *)"db", 0x27, text, 6};
+        machine[3] = (struct fw_variable){
+                        guid_image_security_database, (char *)"db", 0x27, text, 6};
 }
 
 static uint64_t argument(uint8_t choice)
@@ -51,10 +53,10 @@ static void check_store(void)
 
         assert(one[0] == 1 && text[0] == '1' && text[2] == '1');
         assert(variables_get(fixture.variables, &guid_global_variable, "SecureBoot", false, &v) ==
-                               EFI_SUCCESS &&
+                                        EFI_SUCCESS &&
                         v->data == one && v->size == 1);
         assert(variables_get(fixture.variables, &guid_image_security_database, "db", false, &v) ==
-                               EFI_SUCCESS &&
+                                        EFI_SUCCESS &&
                         v->data == text);
         assert(firmware_variables(&fixture, &set, &n) == 0 && n <= VARIABLES_MAX_COUNT);
         for (size_t i = 0; i < n; i++) {
@@ -83,7 +85,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (size < 2)
                 return 0;
         if (!fixture_firmware) {
-                const struct firmware_setup setup = {.volume_fd = -1, .variables = machine, .n_variables = 4};
+                const struct firmware_setup setup = {
+                                .volume_fd = -1, .variables = machine, .n_variables = 4};
 
                 make_machine();
                 if (!fixture_start(&setup))

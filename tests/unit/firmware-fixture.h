@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A firmware without a guest process, for tests of services and protocols: real RAM, memory, handles and
- * events; the vCPU only nods. Rows are called as the dispatcher calls them, with arguments in guest RAM. */
+/* A firmware without a guest process, for tests of services and protocols: real RAM, memory,
+ * handles and events; the vCPU only nods. Rows are called as the dispatcher calls them, with
+ * arguments in guest RAM. */
 #pragma once
 
-#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/utf16.h"
 #include "shim/firmware/dispatch.h"
-#include "shim/firmware/events.h"
-#include "shim/firmware/handles.h"
 #include "shim/firmware/internal.h"
-#include "shim/firmware/memory.h"
 
 static int fixture_nod(struct vcpu *v, uint64_t start, uint64_t end)
 {
@@ -26,12 +24,20 @@ static int fixture_regs(struct vcpu *v, struct vcpu_regs *regs)
         return 0;
 }
 
-static const struct vcpu_ops fixture_ops = {
-        .get_regs = fixture_regs, .open = fixture_nod, .close = fixture_nod};
+static void fixture_free(struct vcpu *v)
+{
+        (void)v;
+}
+
+static const struct vcpu_ops fixture_ops = {.get_regs = fixture_regs,
+                .open = fixture_nod,
+                .close = fixture_nod,
+                .free = fixture_free};
 static struct vcpu fixture_vcpu = {&fixture_ops};
 static const struct fw_memory_range fixture_memory[] = {
-        {0x100000, 0x4100000, EfiConventionalMemory, EFI_MEMORY_WB, 0}};
-static struct firmware fixture;
+                {0x100000, 0x4100000, EfiConventionalMemory, EFI_MEMORY_WB, 0}};
+static struct firmware *fixture_firmware;
+#define fixture (*fixture_firmware)
 static uint64_t fixture_scratch; /* pages of the "payload" for arguments */
 
 #define FIXTURE_SCRATCH_PAGES 32u
@@ -40,32 +46,26 @@ static uint64_t fixture_scratch; /* pages of the "payload" for arguments */
 
 static inline void fixture_stop(void)
 {
-        objects_release(&fixture);
-        fw_variables_free(&fixture);
-        events_release(&fixture);
-        handles_release(&fixture);
-        thunks_release(&fixture);
-        memory_release(&fixture);
-        ram_free(fixture.ram);
-        fixture = (struct firmware){0};
+        firmware_free(fixture_firmware);
+        fixture_firmware = NULL;
 }
 
 /* setup: without memory; NULL for an empty one. */
 static inline bool fixture_start(const struct firmware_setup *setup)
 {
-        struct ram_range range = {fixture_memory[0].start, fixture_memory[0].end};
+        const struct ram_range range = {fixture_memory[0].start, fixture_memory[0].end};
+        struct firmware_setup all = setup ? *setup : (struct firmware_setup){.volume_fd = -1};
+        struct error error = {0};
+        struct ram *ram;
 
-        fixture = (struct firmware){0};
-        fixture.setup = setup ? *setup : (struct firmware_setup){.volume_fd = -1};
-        fixture.setup.memory = fixture_memory;
-        fixture.setup.n_memory = 1;
-        fixture.vcpu = &fixture_vcpu;
-        if (ram_new(&range, 1, 32u << 20, &fixture.ram, NULL) < 0)
+        all.memory = fixture_memory;
+        all.n_memory = 1;
+        all.budget_bytes = 32u << 20;
+        if (ram_new(&range, 1, all.budget_bytes, &ram, &error) < 0 ||
+                        firmware_new_on(&all, ram, &fixture_vcpu, &fixture_firmware, &error) < 0) {
+                printf("# %s\n", error.text);
                 return false;
-        if (fw_memory_setup(&fixture, NULL) < 0 || handles_setup(&fixture, NULL) < 0 ||
-                        events_setup(&fixture, NULL) < 0 || thunks_setup(&fixture, NULL) < 0 ||
-                        fw_variables_setup(&fixture, NULL) < 0 || fw_system_table_setup(&fixture, NULL) < 0)
-                return false;
+        }
         fixture_scratch = UINT64_MAX;
         return fw_allocate_pages(&fixture, AllocateAnyPages, EfiLoaderData, FIXTURE_SCRATCH_PAGES,
                                &fixture_scratch) == EFI_SUCCESS;
@@ -107,7 +107,8 @@ static inline uint64_t fixture_get(uint64_t address)
         return value;
 }
 
-/* Calls the function in slot number slot of the object or table at address, through its thunk's row. */
+/* Calls the function in slot number slot of the object or table at address, through its thunk's
+ * row. */
 static inline EFI_STATUS fixture_call(uint64_t address, size_t slot, const uint64_t *arg)
 {
         const struct fw_service *row = NULL;
@@ -121,5 +122,5 @@ static inline EFI_STATUS fixture_call(uint64_t address, size_t slot, const uint6
 }
 
 /* FIXTURE_CALL(object, slot, arg, ...) */
-#define FIXTURE_CALL(address, slot, ...)                                                           \
+#define FIXTURE_CALL(address, slot, ...) \
         fixture_call(address, slot, (const uint64_t[FW_MAX_ARGS]){__VA_ARGS__})

@@ -49,7 +49,8 @@ static inline void scratch_write(const char *name, const char *text)
         scratch_write_bytes(name, text, strlen(text));
 }
 
-static inline int scratch_remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+static inline int scratch_remove_one(
+                const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
         (void)st, (void)flag, (void)ftw;
         return remove(path);
@@ -60,7 +61,7 @@ static inline void scratch_remove(void)
         nftw(scratch_root, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-/* ---- a sum over all names, modes, times and contents ---- */
+/* ---- a sum over all names, modes, times (of access, too) and contents ---- */
 
 static uint64_t scratch_sum, scratch_before;
 
@@ -70,7 +71,8 @@ static inline void scratch_add(const void *data, size_t size)
                 scratch_sum = (scratch_sum ^ ((const uint8_t *)data)[i]) * 0x100000001b3ull;
 }
 
-static inline int scratch_add_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+static inline int scratch_add_one(
+                const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
         char bytes[4096];
         int fd;
@@ -83,7 +85,8 @@ static inline int scratch_add_one(const char *path, const struct stat *st, int f
         scratch_add(&st->st_ino, sizeof(st->st_ino));
         if (flag != FTW_F || !S_ISREG(st->st_mode))
                 return 0;
-        fd = open(path, O_RDONLY | O_CLOEXEC);
+        scratch_add(&st->st_atim, sizeof(st->st_atim));
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOATIME);
         if (fd < 0)
                 return -1;
         for (ssize_t n; (n = read(fd, bytes, sizeof(bytes))) > 0;)

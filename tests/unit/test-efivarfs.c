@@ -48,10 +48,12 @@ static void test_not_variables(void)
 {
         REQUIRE(scratch_new());
         scratch_write_bytes("README", "\x06\0\0\0", 4);
-        scratch_write_bytes(GLOBAL, "\x06\0\0\0", 4);                                     /* no name */
-        scratch_write_bytes("Bad-8be4df61-93ca-11d2-aa0d-00e098032b8x", "\x06\0\0\0", 4); /* no GUID */
-        scratch_write_bytes("Bad8be4df61-93ca-11d2-aa0d-00e098032b8c", "\x06\0\0\0", 4);  /* no dash */
-        scratch_write_bytes("\xff\xfe" GLOBAL, "\x06\0\0\0", 4);                          /* no UTF-8 */
+        scratch_write_bytes(GLOBAL, "\x06\0\0\0", 4); /* no name */
+        scratch_write_bytes(
+                        "Bad-8be4df61-93ca-11d2-aa0d-00e098032b8x", "\x06\0\0\0", 4); /* no GUID */
+        scratch_write_bytes(
+                        "Bad8be4df61-93ca-11d2-aa0d-00e098032b8c", "\x06\0\0\0", 4); /* no dash */
+        scratch_write_bytes("\xff\xfe" GLOBAL, "\x06\0\0\0", 4);                     /* no UTF-8 */
         scratch_write_bytes("Empty" GLOBAL, "", 0);
         scratch_write_bytes("Short" GLOBAL, "\x06\0\0", 3);
         scratch_mkdir("Directory" GLOBAL);
@@ -102,10 +104,10 @@ static void test_too_large(void)
 }
 
 static const struct tap_test tests[] = {
-        {"names, attributes, data, order", test_variables},
-        {"what isn't a variable is passed over", test_not_variables},
-        {"a variable that can't be read", test_unreadable},
-        {"more than any firmware has", test_too_large},
+                {"names, attributes, data, order", test_variables},
+                {"what isn't a variable is passed over", test_not_variables},
+                {"a variable that can't be read", test_unreadable},
+                {"more than any firmware has", test_too_large},
 };
 
 TAP_MAIN(tests)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The payload's view of a directory: confinement, names, listing, and that nothing reaches the disk. */
+/* The payload's view of a directory: confinement, names, listing, and that nothing reaches the
+ * disk. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -46,14 +47,14 @@ static void tear_down(void)
         scratch_remove();
 }
 
-#define SET_UP()                                                                                   \
-        if (!set_up()) {                                                                           \
-                CHECK(!"set up");                                                                  \
-                return;                                                                            \
+#define SET_UP()                  \
+        if (!set_up()) {          \
+                CHECK(!"set up"); \
+                return;           \
         }
 
-static EFI_STATUS open_from(struct volume_node *from, const char *path, bool creates, uint64_t attribute,
-                struct volume_node **ret)
+static EFI_STATUS open_from(struct volume_node *from, const char *path, bool creates,
+                uint64_t attribute, struct volume_node **ret)
 {
         _cleanup_buf_ struct buf utf16 = {0};
 
@@ -117,7 +118,8 @@ static void test_open_and_read(void)
         REQUIRE(open_from(linux_dir, "B.EFI", false, 0, &node) == EFI_SUCCESS);
         CHECK(contents_are(node, "payload"));
         volume_unref(volume, node);
-        REQUIRE(open_from(linux_dir, "..\\..\\loader\\.\\random-seed", false, 0, &node) == EFI_SUCCESS);
+        REQUIRE(open_from(linux_dir, "..\\..\\loader\\.\\random-seed", false, 0, &node) ==
+                        EFI_SUCCESS);
         CHECK(contents_are(node, "seedseed"));
         volume_unref(volume, linux_dir);
         REQUIRE(open_from(node, "\\\\EFI\\\\Linux\\", false, 0, &linux_dir) == EFI_SUCCESS);
@@ -154,9 +156,12 @@ static void test_names_refused(void)
         CHECK(try_open(long_name) == EFI_INVALID_PARAMETER);
         long_name[VOLUME_NAME_MAX_CHARS] = '\0';
         CHECK(try_open(long_name) == EFI_NOT_FOUND);
-        CHECK(volume_open(volume, root, SPAN(surrogate, 4), false, 0, &node, NULL) == EFI_INVALID_PARAMETER);
-        CHECK(volume_open(volume, root, SPAN(with_nul, 8), false, 0, &node, NULL) == EFI_INVALID_PARAMETER);
-        CHECK(volume_open(volume, root, SPAN(odd, 3), false, 0, &node, NULL) == EFI_INVALID_PARAMETER);
+        CHECK(volume_open(volume, root, SPAN(surrogate, 4), false, 0, &node, NULL) ==
+                        EFI_INVALID_PARAMETER);
+        CHECK(volume_open(volume, root, SPAN(with_nul, 8), false, 0, &node, NULL) ==
+                        EFI_INVALID_PARAMETER);
+        CHECK(volume_open(volume, root, SPAN(odd, 3), false, 0, &node, NULL) ==
+                        EFI_INVALID_PARAMETER);
         tear_down();
 }
 
@@ -217,13 +222,16 @@ static void test_mount_point(void)
         SET_UP();
         pid = fork(); /* a mount namespace of its own */
         if (pid == 0) {
-                if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                if (unshare(CLONE_NEWNS) < 0 ||
+                                mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
                                 mount("none", scratch_path("EFI/Linux"), "tmpfs", 0, NULL) < 0)
                         _exit(77);
                 if (volume_new(open(scratch_path("."), O_PATH | O_DIRECTORY), &volume) < 0)
                         _exit(2);
                 root = volume_root(volume);
-                _exit(try_open("EFI\\Linux") == EFI_NOT_FOUND && try_open("EFI") == EFI_SUCCESS ? 0 : 1);
+                _exit(try_open("EFI\\Linux") == EFI_NOT_FOUND && try_open("EFI") == EFI_SUCCESS
+                                                ? 0
+                                                : 1);
         }
         CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
         tear_down();
@@ -327,7 +335,8 @@ static void test_create_rules(void)
         SET_UP();
         scratch_remember();
         CHECK(open_from(root, "EFI\\Linux", true, 0, &node) == EFI_ACCESS_DENIED);
-        CHECK(open_from(root, "EFI\\Linux\\b.efi", true, EFI_FILE_DIRECTORY, &node) == EFI_ACCESS_DENIED);
+        CHECK(open_from(root, "EFI\\Linux\\b.efi", true, EFI_FILE_DIRECTORY, &node) ==
+                        EFI_ACCESS_DENIED);
         CHECK(open_from(root, "no\\where", true, 0, &node) == EFI_NOT_FOUND);
         CHECK(open_from(root, "file\\", true, 0, &node) == EFI_INVALID_PARAMETER);
         CHECK(open_from(root, "b/ad", true, 0, &node) == EFI_INVALID_PARAMETER);
@@ -358,7 +367,8 @@ static void test_rename(void)
         CHECK(contents_are(node, "payload")); /* still from its old place on the disk */
         volume_unref(volume, node);
         REQUIRE(open_from(root, "EFI", false, 0, &directory) == EFI_SUCCESS);
-        CHECK(volume_rename(volume, directory, SPAN(u"\\EFI\\Linux\\EFI", 28)) == EFI_ACCESS_DENIED);
+        CHECK(volume_rename(volume, directory, SPAN(u"\\EFI\\Linux\\EFI", 28)) ==
+                        EFI_ACCESS_DENIED);
         CHECK(volume_rename(volume, directory, SPAN(u"\\boot", 10)) == EFI_SUCCESS);
         CHECK(try_open("boot\\linux\\b.EXTRA") == EFI_SUCCESS);
         CHECK(try_open("EFI") == EFI_NOT_FOUND);
@@ -418,18 +428,18 @@ static void test_file_that_shrinks(void)
 }
 
 static const struct tap_test tests[] = {
-        {"opens and reads by path", test_open_and_read},
-        {"refuses names that aren't FAT's, and .. above the root", test_names_refused},
-        {"links, pipes, sockets and devices don't exist", test_no_way_out},
-        {"a file swapped for a link or pipe after listing", test_swapped_after_listing},
-        {"a mount point isn't entered", test_mount_point},
-        {"two names that differ in case", test_case_clash},
-        {"a directory stays as it was listed", test_listing_is_fixed},
-        {"writes, deletions and new files stay in memory", test_writes_stay_in_memory},
-        {"creating over what is there, or nowhere", test_create_rules},
-        {"renaming and moving", test_rename},
-        {"the overlay's budget", test_budget},
-        {"a file that shrinks on the disk", test_file_that_shrinks},
+                {"opens and reads by path", test_open_and_read},
+                {"refuses names that aren't FAT's, and .. above the root", test_names_refused},
+                {"links, pipes, sockets and devices don't exist", test_no_way_out},
+                {"a file swapped for a link or pipe after listing", test_swapped_after_listing},
+                {"a mount point isn't entered", test_mount_point},
+                {"two names that differ in case", test_case_clash},
+                {"a directory stays as it was listed", test_listing_is_fixed},
+                {"writes, deletions and new files stay in memory", test_writes_stay_in_memory},
+                {"creating over what is there, or nowhere", test_create_rules},
+                {"renaming and moving", test_rename},
+                {"the overlay's budget", test_budget},
+                {"a file that shrinks on the disk", test_file_that_shrinks},
 };
 
 TAP_MAIN(tests)
