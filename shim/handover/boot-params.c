@@ -78,28 +78,26 @@ static bool is_boot_params(const struct ram *ram, uint64_t address, uint64_t sys
                found == system_table;
 }
 
-/* Counts what looks like boot_params in one allocation; *ret is the last. It is 4-byte aligned at least. */
-static unsigned scan(const struct ram *ram, const struct fw_memory_range *range, uint64_t system_table,
-                uint64_t *ret)
+/* Counts what looks like boot_params in one page; *ret is the last. It is 4-byte aligned at least. */
+static unsigned scan_page(const struct ram *ram, uint64_t page, uint64_t system_table, uint64_t *ret)
 {
         unsigned found = 0;
         struct span bytes;
-        size_t offset = 0;
 
-        if (!ram_view(ram, range->start, range->end - range->start, &bytes))
+        if (!ram_view(ram, page, EFI_PAGE_SIZE, &bytes))
                 return 0;
-        while (offset + 4 <= bytes.size) {
+        for (size_t offset = 0; offset < bytes.size; offset += 4) {
                 const uint8_t *p = memmem(bytes.data + offset, bytes.size - offset,
                                 EFI_LOADER_SIGNATURE, 4);
-                size_t at;
+                uint64_t candidate;
 
                 if (!p)
                         break;
-                at = (size_t)(p - bytes.data);
-                offset = at + 1;
-                if (at % 4 == 0 && range->start + at >= BP_EFI_INFO &&
-                        is_boot_params(ram, range->start + at - BP_EFI_INFO, system_table)) {
-                        *ret = range->start + at - BP_EFI_INFO;
+                offset = (size_t)(p - bytes.data) & ~(size_t)3;
+                candidate = page + offset - BP_EFI_INFO;
+                if (p == bytes.data + offset && page + offset >= BP_EFI_INFO &&
+                        is_boot_params(ram, candidate, system_table)) {
+                        *ret = candidate;
                         found++;
                 }
         }
@@ -119,7 +117,9 @@ int boot_params_find(const struct ram *ram, const struct vcpu_regs *regs, uint64
                         return 0;
                 }
         for (size_t i = 0; i < n; i++)
-                found += scan(ram, &allocations[i], system_table, &address);
+                for (uint64_t page = allocations[i].start; page < allocations[i].end;
+                        page += EFI_PAGE_SIZE)
+                        found += scan_page(ram, page, system_table, &address);
         if (found == 0)
                 return error_set(error, ENOENT,
                                 "the payload left boot services without a Linux boot_params page: "

@@ -8,7 +8,7 @@
         .hidden guard_code, guard_end
 
         .macro  wait_a_little
-        movl    $0x400000, %ecx
+        movl    $0x40000, %ecx
 1:      pause
         decl    %ecx
         jnz     1b

@@ -14,6 +14,7 @@
 #include "shim/handover/acpi-log.h"
 #include "shim/handover/boot-params.h"
 #include "shim/handover/host-memory.h"
+#include "shim/handover/kexec.h"
 #include "shim/handover/overlay.h"
 #include "shim/handover/segments.h"
 
@@ -94,6 +95,5 @@ int handover_image_write(const struct handover_image *image, int fd, struct erro
 int handover_image_map(int fd, struct handover_image *ret, struct error *error);
 void handover_image_release(struct handover_image *image);
 
-struct kexec_part;
 /* The segments as kexec_load wants them; only for a mapped image. Returns their number (<= SEGMENTS_MAX). */
 size_t handover_image_parts(const struct handover_image *image, struct kexec_part parts[SEGMENTS_MAX]);

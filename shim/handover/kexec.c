@@ -39,7 +39,7 @@ int kexec_loaded(const char *root)
         char line[16];
         int r = first_line(root, "/sys/kernel/kexec_loaded", line, sizeof(line));
 
-        if (r == -ENOENT) /* since Linux 6.19 it lives in a folder of its own */
+        if (r == -ENOENT) /* newer kernels have a folder for it */
                 r = first_line(root, "/sys/kernel/kexec/loaded", line, sizeof(line));
         if (r < 0)
                 return r;
