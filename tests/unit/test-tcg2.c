@@ -634,13 +634,13 @@ static void test_submit_malformed(void)
                 {BYTES("\x80\x03\x00\x00\x00\x0a\x00\x00\x01\x81"),             TPM2_RC_BAD_TAG     },
                 {BYTES("\x80\x01\x00\x00\x00\x0a\x20\x00\x01\x81"),             TPM2_RC_COMMAND_CODE},
                 {BYTES("\x80\x01\x00\x00\x00\x0d\x00\x00\x01\x73\x81\x00\x00"), 0x19a               },
-                {BYTES("\x80\x02\x00\x00\x00\x0a\x00\x00\x01\x81"),             TPM2_RC_AUTHSIZE    },
+                {BYTES("\x80\x02\x00\x00\x00\x0a\x00\x00\x01\x81"),             TPM2_RC_INSUFFICIENT},
                 {BYTES("\x80\x02\x00\x00\x00\x0e\x00\x00\x01\x81\x00\x00\x00\x00"),
-                                TPM2_RC_AUTHSIZE},
+                                TPM2_RC_SIZE},
                 {BYTES("\x80\x02\x00\x00\x00\x0e\x00\x00\x01\x81\x00\x00\x00\x01"),
-                                TPM2_RC_AUTHSIZE},
+                                TPM2_RC_SIZE},
                 {BYTES("\x80\x02\x00\x00\x00\x12\x00\x00\x01\x81\x00\x00\x00\x04\x40\x00\x00\x09"),
-                                0x99a},
+                                TPM2_RC_SIZE},
 #undef BYTES
         };
 
