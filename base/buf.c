@@ -41,7 +41,7 @@ static uint8_t *grow(struct buf *b, size_t size)
                 b->capacity = wanted;
         }
         b->size += size;
-        return b->data + b->size - size;
+        return b->data ? b->data + b->size - size : NULL; /* nothing put into an empty one */
 }
 
 void buf_put(struct buf *b, const void *data, size_t size)

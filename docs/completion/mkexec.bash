@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# bash completion for mkexec(8). Needs nothing but bash. tests/unit/docs.sh compares what it offers with the option tables
+# in shim/*.c.
+
+_mkexec() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= offer= files= i
+    local hop='--cmdline --initrd --esp --map --close --tcti --timeout --memory-limit --trace --json --quiet --verbose --help'
+
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -gt 1 ]; then
+        verb=${COMP_WORDS[1]}
+    fi
+
+    # The value of an option.
+    case $prev in
+        --initrd | --map | --machine | --base | --pcrs) [ "$prev/$verb" = --machine/status ] || files=all ;;
+        --esp) files=folders ;;
+        --close) offer='none 11' ;;
+        --tcti) offer='device:/dev/tpmrm0 device:/dev/tpm0 swtpm:' ;;
+        --cmdline | --timeout | --memory-limit) return ;;
+    esac
+
+    if [ -z "$files$offer" ]; then
+        case $verb in
+            '') offer='predict load exec unload status log --help --version' ;;
+            predict) offer="$hop --machine --base" files=all ;;
+            load) offer="$hop --dry-run --accept-log-gaps" files=all ;;
+            exec) offer='--now --tcti --quiet --verbose --help' ;;
+            unload) offer='--tcti --help' ;;
+            status) offer='--json --machine --esp --tcti --help' ;;
+            log)
+                if [ "$COMP_CWORD" = 2 ]; then
+                    offer='check replay --help'
+                else
+                    offer='--json --help' files=all
+                    [ "${COMP_WORDS[2]}" != check ] || offer="$offer --pcrs"
+                fi
+                ;;
+        esac
+        # Options on request only, so that a bare TAB shows files.
+        [ -z "$files" ] || [[ $cur == -* ]] || offer=
+        [[ $cur != -* ]] || files=
+    fi
+
+    mapfile -t COMPREPLY < <(compgen -W "$offer" -- "$cur")
+    case $files in
+        all) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur") ;;
+        folders) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$cur") ;;
+    esac
+    [ -z "$files" ] || compopt -o filenames 2>/dev/null
+}
+
+complete -F _mkexec mkexec

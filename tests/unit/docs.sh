@@ -1,0 +1,179 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What users read agrees with the code: every verb, and every long option of the getopt tables in shim/*.c, has a row in the
+# man page and is offered by the completion, and nothing else is. Prints TAP. Each comparison has a twin: a copy with
+# one row less, or one more, must be refused.
+cd "$(dirname "$0")/../.." || exit 2
+
+export LC_ALL=C
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+man=docs/man/mkexec.8
+completion=docs/completion/mkexec.bash
+
+# ---- the three sources, each as lines "VERB" or "VERB --option"; VERB "-" is mkexec without a verb ----
+
+verbs_of_code() { # main.c
+    awk '/struct verb verbs\[\]/ { inside = 1; next } inside && /^};/ { exit }
+         inside && match($0, /\{"[a-z]+"/) { print substr($0, RSTART + 2, RLENGTH - 3) }' "$1"
+}
+
+# A table belongs to the verb that its file is named for, or (where verbs share a file) that it is named for.
+options_of_code() { # *.c
+    local file
+    for file in "$@"; do
+        awk -v file="$(basename "$file" .c)" '
+            /struct option [a-z_]+\[\] = \{/ {
+                inside = 1
+                verb = file
+                if (!sub(/^verb-/, "", verb)) {
+                    match($0, /[a-z_]+\[\]/)
+                    verb = substr($0, RSTART, RLENGTH - 2)
+                    sub(/_options$/, "", verb)
+                }
+                next
+            }
+            inside && /^};/ { inside = 0 }
+            inside && match($0, /\{"[a-z-]+"/) { print verb, "--" substr($0, RSTART + 2, RLENGTH - 3) }' "$file"
+    done
+    # What main() itself takes.
+    grep -ho 'strcmp(argv\[1\], "--[a-z-]*"' "${@: -1}" | sed 's/.*"\(--[a-z-]*\)"/- \1/'
+}
+
+code() { # folder with main.c last
+    local files=()
+    mapfile -t files < <(find "$1" -maxdepth 1 -name '*.c' ! -name main.c | sort)
+    files+=("$1/main.c")
+    { verbs_of_code "$1/main.c"; options_of_code "${files[@]}"; } | sort
+}
+
+manual() { # file
+    awk '/^\.Sh / { verbs = $2 == "VERBS"; n = 0 }
+         verbs && /^\.Ss [a-z]+$/ { print $2 }
+         /^\.\\" options of: / { n = split($0, names, " ") }
+         /^\.El/ { n = 0 }
+         n && /^\.It Fl -/ { option = $3; for (i = 4; i <= n; i++) print names[i], "-" option }' "$1" | sort
+}
+
+# Asks the completion itself, as bash does.
+completed() { # file, words of the command line ...; the last is to be completed
+    bash --norc -c 'source "$1" || exit 1; shift
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+        _mkexec mkexec "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+        printf "%s\n" "${COMPREPLY[@]}"' bash "$@"
+}
+
+completion_of() { # file
+    local verb verbs
+    verbs=$(completed "$1" mkexec '' | grep -v '^-')
+    printf '%s\n' "$verbs"
+    completed "$1" mkexec -- | sed 's/^/- /'
+    for verb in $verbs; do
+        # An option that only one of the words behind "log" has counts for "log".
+        if [ "$verb" = log ]; then
+            { completed "$1" mkexec log check --; completed "$1" mkexec log replay --; } | sort -u
+        else
+            completed "$1" mkexec "$verb" --
+        fi | sed "s/^/$verb /"
+    done
+}
+
+# ---- TAP ----
+
+n=0
+failed=0
+ok() { # description, text that must be empty
+    n=$((n + 1))
+    if [ -z "$2" ]; then
+        echo "ok $n - $1"
+    else
+        failed=1
+        echo "not ok $n - $1"
+        printf '%s\n' "$2" | sed 's/^/# /'
+    fi
+}
+
+refused() { # description, text that must not be empty
+    ok "$1" "$([ -n "$2" ] || echo 'it was accepted')"
+}
+
+# ---- names of the specification map: services and protocol functions, TPM commands ----
+
+specified_by_code() { # folder of the firmware, submit.c
+    grep -rhoE '\{"[A-Za-z0-9.]+", +"[a-zA-Z.]*", +[a-z]' --include='*.c' "$1" | sed 's/{"\([^"]*\)".*/\1/'
+    grep -o '{TPM2_CC_[A-Za-z0-9_]*' "$2" | sed 's/{TPM2_CC_//'
+}
+
+specified_by_map() { # file; the words in backticks of first columns that begin with one
+    awk -F'|' '/^\| `/ { n = split($2, words, "`"); for (i = 2; i <= n; i += 2) print words[i] }' "$1"
+}
+
+only_in_first() { comm -23 "$1" "$2"; }
+differences() { comm -3 "$1" "$2"; }
+
+echo "1..16"
+code shim >"$work/code"
+manual $man >"$work/man"
+completion_of $completion | sort >"$work/completion"
+
+# Enough that an extraction which finds nothing can't pass for agreement.
+few=$(awk 'NF == 1 { verbs++ } NF == 2 { options++ } END { if (verbs < 6 || options < 40) print verbs, options }' "$work/code")
+ok "the code has verbs and options" "$few"
+ok "every verb and option has a row in the man page" "$(only_in_first "$work/code" "$work/man")"
+ok "the man page has no other rows" "$(only_in_first "$work/man" "$work/code")"
+ok "every verb and option is offered by the completion" "$(only_in_first "$work/code" "$work/completion")"
+ok "the completion offers nothing else" "$(only_in_first "$work/completion" "$work/code")"
+ok "log has the words that the code takes" "$(comm -3 <(completed $completion mkexec log '' | sort) \
+    <(grep -o 'strcmp(what, "[a-z-]*"' shim/verb-log.c | sed 's/.*"\(.*\)"/\1/' | sort -u))"
+ok "the value of --esp is a folder, that of --map a file" "$(cd "$work" && mkdir esp.d && : >esp.map &&
+    comm -3 <(completed "$OLDPWD/$completion" mkexec load --esp esp; completed "$OLDPWD/$completion" mkexec load --map esp | sort) \
+        <(printf '%s\n' esp.d esp.d esp.map))"
+
+specified_by_code shim/firmware tcg2/submit.c | sort -u >"$work/specified"
+specified_by_map docs/spec-map.md | sort -u >"$work/map"
+ok "every service, function and TPM command has a row in the specification map" \
+    "$([ "$(wc -l <"$work/specified")" -ge 100 ] || echo "only $(wc -l <"$work/specified") were found")$(only_in_first "$work/specified" "$work/map")"
+ok "the specification map has no other rows" "$(only_in_first "$work/map" "$work/specified")"
+
+# ---- twins ----
+
+mkdir "$work/shim"
+cp shim/*.c "$work/shim"
+sed -i 's/^\( *\){"now", .*/&\n\1{"later", no_argument, NULL, 999},/' "$work/shim/verb-exec.c"
+code "$work/shim" >"$work/twin"
+refused "an option that nobody documented" "$(only_in_first "$work/twin" "$work/man")"
+
+sed -i 's/^\( *\){"unload", .*/&\n\1{"attest", "", "", verb_unload},/' "$work/shim/main.c"
+code "$work/shim" >"$work/twin"
+refused "a verb that the completion doesn't know" "$(only_in_first "$work/twin" "$work/completion" | grep -x attest)"
+
+sed '/^\.It Fl -memory-limit/d' $man >"$work/twin.8"
+manual "$work/twin.8" >"$work/twin"
+refused "a man page without --memory-limit, of two verbs" \
+    "$(differences "$work/code" "$work/twin" | grep -c memory-limit | grep -x 2)"
+
+sed 's/^\.It Fl -dry-run/&\n.It Fl -wet-run/' $man >"$work/twin.8"
+manual "$work/twin.8" >"$work/twin"
+refused "a man page that promises --wet-run" "$(only_in_first "$work/twin" "$work/code")"
+
+sed 's/ --accept-log-gaps//' $completion >"$work/twin.bash"
+completion_of "$work/twin.bash" | sort >"$work/twin"
+refused "a completion without --accept-log-gaps" "$(only_in_first "$work/code" "$work/twin")"
+
+sed '/^| `Stall`/d; s/`Unseal`, //' docs/spec-map.md >"$work/twin.md"
+specified_by_map "$work/twin.md" | sort -u >"$work/twin"
+refused "a specification map without Stall and Unseal" \
+    "$(only_in_first "$work/specified" "$work/twin" | tr '\n' ' ' | grep -x 'Stall Unseal ')"
+
+# ---- lint ----
+
+if command -v mandoc >/dev/null; then
+    ok "mandoc has nothing to say about the man page" \
+        "$(mandoc -Tlint -W warning $man 2>&1 | grep -v 'mandoc.db\|referenced manual not found')"
+elif command -v groff >/dev/null; then
+    ok "groff has nothing to say about the man page" "$(groff -ww -z -mandoc -Tutf8 $man 2>&1)"
+else
+    n=$((n + 1))
+    echo "ok $n - lint of the man page # SKIP neither mandoc nor groff is here"
+fi
+exit $failed
