@@ -382,7 +382,12 @@ static int compare(struct hop_verdict *v, const struct replay *pcrs)
                                 "no value of PCR %d was given for any bank of the log", HOP_PCR);
         for (size_t b = 0; b < v->replay.banks.n; b++) {
                 const char *bank = v->replay.banks.alg[b]->name;
+                uint32_t lacking = v->compared[b] ? v->registers & ~v->compared[b] : 0;
 
+                if (lacking)
+                        return error_set(&v->reason, EBADMSG,
+                                        "PCR %d, bank %s: a hop went there, but no value of it was given",
+                                        __builtin_ctz(lacking), bank);
                 if (v->differs[b] & 1u << HOP_PCR)
                         return error_set(&v->reason, EBADMSG,
                                         "PCR %d, bank %s: isn't what the log's %zu hops and the "

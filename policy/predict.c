@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* See predict.h. The order of a hop: open in PCR 8, in the other registers, in the close list; the payload's
- * events; close in PCR 8 and in the other registers. */
+/* See predict.h. The order of a hop: open in PCR 8 and then, ascending, in the other registers and the close
+ * list; the payload's events; close in PCR 8 and in the other registers. */
 #include "policy/predict.h"
 
 #include <errno.h>
@@ -151,6 +151,7 @@ int plan_make(const struct plan_input *input, struct plan *ret, struct error *er
         _cleanup_buf_ struct buf open = {0}, close = {0};
         int r;
 
+        plan.log_banks = input->log_banks.n > 0 ? input->log_banks : input->banks;
         for (size_t b = 0; b < plan.banks.n; b++)
                 for (uint32_t pcr = 0; pcr < PCR_COUNT; pcr++) {
                         plan.start[b][pcr].alg = plan.banks.alg[b];
@@ -222,7 +223,7 @@ bool plan_progress(const struct plan *plan, uint32_t mask, const struct digest v
 int plan_log(const struct plan *plan, size_t n, struct buf *log, struct error *error)
 {
         for (size_t i = 0; i < n && i < plan->n_events; i++) {
-                int r = event_log_put_event(log, &plan->banks, &plan->events[i].event);
+                int r = event_log_put_event(log, &plan->log_banks, &plan->events[i].event);
 
                 if (r < 0)
                         return error_set(error, -r, "can't append event %zu to the log", i);

@@ -23,7 +23,8 @@ struct plan_event {
 };
 
 struct plan {
-        struct banks banks;
+        struct banks banks;     /* every one of them is extended */
+        struct banks log_banks; /* of the log's header: what its events carry; normally the same */
         uint32_t hop;       /* 1 is the first kexec since firmware ran */
         uint32_t registers; /* mask: PCR 8 and every register of the map */
         uint32_t touched;   /* mask: registers and close list */
@@ -37,6 +38,7 @@ struct plan {
 /* What the plan is made from. events: the payload's, in order, pcr = payload PCR; their data is copied. */
 struct plan_input {
         struct banks banks;
+        struct banks log_banks; /* a subset; n 0: the same */
         uint32_t hop;
         const uint8_t *map;  /* [24] payload PCR -> register */
         uint32_t close_list; /* mask; PCRs that are registers anyway don't count */
@@ -61,5 +63,5 @@ int plan_compute(struct plan *plan);
 bool plan_progress(const struct plan *plan, uint32_t mask,
                 const struct digest values[][PCR_COUNT], size_t *ret);
 
-/* Appends the first n events to an event log of the same banks. */
+/* Appends the first n events to an event log with a header of log_banks. */
 int plan_log(const struct plan *plan, size_t n, struct buf *log, struct error *error);

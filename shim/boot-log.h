@@ -3,6 +3,8 @@
  * behind it what aborted hops of this boot left in the TPM, which only /run/mkexec remembers. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/error.h"
 #include "eventlog/hop-check.h"
@@ -10,6 +12,9 @@
 #include "tcg2/tpm.h"
 
 #define BOOT_LOG_MAX_BYTES (64u * 1024 * 1024)
+
+/* Whether the kernel shows a log at all; without, aborted.log begins with a header of its own. */
+bool boot_log_of_kernel(void);
 
 /* Appends the log to *ret, without padding. An empty result: the kernel has no log. state may be NULL. */
 int boot_log_read(const struct state_dir *state, struct buf *ret, struct error *error);
@@ -19,6 +24,8 @@ int boot_log_read(const struct state_dir *state, struct buf *ret, struct error *
 int boot_log_check(struct span log, struct tpm *tpm, const struct banks *banks, struct hop_verdict *verdict,
                 struct error *error);
 
-/* What design.md asks of the header: exactly the TPM's active banks, crypto-agile. -EPROTO with the
- * reason: which bank is active but not in the header, or that it is a SHA-1 log. */
-int boot_log_check_banks(struct span log, const struct banks *active, struct error *error);
+/* What the log of the next kernel can carry: the banks of the header, which must be the TPM's active ones, in
+ * a crypto-agile log. -EPROTO with the reason: a SHA-1 log, a bank of the header that isn't active, or (unless
+ * accepted; then *left_out names them) an active bank that isn't in the header. */
+int boot_log_check_banks(struct span log, const struct banks *active, bool accept, struct banks *ret,
+                struct error *left_out, struct error *error);

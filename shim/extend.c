@@ -65,8 +65,9 @@ int extend_check_start(struct tpm *tpm, struct plan *plan, struct error *error)
         return r < 0 ? error_set(error, -r, "can't compute the registers: %s", strerror(-r)) : 0;
 }
 
-/* How far the sequence came, by the PCRs. PCRs of the close list may be moved by others meanwhile: then the
- * registers alone have to tell. */
+/* How far the sequence came, by the PCRs. PCRs of the close list may be moved by others meanwhile (systemd's
+ * phases): then the registers alone have to tell, and of several points that look alike there the first
+ * counts; such a PCR is no longer explained by the log anyway. */
 static bool progress_of(const struct plan *plan, const struct replay *now, size_t *ret)
 {
         return plan_progress(plan, plan->touched, VALUES(now->pcr), ret) ||
@@ -154,11 +155,13 @@ static int remember(const struct state_dir *dir, const struct plan *plan, size_t
 
         if (state_has(dir, STATE_ABORTED))
                 r = state_read(dir, STATE_ABORTED, BOOT_LOG_MAX_BYTES, &log, error);
+        else if (!boot_log_of_kernel())
+                event_log_put_header(&log, &plan->log_banks); /* nothing stands before these events */
         if (r == 0)
                 r = plan_log(plan, n, &hop, error);
         if (r < 0)
                 return r;
-        if (event_log_put_event(&hop, &plan->banks, abort) < 0 || buf_failed(&hop))
+        if (event_log_put_event(&hop, &plan->log_banks, abort) < 0 || buf_failed(&hop))
                 return error_set(error, ENOMEM, "out of memory");
         if (log.size >= hop.size && span_sub(buf_span(&log), log.size - hop.size, hop.size, &tail) &&
                         span_equal(tail, buf_span(&hop)))
@@ -186,8 +189,9 @@ static int abort_in_tpm(struct tpm *tpm, const struct state_dir *dir, const stru
                 done = already_aborted(plan, &now, &n);
                 if (!done)
                         return error_set(error, EBADMSG,
-                                        "the registers fit no point of the hop: somebody else extended them; "
-                                        "the next verifier will refuse PCR 8 until a reset");
+                                        "the registers fit no point of the hop: somebody else extended them; a "
+                                        "verifier will refuse PCR 8 until a reset. /run/mkexec/"
+                                        STATE_UNEXPLAINED " has what was to be extended");
         }
         *ret_n = n;
         if (n == 0)
@@ -211,6 +215,8 @@ int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *jo
                 return r; /* the journal stays: the next call tries again */
         if (r < 0 || *ret_n > 0)
                 staged_drop(dir);
+        if (r < 0)
+                staged_write(dir, STATE_UNEXPLAINED, journal, NULL);
         state_remove(dir, STATE_JOURNAL);
         if (r < 0)
                 return r;

@@ -51,8 +51,6 @@ static int read_registers(struct tpm *tpm, struct facts *facts, struct error *er
         facts->have_tpm = true;
         r = tpm_active_banks(tpm, &facts->banks, error);
         if (r == 0)
-                r = tpm_properties(tpm, &facts->tpm_properties, error);
-        if (r == 0)
                 r = tpm_pcr_read(tpm, &facts->banks, 0xffff, &facts->registers, error);
         return r;
 }

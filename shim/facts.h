@@ -19,7 +19,6 @@ struct facts {
         bool have_tpm;         /* banks and registers are a TPM's */
         struct banks banks;    /* without a TPM: all that we can compute but SM3 */
         struct replay registers; /* PCR values; zeros without a TPM */
-        struct tpm_properties tpm_properties;
         uint32_t hop;          /* number that the next hop gets */
         struct buf log;        /* firmware log with earlier hops, trimmed; empty: none could be read */
         struct fw_variable *variables;

@@ -112,13 +112,17 @@ static int read_facts(const struct hop_options *o, bool for_load, const struct s
 static int check_log(const struct hop_options *o, struct hop_run *run, struct error *error)
 {
         _cleanup_hop_verdict_ struct hop_verdict verdict = {0};
+        struct error left_out;
         int r;
 
         if (run->facts.log.size == 0) {
                 event_log_put_header(&run->facts.log, &run->facts.banks);
                 return buf_failed(&run->facts.log) ? -ENOMEM : 0;
         }
-        r = boot_log_check_banks(buf_span(&run->facts.log), &run->facts.banks, error);
+        r = boot_log_check_banks(buf_span(&run->facts.log), &run->facts.banks, o->accept_gaps, &run->log_banks,
+                        &left_out, error);
+        if (r == 0 && left_out.text[0])
+                progress_warn("%s (accepted; the log proves nothing there)", left_out.text);
         if (r == 0)
                 r = boot_log_check(buf_span(&run->facts.log), run->tpm, &run->facts.banks, &verdict, error);
         if (r == -EBADMSG && o->accept_gaps) {
@@ -157,17 +161,10 @@ static void print_trace(void *arg, const char *line)
 
 static int make_tcg2(struct hop_run *run, struct error *error)
 {
-        const struct tpm_properties *p = &run->facts.tpm_properties;
-        struct tcg2_config config = {
-                .tpm = run->tpm,
-                .banks = run->facts.banks,
-                .manufacturer = p->manufacturer,
-                .max_command_bytes = p->max_command_bytes < UINT16_MAX ? (uint16_t)p->max_command_bytes : 0,
-                .max_response_bytes =
-                                p->max_response_bytes < UINT16_MAX ? (uint16_t)p->max_response_bytes : 0,
-        };
+        struct tcg2_config config = {.banks = run->facts.banks};
+        int r = run->tpm ? tcg2_config_from_tpm(run->tpm, &config, error) : 0;
 
-        return tcg2_new(&config, &run->tcg2, error);
+        return r < 0 ? r : tcg2_new(&config, &run->tcg2, error);
 }
 
 /* The machine's own SMBIOS structures, readable for the payload at their true address. */
@@ -246,6 +243,7 @@ static int make_plan(struct hop_run *run, struct error *error)
         _cleanup_free_ struct tcg_event *events = calloc(record->n + 1, sizeof(*events));
         struct plan_input input = {
                 .banks = run->facts.banks,
+                .log_banks = run->log_banks,
                 .hop = run->facts.hop,
                 .map = run->map.reg,
                 .close_list = run->close_list,

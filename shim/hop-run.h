@@ -40,6 +40,7 @@ struct hop_run {
         struct esp esp;
         struct register_map map;
         uint32_t close_list;
+        struct banks log_banks; /* of the event log's header; n 0: no log yet, so the TPM's */
         struct tpm *tpm; /* NULL: predict without */
         struct tcg2 *tcg2;
         struct firmware *fw;

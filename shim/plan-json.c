@@ -191,6 +191,7 @@ int plan_to_json(const struct plan *plan, struct json_object *object)
 int plan_state_to_json(const struct plan *plan, struct json_object *object)
 {
         json_object_object_add(object, "banks", banks_to_json(&plan->banks));
+        json_object_object_add(object, "log_banks", banks_to_json(&plan->log_banks));
         json_object_object_add(object, "hop", json_object_new_int64(plan->hop));
         json_object_object_add(object, "registers_mask", json_object_new_int64(plan->registers));
         json_object_object_add(object, "touched_mask", json_object_new_int64(plan->touched));
@@ -293,6 +294,8 @@ int plan_state_from_json(struct json_object *object, struct plan *ret, struct er
         if (!json_object_object_get_ex(object, "banks", &member))
                 return error_set(error, EINVAL, "the state names no banks");
         r = banks_from_json(member, &plan.banks, error);
+        if (r == 0)
+                r = banks_from_json(json_object_object_get(object, "log_banks"), &plan.log_banks, error);
         if (r < 0)
                 return r;
         if (!number_from_json(object, "hop", UINT32_MAX, &hop) ||

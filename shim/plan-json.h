@@ -11,7 +11,7 @@
 /* Adds "registers", "payload_view", "events" to object. */
 int plan_to_json(const struct plan *plan, struct json_object *object);
 
-/* Adds what plan_from_json needs beyond that: "banks", "hop", "registers_mask", "touched_mask", "start". */
+/* Adds what plan_from_json needs beyond that: "banks", "log_banks", "hop", "registers_mask", "touched_mask", "start". */
 int plan_state_to_json(const struct plan *plan, struct json_object *object);
 int plan_state_from_json(struct json_object *object, struct plan *ret, struct error *error);
 

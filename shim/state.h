@@ -3,7 +3,8 @@
  *   state.json   what is loaded: the plan and where it came from (load writes, unload removes)
  *   image        the staged segments (shim/handover/handover.h)
  *   journal      exists from just before the first extend until the reboot: a mkexec that died in between
- *                is finished by the next call of a verb that needs root (shim/recover.h)
+ *                is finished by the next call of a verb that needs root (shim/extend.h)
+ *   unexplained  a journal whose hop could not be made out from the registers; for people to look at
  *   aborted.log  events that hops which came to nothing left in the TPM; part of this boot's log
  * The folder can be moved by $MKEXEC_RUN_DIR for tests. */
 #pragma once
@@ -17,6 +18,7 @@
 #define STATE_IMAGE   "image"
 #define STATE_JOURNAL "journal"
 #define STATE_ABORTED "aborted.log"
+#define STATE_UNEXPLAINED "unexplained"
 
 struct state_dir {
         int fd;   /* the folder */

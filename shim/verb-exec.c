@@ -3,6 +3,7 @@
  * happens; a failure there ends in abort, with the guard image in the kernel. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -119,12 +120,24 @@ static int load_real_image(const struct handover_image *image, struct error *err
         return kexec_load(image->entry, parts, n, error);
 }
 
+/* From here to the reboot only SIGKILL ends us: a half-extended hop helps nobody. (After SIGKILL the next call
+ * finishes it, see extend_recover.) */
+static void block_signals(void)
+{
+        sigset_t all;
+
+        sigfillset(&all);
+        sigprocmask(SIG_BLOCK, &all, NULL);
+}
+
 /* Steps 3 to 6. Returns only if one failed. */
 static int point_of_no_return(struct tpm *tpm, const struct plan *plan, const struct handover_image *image,
                 struct progress *progress, struct error *error)
 {
-        int r = load_real_image(image, error);
+        int r;
 
+        block_signals();
+        r = load_real_image(image, error);
         if (r < 0)
                 return r;
         progress_done(progress, 0, "loaded the real image");

@@ -126,7 +126,7 @@ int verb_load(int argc, char **argv)
         if (access(options.payload, R_OK) < 0)
                 return fail_text(EXIT_USAGE, "can't read the payload %s: %m", options.payload);
         r = state_open(&dir, &error);
-        if (r == 0)
+        if (r == 0 && !options.dry_run)
                 r = kexec_check_possible("", &error);
         if (r == 0)
                 r = extend_recover(&dir, options.tcti, &error);

@@ -37,7 +37,10 @@ static int read_log(const char *path, struct buf *ret, struct error *error)
         int r;
 
         if (!path) {
-                r = boot_log_read(NULL, ret, error);
+                __attribute__((cleanup(state_close))) struct state_dir dir = STATE_DIR_NONE;
+
+                state_open_read(&dir, NULL); /* for aborted hops of this boot; not everybody may */
+                r = boot_log_read(dir.fd >= 0 ? &dir : NULL, ret, error);
                 return r == 0 && ret->size == 0 ? error_set(error, ENOENT, "this kernel has no TPM event log") :
                                                   r;
         }
@@ -112,10 +115,26 @@ static const char *explain(const struct tcg_event *event, struct hasher *hasher)
         return hasher && event_explain(event, hasher, &preimage) == 1 ? "verified" : "unverifiable";
 }
 
-/* Each event's own digest; what is wrong with a hop stands in the verdict's reason. */
+static struct json_object *event_row(size_t index, size_t offset, uint32_t pcr, const char *type,
+                const char *status, const char *reason)
+{
+        struct json_object *row = json_object_new_object();
+
+        json_object_object_add(row, "index", json_object_new_int64((int64_t)index));
+        json_object_object_add(row, "offset", json_object_new_int64((int64_t)offset));
+        json_object_object_add(row, "pcr", json_object_new_int64(pcr));
+        json_object_object_add(row, "type", json_object_new_string(type));
+        json_object_object_add(row, "status", json_object_new_string(status));
+        json_object_object_add(row, "reason", json_object_new_string(reason));
+        return row;
+}
+
+/* Each event's own digest, up to the first malformed record; what is wrong with a hop stands in the verdict's
+ * reason. */
 static struct json_object *events_to_json(struct span bytes)
 {
         struct json_object *array = json_object_new_array();
+        size_t offset = 0, index = 0;
         struct hasher *hasher = NULL;
         struct error error = {{0}};
         struct event_log log;
@@ -126,26 +145,15 @@ static struct json_object *events_to_json(struct span bytes)
                 return array;
         if (hasher_new(&log.banks, &hasher) < 0)
                 hasher = NULL;
-        EVENT_LOG_FOREACH(&log, &event, r, &error)
-        {
-                struct json_object *row = json_object_new_object();
+        while ((r = event_log_next(&log, &offset, &index, &event, &error)) > 0) {
                 char type[EVENT_TYPE_TEXT_SIZE];
 
-                json_object_object_add(row, "index", json_object_new_int64((int64_t)event.index));
-                json_object_object_add(row, "offset", json_object_new_int64((int64_t)event.offset));
-                json_object_object_add(row, "pcr", json_object_new_int64(event.pcr));
-                json_object_object_add(row, "type", json_object_new_string(event_type_text(event.type, type)));
-                json_object_object_add(row, "status", json_object_new_string(explain(&event, hasher)));
-                json_object_object_add(row, "reason", json_object_new_string(""));
-                json_object_array_add(array, row);
+                json_object_array_add(array, event_row(event.index, event.offset, event.pcr,
+                                                             event_type_text(event.type, type),
+                                                             explain(&event, hasher), ""));
         }
-        if (r < 0) {
-                struct json_object *row = json_object_new_object();
-
-                json_object_object_add(row, "status", json_object_new_string("malformed"));
-                json_object_object_add(row, "reason", json_object_new_string(error.text));
-                json_object_array_add(array, row);
-        }
+        if (r < 0)
+                json_object_array_add(array, event_row(index, offset, 0, "", "malformed", error.text));
         if (hasher)
                 hasher_free(hasher);
         return array;
@@ -159,6 +167,21 @@ static const struct {
         [HOP_RESULT_MISMATCH] = {"mismatch", EXIT_REFUSED},
         [HOP_RESULT_MALFORMED] = {"malformed", EXIT_USAGE},
 };
+
+/* What the verdict rests on: never more than was compared. */
+static void print_boots(const struct hop_verdict *verdict, bool compared)
+{
+        puts("boot 1: measured by firmware");
+        for (size_t i = 0; i < verdict->n_hops; i++)
+                printf("boot %zu: reported by boot %zu%s\n", i + 2, i + 1,
+                                verdict->hops[i].aborted ? " (opened, then aborted)" : "");
+        if (!compared)
+                puts("not compared with PCR values (--pcrs): the log speaks for itself only");
+        if (verdict->weak)
+                puts("SHA-1 is the only bank: the log proves little");
+        if (verdict->unknown_bank)
+                puts("a bank of the header can't be computed here and isn't checked");
+}
 
 static int check(struct span log, const char *pcrs, bool json)
 {
@@ -181,12 +204,16 @@ static int check(struct span log, const char *pcrs, bool json)
                 json_object_object_add(object, "reason", json_object_new_string(verdict.reason.text));
                 json_object_object_add(object, "boots", json_object_new_int64((int64_t)verdict.n_hops + 1));
                 json_object_object_add(object, "pristine", json_object_new_boolean(verdict.pristine));
+                json_object_object_add(object, "compared", json_object_new_boolean(pcrs != NULL));
+                json_object_object_add(object, "weak", json_object_new_boolean(verdict.weak));
+                json_object_object_add(object, "unknown_bank", json_object_new_boolean(verdict.unknown_bank));
                 json_object_object_add(object, "events", events_to_json(log));
                 puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
                 json_object_put(object);
         } else {
-                printf("%s%s%s (%zu boots)\n", results[verdict.result].name,
-                                verdict.reason.text[0] ? ": " : "", verdict.reason.text, verdict.n_hops + 1);
+                printf("%s%s%s\n", results[verdict.result].name, verdict.reason.text[0] ? ": " : "",
+                                verdict.reason.text);
+                print_boots(&verdict, pcrs != NULL);
         }
         return results[verdict.result].exit_code;
 }

@@ -37,13 +37,15 @@ static int print_json(const struct hop_run *run)
 int verb_predict(int argc, char **argv)
 {
         _cleanup_(hop_run_release) struct hop_run run = HOP_RUN_NONE;
+        _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
         struct hop_options options;
         struct error error = {{0}};
         int r = hop_options_parse(argc, argv, false, &options);
 
         if (r > 0)
                 return r - 1;
-        r = hop_run(&options, false, NULL, &run, &error);
+        state_open_read(&dir, NULL); /* for hops of this boot that were aborted; not everybody may */
+        r = hop_run(&options, false, dir.fd >= 0 ? &dir : NULL, &run, &error);
         if (r < 0)
                 return fail(exit_code_of(r), &error);
         if (run.facts.missing[0] && options.progress != PROGRESS_QUIET)

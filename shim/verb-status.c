@@ -148,6 +148,10 @@ static void print_json(const struct status *s)
         json_object_object_add(object, "verdict", json_object_new_string(verdict_name(s)));
         json_object_object_add(object, "reason", json_object_new_string(s->reason.text));
         if (s->have_verdict) {
+                json_object_object_add(object, "weak", json_object_new_boolean(s->verdict.weak));
+                json_object_object_add(object, "unknown_bank",
+                                json_object_new_boolean(s->verdict.unknown_bank));
+                json_object_object_add(object, "log_banks", banks_to_json(&s->verdict.replay.banks));
                 json_object_object_add(object, "boots", json_object_new_int64((int64_t)s->verdict.n_hops + 1));
                 json_object_object_add(object, "hops", hops_to_json(&s->verdict));
         }
@@ -174,6 +178,14 @@ static void print_text(const struct status *s)
                 }
         }
         printf("event log and TPM: %s%s%s\n", verdict_name(s), s->reason.text[0] ? ": " : "", s->reason.text);
+        if (s->have_verdict && s->verdict.weak)
+                puts("SHA-1 is the log's only bank: it proves little");
+        if (s->have_verdict && s->verdict.unknown_bank)
+                puts("the log has a bank that can't be computed here: nothing is checked there");
+        for (size_t b = 0; s->have_verdict && b < s->banks.n; b++)
+                if (!banks_have(&s->verdict.replay.banks, s->banks.alg[b]->id))
+                        printf("bank %s isn't in the event log: nothing is proved there\n",
+                                        s->banks.alg[b]->name);
         if (s->have_verdict && s->verdict.unexplained[0])
                 puts("PCR 10 (IMA) isn't explained by this log: a plain kexec would show there only");
 }
@@ -189,6 +201,8 @@ static int print_machine(const char *esp_directory, const char *tcti)
         struct error error = {{0}};
         int r = state_open(&dir, &error);
 
+        if (r == 0)
+                r = extend_recover(&dir, tcti, &error);
         if (r == 0)
                 r = tpm_esys_open(tcti, &tpm, &error);
         if (r == 0)

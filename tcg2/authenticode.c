@@ -41,7 +41,8 @@ static int hash_headers(struct hasher *h, const struct pe *pe, struct error *err
 
 struct section_data {
         uint32_t offset;
-        unsigned index; /* keeps equal offsets in the table's order, as edk2's insertion sort does */
+        unsigned index; /* keeps equal offsets in the table's order, as edk2's insertion sort does
+                         */
         struct span raw;
 };
 
@@ -78,10 +79,10 @@ static int hash_sections(struct hasher *h, const struct pe *pe, uint64_t *hashed
         return 0;
 }
 
-/* Step 16: what follows the sections (in a firmware file: padding), without the certificates, which are
- * taken to stand at the end. */
-static int hash_rest(struct hasher *h, const struct pe *pe, uint64_t hashed_bytes,
-                struct error *error)
+/* Step 16: what follows the sections (in a firmware file: padding), without the certificates, which
+ * are taken to stand at the end. */
+static int hash_rest(
+                struct hasher *h, const struct pe *pe, uint64_t hashed_bytes, struct error *error)
 {
         uint64_t size = pe->file.size;
 

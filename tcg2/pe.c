@@ -22,8 +22,8 @@ enum {
 };
 
 /* The signature and COFF file header; leaves c at the optional header. */
-static int parse_file_header(struct cursor *c, struct pe *pe, uint16_t *ret_optional_bytes,
-                struct error *error)
+static int parse_file_header(
+                struct cursor *c, struct pe *pe, uint16_t *ret_optional_bytes, struct error *error)
 {
         uint32_t signature, lfanew;
         uint16_t magic, n_sections;
@@ -40,8 +40,8 @@ static int parse_file_header(struct cursor *c, struct pe *pe, uint16_t *ret_opti
                 return error_set(error, EINVAL, "not a PE file: no PE signature at offset 0x%x",
                                 lfanew);
         if (!cursor_u16(c, &pe->machine) || !cursor_u16(c, &n_sections) ||
-            !cursor_u32(c, &pe->time_date_stamp) || !cursor_skip(c, 8) ||
-            !cursor_u16(c, ret_optional_bytes) || !cursor_u16(c, &pe->characteristics))
+                        !cursor_u32(c, &pe->time_date_stamp) || !cursor_skip(c, 8) ||
+                        !cursor_u16(c, ret_optional_bytes) || !cursor_u16(c, &pe->characteristics))
                 return error_set(error, EINVAL, "PE file header is cut off");
         if (n_sections == 0)
                 return error_set(error, EINVAL, "PE file has no sections");
@@ -57,10 +57,10 @@ static bool parse_standard_fields(struct cursor *c, struct pe *pe)
 {
         uint32_t base32;
 
-        /* linker version, SizeOfCode, SizeOfInitializedData, SizeOfUninitializedData; BaseOfCode, and
-         * in PE32 BaseOfData */
+        /* linker version, SizeOfCode, SizeOfInitializedData, SizeOfUninitializedData; BaseOfCode,
+         * and in PE32 BaseOfData */
         if (!cursor_skip(c, 14) || !cursor_u32(c, &pe->entry) ||
-            !cursor_skip(c, pe->pe32_plus ? 4 : 8))
+                        !cursor_skip(c, pe->pe32_plus ? 4 : 8))
                 return false;
         if (pe->pe32_plus)
                 return cursor_u64(c, &pe->image_base);
@@ -110,13 +110,17 @@ static int parse_optional_header(struct cursor *c, struct pe *pe, struct error *
         pe->checksum_offset = start + OPTIONAL_CHECKSUM_OFFSET;
 
         if (!parse_standard_fields(c, pe) || !cursor_u32(c, &pe->section_alignment) ||
-            !cursor_u32(c, &pe->file_alignment) || !cursor_skip(c, 4) /* OS version */ ||
-            !cursor_u16(c, &pe->major_image_version) ||
-            !cursor_skip(c, 2 + 4 + 4) /* its minor, subsystem version, Win32VersionValue */ ||
-            !cursor_u32(c, &pe->size_of_image) || !cursor_u32(c, &pe->size_of_headers) ||
-            !cursor_skip(c, 4) /* CheckSum */ || !cursor_u16(c, &pe->subsystem) ||
-            !cursor_u16(c, &pe->dll_characteristics) ||
-            !cursor_skip(c, pe->pe32_plus ? 4 * 8 + 4 : 4 * 4 + 4) /* stack, heap, LoaderFlags */)
+                        !cursor_u32(c, &pe->file_alignment) ||
+                        !cursor_skip(c, 4) /* OS version */ ||
+                        !cursor_u16(c, &pe->major_image_version) ||
+                        !cursor_skip(c, 2 + 4 + 4) /* its minor, subsystem version,
+                                                      Win32VersionValue */
+                        || !cursor_u32(c, &pe->size_of_image) ||
+                        !cursor_u32(c, &pe->size_of_headers) || !cursor_skip(c, 4) /* CheckSum */ ||
+                        !cursor_u16(c, &pe->subsystem) ||
+                        !cursor_u16(c, &pe->dll_characteristics) ||
+                        !cursor_skip(c, pe->pe32_plus ? 4 * 8 + 4
+                                                      : 4 * 4 + 4) /* stack, heap, LoaderFlags */)
                 return error_set(error, EINVAL, "PE optional header is cut off");
         return parse_directories(c, pe, error);
 }
@@ -130,18 +134,18 @@ static int check_extents(const struct pe *pe, struct error *error)
                 return error_set(error, EINVAL, "PE SizeOfHeaders 0x%x is beyond the file's end",
                                 pe->size_of_headers);
         if (pe->sections_offset + (size_t)pe->n_sections * SECTION_HEADER_BYTES >
-            pe->size_of_headers)
+                        pe->size_of_headers)
                 return error_set(error, EINVAL, "PE section table is outside of SizeOfHeaders 0x%x",
                                 pe->size_of_headers);
         if (pe->security.size > 0 &&
-            !span_sub(pe->file, pe->security.address, pe->security.size, &ignored))
+                        !span_sub(pe->file, pe->security.address, pe->security.size, &ignored))
                 return error_set(error, EINVAL, "PE certificates lie outside of the file");
         for (unsigned i = 0; i < pe->n_sections; i++) {
                 struct pe_section s;
 
                 if (!pe_section(pe, i, &s))
-                        return error_set(error, EINVAL, "PE section %u lies outside of the file",
-                                        i);
+                        return error_set(
+                                        error, EINVAL, "PE section %u lies outside of the file", i);
         }
         return 0;
 }
@@ -182,10 +186,10 @@ bool pe_section(const struct pe *pe, unsigned i, struct pe_section *ret)
                 return false;
         c.offset = pe->sections_offset + (size_t)i * SECTION_HEADER_BYTES;
         if (!cursor_copy(&c, s.name, 8) || !cursor_u32(&c, &s.virtual_size) ||
-            !cursor_u32(&c, &s.virtual_address) || !cursor_u32(&c, &s.raw_size) ||
-            !cursor_u32(&c, &s.raw_offset) ||
-            !cursor_skip(&c, 12) /* COFF relocations and line numbers: not for images */ ||
-            !cursor_u32(&c, &s.characteristics))
+                        !cursor_u32(&c, &s.virtual_address) || !cursor_u32(&c, &s.raw_size) ||
+                        !cursor_u32(&c, &s.raw_offset) ||
+                        !cursor_skip(&c, 12) /* COFF relocations and line numbers: not for images */
+                        || !cursor_u32(&c, &s.characteristics))
                 return false;
         if (s.raw_size > 0 && !span_sub(pe->file, s.raw_offset, s.raw_size, &s.raw))
                 return false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The one reader of PE/COFF files (Microsoft PE Format; UEFI 2.10, 2.1.1): headers, data directories and
- * the section table, all bounds checked, nothing allocated. For image loading (shim/firmware/image) and
- * for the Authenticode digest. It doesn't load, relocate, or judge machine type and subsystem. */
+/* The one reader of PE/COFF files (Microsoft PE Format; UEFI 2.10, 2.1.1): headers, data
+ * directories and the section table, all bounds checked, nothing allocated. For image loading
+ * (shim/firmware/image) and for the Authenticode digest. It doesn't load, relocate, or judge
+ * machine type and subsystem. */
 #pragma once
 
 #include <stdbool.h>
@@ -40,7 +41,8 @@ struct pe {
         uint32_t size_of_image, size_of_headers, section_alignment, file_alignment;
         struct pe_directory security, reloc;
         size_t checksum_offset;       /* in the file, of the 4-byte CheckSum */
-        size_t security_entry_offset; /* in the file, of the 8-byte directory entry; 0 if there is none */
+        size_t security_entry_offset; /* in the file, of the 8-byte directory entry; 0 if there is
+                                         none */
         size_t sections_offset;       /* in the file, of the section table */
         unsigned n_sections;
 };
@@ -63,7 +65,8 @@ bool pe_section(const struct pe *pe, unsigned i, struct pe_section *ret);
 /* The first section of that name (at most 8 bytes); false if there is none. */
 bool pe_find_section(const struct pe *pe, const char *name, struct pe_section *ret);
 
-/* What must hold before the image is put into memory: headers, sections, entry point and the relocation
- * directory inside SizeOfImage, sections behind the headers and not over each other, alignment a power of two.
- * -EINVAL with a reason. A section without virtual size occupies raw_size bytes (as in edk2). */
+/* What must hold before the image is put into memory: headers, sections, entry point and the
+ * relocation directory inside SizeOfImage, sections behind the headers and not over each other,
+ * alignment a power of two. -EINVAL with a reason. A section without virtual size occupies raw_size
+ * bytes (as in edk2). */
 int pe_check_layout(const struct pe *pe, struct error *error);

@@ -63,8 +63,8 @@ static EFI_STATUS log_event(struct tcg2 *tcg2, uint32_t pcr, uint32_t type,
         return r < 0 ? fail(tcg2, "no memory for the payload's event log") : EFI_SUCCESS;
 }
 
-/* Events that look like mkexec's own would make a hop's log ambiguous. Nothing innocent has our tags, so the
- * run ends instead of going on without what the payload meant to measure. */
+/* Events that look like mkexec's own would make a hop's log ambiguous. Nothing innocent has our
+ * tags, so the run ends instead of going on without what the payload meant to measure. */
 static bool is_imitation(struct tcg2 *tcg2, struct span data)
 {
         if (hop_claims(data) == HOP_NONE)
@@ -73,8 +73,8 @@ static bool is_imitation(struct tcg2 *tcg2, struct span data)
         return true;
 }
 
-static EFI_STATUS digest_data(struct tcg2 *tcg2, uint64_t flags, struct span data,
-                struct digests *ret)
+static EFI_STATUS digest_data(
+                struct tcg2 *tcg2, uint64_t flags, struct span data, struct digests *ret)
 {
         int r;
 
@@ -90,8 +90,8 @@ static EFI_STATUS digest_data(struct tcg2 *tcg2, uint64_t flags, struct span dat
         return r < 0 ? fail(tcg2, "can't hash in all active banks") : EFI_SUCCESS;
 }
 
-static EFI_STATUS measure(struct tcg2 *tcg2, enum record_source source, uint64_t flags, uint32_t pcr,
-                uint32_t type, struct span hashed, struct span data)
+static EFI_STATUS measure(struct tcg2 *tcg2, enum record_source source, uint64_t flags,
+                uint32_t pcr, uint32_t type, struct span hashed, struct span data)
 {
         struct recorded_event event = {
                         .payload_pcr = pcr, .type = type, .source = source, .data = data};
@@ -318,8 +318,8 @@ EFI_STATUS tcg2_set_active_pcr_banks(struct tcg2 *tcg2, uint32_t banks)
         return banks == tcg2_active_pcr_banks(tcg2) ? EFI_SUCCESS : EFI_UNSUPPORTED;
 }
 
-EFI_STATUS tcg2_get_result_of_set_active_pcr_banks(const struct tcg2 *tcg2, uint32_t *present,
-                uint32_t *response)
+EFI_STATUS tcg2_get_result_of_set_active_pcr_banks(
+                const struct tcg2 *tcg2, uint32_t *present, uint32_t *response)
 {
         *present = 0; /* a kexec carries out no request */
         *response = 0;
@@ -408,7 +408,7 @@ EFI_STATUS tcg2_hash_log_extend_event(struct tcg2 *tcg2, const struct tcg2_hash_
         if (tcg2->failure.text[0] || tcg2->ended)
                 return EFI_DEVICE_ERROR;
         if (!tcg2_event_data_bytes(request->size, request->header_size, &event_bytes) ||
-            event_bytes != request->event.size)
+                        event_bytes != request->event.size)
                 return EFI_INVALID_PARAMETER;
         if (no_action)
                 return log_no_action(tcg2, request);
@@ -425,8 +425,8 @@ EFI_STATUS tcg2_submit_command(struct tcg2 *tcg2, struct span command, uint32_t 
         int r;
 
         if (command.size == 0 || response_bytes == 0 ||
-            command.size > tcg2->config.max_command_bytes ||
-            response_bytes > tcg2->config.max_response_bytes)
+                        command.size > tcg2->config.max_command_bytes ||
+                        response_bytes > tcg2->config.max_response_bytes)
                 return EFI_INVALID_PARAMETER;
         if (tcg2->failure.text[0] || tcg2->ended)
                 return EFI_DEVICE_ERROR;

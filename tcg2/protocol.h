@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI_TCG2_PROTOCOL over bytes (TCG EFI Protocol Specification 1.00, chapter 6): parameter checks, order of
- * checks and status codes as in edk2's Tcg2Dxe, measurements into a record instead of into a TPM. Called
- * by shim/firmware/tcg2-edge, which moves bytes from and to the guest; knows nothing of guest memory.
+/* EFI_TCG2_PROTOCOL over bytes (TCG EFI Protocol Specification 1.00, chapter 6): parameter checks,
+ * order of checks and status codes as in edk2's Tcg2Dxe, measurements into a record instead of into
+ * a TPM. Called by shim/firmware/tcg2-edge, which moves bytes from and to the guest; knows nothing
+ * of guest memory.
  *
- * The payload sees one consistent view, that of a boot by firmware in which nothing was measured before it:
- * logs with its own events under its own PCRs, PCRs that start at zero (17-22: ones) and hold these events.
- * The TPM is only read. EFI_STATUS is used here because the status codes are the protocol's semantics.
+ * The payload sees one consistent view, that of a boot by firmware in which nothing was measured
+ * before it: logs with its own events under its own PCRs, PCRs that start at zero (17-22: ones) and
+ * hold these events. The TPM is only read. EFI_STATUS is used here because the status codes are the
+ * protocol's semantics.
  *
- * Where we differ from edk2, fail closed: a measurement that can't be recorded, and an event that imitates
- * mkexec's own tags, ends the run (tcg2_failure); EV_NO_ACTION with PE_COFF_IMAGE or with a PCR above 23
- * (edk2: an NV index) is EFI_INVALID_PARAMETER. */
+ * Where we differ from edk2, fail closed: a measurement that can't be recorded, and an event that
+ * imitates mkexec's own tags, ends the run (tcg2_failure); EV_NO_ACTION with PE_COFF_IMAGE or with
+ * a PCR above 23 (edk2: an NV index) is EFI_INVALID_PARAMETER. */
 #pragma once
 
 #include <stdbool.h>
@@ -36,19 +38,20 @@ struct tcg2_config {
         uint32_t supported_banks; /* HashAlgorithmBitmap; the active ones are added */
         uint32_t manufacturer;    /* TPM2_PT_MANUFACTURER */
         uint16_t max_command_bytes, max_response_bytes; /* 0: 4096 */
-        uint32_t log_bytes, final_bytes;                /* areas in guest memory; 0: edk2's 64 and 32 KiB */
+        uint32_t log_bytes, final_bytes; /* areas in guest memory; 0: edk2's 64 and 32 KiB */
         struct record_limits limits;
 };
 
-/* Fills in what a TPM says of itself: banks, supported banks, manufacturer, sizes; and tpm itself. Errors of
- * tpm_active_banks and tpm_properties. */
+/* Fills in what a TPM says of itself: banks, supported banks, manufacturer, sizes; and tpm itself.
+ * Errors of tpm_active_banks and tpm_properties. */
 int tcg2_config_from_tpm(struct tpm *tpm, struct tcg2_config *config, struct error *error);
 
 /* -EINVAL (no bank), -ENOMEM, -EOPNOTSUPP (OpenSSL lacks a bank's algorithm). */
 int tcg2_new(const struct tcg2_config *config, struct tcg2 **ret, struct error *error);
 /* Ends (see below) and frees. */
 void tcg2_free(struct tcg2 *tcg2);
-/* Flushes sessions and objects that the payload left open in the TPM; later commands are DEVICE_ERROR. */
+/* Flushes sessions and objects that the payload left open in the TPM; later commands are
+ * DEVICE_ERROR. */
 void tcg2_end(struct tcg2 *tcg2);
 
 /* What was measured, in order. */
@@ -58,8 +61,8 @@ const char *tcg2_failure(const struct tcg2 *tcg2);
 /* PCR 0-23 as the payload would read them now. */
 const struct replay *tcg2_view(const struct tcg2 *tcg2);
 
-/* A measurement by the firmware itself: hashed is what is hashed (with PE_COFF_IMAGE: a PE file), event
- * the event data. VOLUME_FULL counts as success, as in edk2's callers. */
+/* A measurement by the firmware itself: hashed is what is hashed (with PE_COFF_IMAGE: a PE file),
+ * event the event data. VOLUME_FULL counts as success, as in edk2's callers. */
 EFI_STATUS tcg2_measure(struct tcg2 *tcg2, uint64_t flags, uint32_t pcr, uint32_t type,
                 struct span hashed, struct span event);
 
@@ -71,10 +74,10 @@ EFI_STATUS tcg2_get_capability(const struct tcg2 *tcg2, uint8_t size,
                 uint8_t capability[EFI_TCG2_CAPABILITY_BYTES], size_t *ret_bytes);
 
 struct tcg2_log {
-        bool supported;        /* else nothing below counts */
-        struct span bytes;     /* whole log so far; must stand at Location in an area of log_bytes */
-        bool has_events;       /* else LastEntry is 0 */
-        uint64_t last_entry;   /* offset in bytes */
+        bool supported;      /* else nothing below counts */
+        struct span bytes;   /* whole log so far; must stand at Location in an area of log_bytes */
+        bool has_events;     /* else LastEntry is 0 */
+        uint64_t last_entry; /* offset in bytes */
         bool truncated;
 };
 
@@ -100,7 +103,8 @@ struct tcg2_hash_log_extend {
         struct span event; /* from offset 18, tcg2_event_data_bytes() long */
 };
 
-/* Size - 4 - HeaderSize: what is logged as event data; false if that is negative (INVALID_PARAMETER). */
+/* Size - 4 - HeaderSize: what is logged as event data; false if that is negative
+ * (INVALID_PARAMETER). */
 static inline bool tcg2_event_data_bytes(uint32_t size, uint32_t header_size, uint32_t *ret)
 {
         if (size < (uint64_t)header_size + 4)
@@ -109,7 +113,8 @@ static inline bool tcg2_event_data_bytes(uint32_t size, uint32_t header_size, ui
         return true;
 }
 
-EFI_STATUS tcg2_hash_log_extend_event(struct tcg2 *tcg2, const struct tcg2_hash_log_extend *request);
+EFI_STATUS tcg2_hash_log_extend_event(
+                struct tcg2 *tcg2, const struct tcg2_hash_log_extend *request);
 
 /* response_bytes: size of the caller's buffer; *response gets what to write there (appended). */
 EFI_STATUS tcg2_submit_command(struct tcg2 *tcg2, struct span command, uint32_t response_bytes,
@@ -118,7 +123,8 @@ EFI_STATUS tcg2_submit_command(struct tcg2 *tcg2, struct span command, uint32_t 
 uint32_t tcg2_max_command_bytes(const struct tcg2 *tcg2);
 
 uint32_t tcg2_active_pcr_banks(const struct tcg2 *tcg2);
-/* A request for the next boot by firmware, which a kexec isn't: EFI_SUCCESS only for what is active. */
+/* A request for the next boot by firmware, which a kexec isn't: EFI_SUCCESS only for what is
+ * active. */
 EFI_STATUS tcg2_set_active_pcr_banks(struct tcg2 *tcg2, uint32_t banks);
-EFI_STATUS tcg2_get_result_of_set_active_pcr_banks(const struct tcg2 *tcg2, uint32_t *present,
-                uint32_t *response);
+EFI_STATUS tcg2_get_result_of_set_active_pcr_banks(
+                const struct tcg2 *tcg2, uint32_t *present, uint32_t *response);

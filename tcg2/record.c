@@ -42,7 +42,7 @@ static int check(const struct record *record, const struct recorded_event *event
                 struct error *error)
 {
         if (event->payload_pcr >= PCR_COUNT || event->type == EV_NO_ACTION ||
-            !banks_match(&record->banks, &event->digests))
+                        !banks_match(&record->banks, &event->digests))
                 return error_set(error, EINVAL,
                                 "event for payload PCR %u (type 0x%x) can't be recorded",
                                 event->payload_pcr, event->type);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The recorder: the events of a hop in the order in which they were measured, with one digest per active
- * bank. tcg2/protocol fills it while the payload runs; policy/predict turns it into register values, load
- * into the log and the sequence of extends. It knows neither registers nor open and close. */
+/* The recorder: the events of a hop in the order in which they were measured, with one digest per
+ * active bank. tcg2/protocol fills it while the payload runs; policy/predict turns it into register
+ * values, load into the log and the sequence of extends. It knows neither registers nor open and
+ * close. */
 #pragma once
 
 #include <stddef.h>
@@ -43,8 +44,8 @@ struct record {
 void record_init(struct record *record, const struct banks *banks, struct record_limits limits);
 void record_release(struct record *record); /* frees the contents and zeroes *record */
 
-/* Appends a copy. -ENOSPC: a limit; -ENOMEM; -EINVAL: PCR, type or banks don't fit. All leave the record
- * as it was, and the run has to end: a measurement must not get lost. */
+/* Appends a copy. -ENOSPC: a limit; -ENOMEM; -EINVAL: PCR, type or banks don't fit. All leave the
+ * record as it was, and the run has to end: a measurement must not get lost. */
 int record_add(struct record *record, const struct recorded_event *event, struct error *error);
 
 #define _cleanup_record_ __attribute__((cleanup(record_release)))

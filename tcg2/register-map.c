@@ -103,8 +103,8 @@ static int parse_line(struct span line, const char *name, unsigned number, struc
         return 0;
 }
 
-int register_map_parse(struct span text, const char *name, struct register_map *ret,
-                struct error *error)
+int register_map_parse(
+                struct span text, const char *name, struct register_map *ret, struct error *error)
 {
         struct register_map map;
         struct span line;
@@ -154,7 +154,7 @@ int close_list_parse(const char *text, uint32_t *ret, struct error *error)
                 return error_set(error, EINVAL, "close list '%s': wanted PCRs, or none", text);
         while (take_until(&rest, ',', &item)) {
                 if (!take_word(&item, &word) || !parse_pcr(word, &pcr) ||
-                    take_word(&item, &(struct span){}))
+                                take_word(&item, &(struct span){}))
                         return error_set(error, EINVAL, "close list '%s': '%.*s' isn't a PCR", text,
                                         WORD(item));
                 if (!(HOP_CLOSEABLE & 1u << pcr))

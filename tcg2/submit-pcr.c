@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The PCR commands of TPM 2.0 Library, Part 3, 22 and 23.7, over the payload's view. Called by submit.c's
- * table. Authorization of a PCR is the empty password, as on every PC: other sessions are refused. */
+/* The PCR commands of TPM 2.0 Library, Part 3, 22 and 23.7, over the payload's view. Called by
+ * submit.c's table. Authorization of a PCR is the empty password, as on every PC: other sessions
+ * are refused. */
 #include <errno.h>
 #include <string.h>
 
@@ -65,8 +66,8 @@ static const struct digest *view_value(const struct view *view, const struct alg
         return bank < 0 ? NULL : &view->pcrs.pcr[bank][pcr];
 }
 
-/* Sessions beyond the n handles that want authorization: passwords have no use there, and sessions that
- * audit or encrypt would need an answer that only the TPM can give. */
+/* Sessions beyond the n handles that want authorization: passwords have no use there, and sessions
+ * that audit or encrypt would need an answer that only the TPM can give. */
 static TPM2_RC check_extra_sessions(const struct tpm_command *command, size_t n)
 {
         for (size_t i = n; i < command->n_sessions; i++)
@@ -78,9 +79,10 @@ static TPM2_RC check_extra_sessions(const struct tpm_command *command, size_t n)
 
 /* ---- TPM2_PCR_Read ---- */
 
-/* Writes the values of the first eight PCRs that are selected, and takes all others out of the selection. */
-static uint32_t put_values(const struct view *view, struct selections *selections,
-                struct buf *values)
+/* Writes the values of the first eight PCRs that are selected, and takes all others out of the
+ * selection. */
+static uint32_t put_values(
+                const struct view *view, struct selections *selections, struct buf *values)
 {
         uint32_t n = 0;
 
@@ -158,9 +160,9 @@ static TPM2_RC check_pcr_authorization(const struct tpm_command *command)
         return check_extra_sessions(command, 1);
 }
 
-/* TPML_DIGEST_VALUES to one digest per active bank. Digests of inactive banks don't count, as in the TPM. A
- * TPM would also take a list that leaves active banks out or names one twice; no event can tell of that (a
- * log's event has each bank once), so it is refused. */
+/* TPML_DIGEST_VALUES to one digest per active bank. Digests of inactive banks don't count, as in
+ * the TPM. A TPM would also take a list that leaves active banks out or names one twice; no event
+ * can tell of that (a log's event has each bank once), so it is refused. */
 static TPM2_RC take_digests(struct cursor *c, const struct banks *banks, struct digests *ret)
 {
         struct digests digests = {.n = banks->n};
@@ -256,8 +258,7 @@ int submit_pcr_event(struct submit *submit, const struct tpm_command *command, s
         if (r < 0)
                 return r;
         for (; digests.n < submit->view->banks.n; digests.n++)
-                digests.d[digests.n] =
-                                *digests_find(&all, submit->view->banks.alg[digests.n]->id);
+                digests.d[digests.n] = *digests_find(&all, submit->view->banks.alg[digests.n]->id);
         r = measure(submit, command, &digests, data);
         if (r < 0)
                 return r;
@@ -306,8 +307,8 @@ static int transmit_policy_pcr(struct submit *submit, const struct tpm_command *
         uint32_t rc;
 
         buf_put_be16(&bytes, TPM2_ST_NO_SESSIONS);
-        buf_put_be32(&bytes, (uint32_t)(TPM_HEADER_BYTES + 4 + 2 + digest->alg->size +
-                                             selections.size));
+        buf_put_be32(&bytes,
+                        (uint32_t)(TPM_HEADER_BYTES + 4 + 2 + digest->alg->size + selections.size));
         buf_put_be32(&bytes, TPM2_CC_PolicyPCR);
         buf_put_be32(&bytes, command->handle[0]);
         buf_put_be16(&bytes, digest->alg->size);

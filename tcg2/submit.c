@@ -9,7 +9,8 @@
 /* What a successful command does to the set of open handles. */
 enum effect {
         NO_EFFECT,
-        OPENS_OBJECT,  /* response begins with a transient handle (or a session's, TPM2_ContextLoad) */
+        OPENS_OBJECT,  /* response begins with a transient handle (or a session's, TPM2_ContextLoad)
+                        */
         OPENS_SESSION, /* response begins with a session handle */
         CLOSES_HANDLE, /* the first handle of the handle area is gone */
         FLUSHES,       /* the handle in the parameters is gone (TPM2_FlushContext) */
@@ -23,60 +24,60 @@ struct row {
                         struct error *error); /* NULL: goes to the TPM as it is */
 };
 
-/* Part 3 of the library specification. Not here on purpose: whatever writes NV, PCRs, hierarchies, clock,
- * lockout or the random number generator's state, Startup and Shutdown, EventSequenceComplete (extends), and
- * what signs (a quote would tell of the real PCRs, not of the payload's). */
+/* Part 3 of the library specification. Not here on purpose: whatever writes NV, PCRs, hierarchies,
+ * clock, lockout or the random number generator's state, Startup and Shutdown,
+ * EventSequenceComplete (extends), and what signs (a quote would tell of the real PCRs, not of the
+ * payload's). */
 static const struct row rows[] = {
-        {TPM2_CC_PCR_Read,                0, NO_EFFECT,     submit_pcr_read},
-        {TPM2_CC_PCR_Extend,              1, NO_EFFECT,     submit_pcr_extend},
-        {TPM2_CC_PCR_Event,               1, NO_EFFECT,     submit_pcr_event},
-        /* reads */
-        {TPM2_CC_GetCapability,           0},
-        {TPM2_CC_GetTestResult,           0},
-        {TPM2_CC_ReadClock,               0},
-        {TPM2_CC_ReadPublic,              1},
-        {TPM2_CC_NV_ReadPublic,           1},
-        {TPM2_CC_NV_Read,                 2},
-        {TPM2_CC_TestParms,               0},
-        {TPM2_CC_ECC_Parameters,          0},
-        {TPM2_CC_VerifySignature,         1}, /* gives the ticket that PolicyAuthorize wants */
-        /* hashes and random numbers */
-        {TPM2_CC_Hash,                    0},
-        {TPM2_CC_HashSequenceStart,       0, OPENS_OBJECT},
-        {TPM2_CC_SequenceUpdate,          1},
-        {TPM2_CC_SequenceComplete,        1, CLOSES_HANDLE},
-        {TPM2_CC_GetRandom,               0},
-        /* objects, for Unseal; CreatePrimary since not every TPM has a persistent parent */
-        {TPM2_CC_CreatePrimary,           1, OPENS_OBJECT},
-        {TPM2_CC_Load,                    1, OPENS_OBJECT},
-        {TPM2_CC_LoadExternal,            0, OPENS_OBJECT},
-        {TPM2_CC_Unseal,                  1},
-        {TPM2_CC_ContextSave,             1},
-        {TPM2_CC_ContextLoad,             0, OPENS_OBJECT},
-        {TPM2_CC_FlushContext,            0, FLUSHES},
-        /* sessions and policies */
-        {TPM2_CC_StartAuthSession,        2, OPENS_SESSION},
-        {TPM2_CC_PolicyRestart,           1},
-        {TPM2_CC_PolicyGetDigest,         1},
-        {TPM2_CC_PolicyPCR,               1, NO_EFFECT,     submit_policy_pcr},
-        {TPM2_CC_PolicySigned,            2},
-        {TPM2_CC_PolicySecret,            2},
-        {TPM2_CC_PolicyTicket,            1},
-        {TPM2_CC_PolicyOR,                1},
-        {TPM2_CC_PolicyLocality,          1},
-        {TPM2_CC_PolicyNV,                3},
-        {TPM2_CC_PolicyCounterTimer,      1},
-        {TPM2_CC_PolicyCommandCode,       1},
-        {TPM2_CC_PolicyPhysicalPresence,  1},
-        {TPM2_CC_PolicyCpHash,            1},
-        {TPM2_CC_PolicyNameHash,          1},
-        {TPM2_CC_PolicyDuplicationSelect, 1},
-        {TPM2_CC_PolicyAuthorize,         1},
-        {TPM2_CC_PolicyAuthValue,         1},
-        {TPM2_CC_PolicyPassword,          1},
-        {TPM2_CC_PolicyNvWritten,         1},
-        {TPM2_CC_PolicyTemplate,          1},
-        {TPM2_CC_PolicyAuthorizeNV,       3},
+                {TPM2_CC_PCR_Read, 0, NO_EFFECT, submit_pcr_read},
+                {TPM2_CC_PCR_Extend, 1, NO_EFFECT, submit_pcr_extend},
+                {TPM2_CC_PCR_Event, 1, NO_EFFECT, submit_pcr_event},
+                /* reads */
+                {TPM2_CC_GetCapability, 0},
+                {TPM2_CC_GetTestResult, 0},
+                {TPM2_CC_ReadClock, 0},
+                {TPM2_CC_ReadPublic, 1},
+                {TPM2_CC_NV_ReadPublic, 1},
+                {TPM2_CC_NV_Read, 2},
+                {TPM2_CC_TestParms, 0},
+                {TPM2_CC_ECC_Parameters, 0},
+                {TPM2_CC_VerifySignature, 1}, /* gives the ticket that PolicyAuthorize wants */
+                /* hashes and random numbers */
+                {TPM2_CC_Hash, 0},
+                {TPM2_CC_HashSequenceStart, 0, OPENS_OBJECT},
+                {TPM2_CC_SequenceUpdate, 1},
+                {TPM2_CC_SequenceComplete, 1, CLOSES_HANDLE},
+                {TPM2_CC_GetRandom, 0},
+                /* objects, for Unseal, below a parent that the TPM has already */
+                {TPM2_CC_Load, 1, OPENS_OBJECT},
+                {TPM2_CC_LoadExternal, 0, OPENS_OBJECT},
+                {TPM2_CC_Unseal, 1},
+                {TPM2_CC_ContextSave, 1},
+                {TPM2_CC_ContextLoad, 0, OPENS_OBJECT},
+                {TPM2_CC_FlushContext, 0, FLUSHES},
+                /* sessions and policies */
+                {TPM2_CC_StartAuthSession, 2, OPENS_SESSION},
+                {TPM2_CC_PolicyRestart, 1},
+                {TPM2_CC_PolicyGetDigest, 1},
+                {TPM2_CC_PolicyPCR, 1, NO_EFFECT, submit_policy_pcr},
+                {TPM2_CC_PolicySigned, 2},
+                {TPM2_CC_PolicySecret, 2},
+                {TPM2_CC_PolicyTicket, 1},
+                {TPM2_CC_PolicyOR, 1},
+                {TPM2_CC_PolicyLocality, 1},
+                {TPM2_CC_PolicyNV, 3},
+                {TPM2_CC_PolicyCounterTimer, 1},
+                {TPM2_CC_PolicyCommandCode, 1},
+                {TPM2_CC_PolicyPhysicalPresence, 1},
+                {TPM2_CC_PolicyCpHash, 1},
+                {TPM2_CC_PolicyNameHash, 1},
+                {TPM2_CC_PolicyDuplicationSelect, 1},
+                {TPM2_CC_PolicyAuthorize, 1},
+                {TPM2_CC_PolicyAuthValue, 1},
+                {TPM2_CC_PolicyPassword, 1},
+                {TPM2_CC_PolicyNvWritten, 1},
+                {TPM2_CC_PolicyTemplate, 1},
+                {TPM2_CC_PolicyAuthorizeNV, 3},
 };
 
 static const struct row *find_row(TPM2_CC code)
@@ -122,21 +123,22 @@ static void forget_handle(struct submit *submit, uint32_t handle)
 /* There is room: submit_command() looked before it sent the command. */
 static void remember_handle(struct submit *submit, const struct submit_handle *handle)
 {
-        if (!submit_find_handle(submit, handle->handle)) /* TPM2_ContextLoad of a session: the same */
+        if (!submit_find_handle(
+                            submit, handle->handle)) /* TPM2_ContextLoad of a session: the same */
                 submit->handles[submit->n_handles++] = *handle;
 }
 
-/* A payload may name volatile handles that it opened and no others: without a resource manager the TPM shows
- * those of everybody. The codes are those for handles that aren't loaded. */
+/* A payload may name volatile handles that it opened and no others: without a resource manager the
+ * TPM shows those of everybody. The codes are those for handles that aren't loaded. */
 static TPM2_RC check_handles(struct submit *submit, const struct tpm_command *command)
 {
         for (size_t i = 0; i < command->n_handles; i++)
                 if (is_volatile_handle(command->handle[i]) &&
-                    !submit_find_handle(submit, command->handle[i]))
+                                !submit_find_handle(submit, command->handle[i]))
                         return TPM2_RC_REFERENCE_H0 + (TPM2_RC)i;
         for (size_t i = 0; i < command->n_sessions; i++)
                 if (command->session[i].handle != TPM2_RH_PW &&
-                    !submit_find_handle(submit, command->session[i].handle))
+                                !submit_find_handle(submit, command->session[i].handle))
                         return TPM2_RC_REFERENCE_S0 + (TPM2_RC)i;
         return TPM2_RC_SUCCESS;
 }
@@ -154,8 +156,11 @@ static TPM2_RC parse_start_session(const struct tpm_command *command, struct sub
         if (!cursor_u8(&c, &ret->session_type))
                 return RC_AT_PARAMETER(TPM2_RC_INSUFFICIENT, 3);
         if (!cursor_be16(&c, &symmetric) ||
-            (symmetric != TPM2_ALG_NULL && !cursor_skip(&c, 2)) /* key bits, or the hash of XOR */ ||
-            (symmetric != TPM2_ALG_NULL && symmetric != TPM2_ALG_XOR && !cursor_skip(&c, 2)))
+                        (symmetric != TPM2_ALG_NULL &&
+                                        !cursor_skip(&c, 2)) /* key bits, or the hash of XOR */
+                        ||
+                        (symmetric != TPM2_ALG_NULL && symmetric != TPM2_ALG_XOR &&
+                                        !cursor_skip(&c, 2)))
                 return RC_AT_PARAMETER(TPM2_RC_INSUFFICIENT, 4);
         if (!cursor_be16(&c, &hash))
                 return RC_AT_PARAMETER(TPM2_RC_INSUFFICIENT, 5);
@@ -189,8 +194,8 @@ int submit_refuse(struct buf *response, uint32_t rc)
         return buf_failed(response) ? -ENOMEM : 0;
 }
 
-int submit_transmit(struct submit *submit, struct span bytes, struct buf *response, uint32_t *ret_rc,
-                struct error *error)
+int submit_transmit(struct submit *submit, struct span bytes, struct buf *response,
+                uint32_t *ret_rc, struct error *error)
 {
         size_t start = response->size;
         int r;
@@ -201,8 +206,10 @@ int submit_transmit(struct submit *submit, struct span bytes, struct buf *respon
         if (r < 0)
                 return r;
         if (response->size == start ||
-            !tpm_response_code(SPAN(response->data + start, response->size - start), ret_rc))
-                return error_set(error, EIO, "the TPM's answer to a payload's command is malformed");
+                        !tpm_response_code(SPAN(response->data + start, response->size - start),
+                                        ret_rc))
+                return error_set(
+                                error, EIO, "the TPM's answer to a payload's command is malformed");
         return 0;
 }
 
@@ -247,8 +254,7 @@ static int forward(struct submit *submit, const struct row *row, const struct tp
         else if (row->effect == FLUSHES)
                 rc = parse_flush(submit, command, &flushed);
         if (rc == TPM2_RC_SUCCESS && opens && submit->n_handles == SUBMIT_HANDLES_MAX)
-                rc = row->effect == OPENS_SESSION ? TPM2_RC_SESSION_HANDLES
-                                                  : TPM2_RC_OBJECT_MEMORY;
+                rc = row->effect == OPENS_SESSION ? TPM2_RC_SESSION_HANDLES : TPM2_RC_OBJECT_MEMORY;
         if (rc != TPM2_RC_SUCCESS)
                 return submit_refuse(response, rc);
         r = submit_transmit(submit, command->bytes, response, &rc, error);
@@ -261,8 +267,8 @@ static int forward(struct submit *submit, const struct row *row, const struct tp
         return 0;
 }
 
-int submit_command(struct submit *submit, struct span bytes, struct buf *response,
-                struct error *error)
+int submit_command(
+                struct submit *submit, struct span bytes, struct buf *response, struct error *error)
 {
         struct tpm_command command;
         const struct row *row;

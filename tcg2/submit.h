@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What becomes of a TPM command that a payload sends with SubmitCommand: a table with a row per allowed
- * command. Reads, hashes, random numbers, sessions, policies and load/unseal go to the TPM; PCR_Read is
- * answered from the payload's view, PCR_Extend and PCR_Event are recorded like measurements; whatever else
- * gets TPM_RC_COMMAND_CODE. So the TPM is only read, and what a payload leaves open in it is flushed.
+/* What becomes of a TPM command that a payload sends with SubmitCommand: a table with a row per
+ * allowed command. Reads, hashes, random numbers, sessions, policies and load/unseal go to the TPM;
+ * PCR_Read is answered from the payload's view, PCR_Extend and PCR_Event are recorded like
+ * measurements; whatever else gets TPM_RC_COMMAND_CODE. So the TPM is only read, and what a payload
+ * leaves open in it is flushed.
  *
- * TPM2_PolicyPCR, too, sees the payload's view: it is sent with the digest of these PCRs and fails in the TPM
- * unless they equal the real ones. Otherwise a payload could unseal at load time what was sealed to the
- * first boot's PCRs. */
+ * TPM2_PolicyPCR, too, sees the payload's view: it is sent with the digest of these PCRs and fails
+ * in the TPM unless they equal the real ones. Otherwise a payload could unseal at load time what
+ * was sealed to the first boot's PCRs. */
 #pragma once
 
 #include <stddef.h>
@@ -41,8 +42,8 @@ struct submit {
         struct submit_handle handles[SUBMIT_HANDLES_MAX];
 };
 
-/* Appends the response, which may be an error code of the TPM's. -ENODEV: this needs a TPM and there is none;
- * -EIO: the TPM can't be reached; -ENOMEM; what measure() gave. */
+/* Appends the response, which may be an error code of the TPM's. -ENODEV: this needs a TPM and
+ * there is none; -EIO: the TPM can't be reached; -ENOMEM; what measure() gave. */
 int submit_command(struct submit *submit, struct span command, struct buf *response,
                 struct error *error);
 
@@ -62,7 +63,7 @@ int submit_policy_pcr(struct submit *submit, const struct tpm_command *command,
 /* ---- submit.c for submit-pcr.c ---- */
 struct submit_handle *submit_find_handle(struct submit *submit, uint32_t handle);
 /* Sends bytes for a command and checks that the answer is one. */
-int submit_transmit(struct submit *submit, struct span bytes, struct buf *response, uint32_t *ret_rc,
-                struct error *error);
+int submit_transmit(struct submit *submit, struct span bytes, struct buf *response,
+                uint32_t *ret_rc, struct error *error);
 /* Puts an error response and returns 0. */
 int submit_refuse(struct buf *response, uint32_t rc);

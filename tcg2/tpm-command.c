@@ -10,7 +10,7 @@ TPM2_RC tpm_command_parse_header(struct span bytes, struct tpm_command *ret)
         uint32_t size;
 
         if (!cursor_be16(&c, &command.tag) || !cursor_be32(&c, &size) ||
-            !cursor_be32(&c, &command.code))
+                        !cursor_be32(&c, &command.code))
                 return TPM2_RC_COMMAND_SIZE;
         if (command.tag != TPM2_ST_NO_SESSIONS && command.tag != TPM2_ST_SESSIONS)
                 return TPM2_RC_BAD_TAG;
@@ -37,7 +37,7 @@ static TPM2_RC parse_sessions(struct span area, struct tpm_command *command)
                 if (command->n_sessions == TPM_COMMAND_SESSIONS)
                         return RC_AT_SESSION(TPM2_RC_SIZE, TPM_COMMAND_SESSIONS + 1);
                 if (!cursor_be32(&c, &s.handle) || !take_sized(&c, &s.nonce) ||
-                    !cursor_u8(&c, &s.attributes) || !take_sized(&c, &s.hmac))
+                                !cursor_u8(&c, &s.attributes) || !take_sized(&c, &s.hmac))
                         return RC_AT_SESSION(TPM2_RC_INSUFFICIENT, command->n_sessions + 1);
                 command->session[command->n_sessions++] = s;
         }
@@ -72,14 +72,13 @@ TPM2_RC tpm_command_parse_areas(struct tpm_command *command, size_t n_handles)
 void tpm_response_error(struct buf *response, TPM2_RC rc)
 {
         /* Part 1, 18.4: a command whose tag can't be read is answered as a TPM 1.2 would */
-        buf_put_be16(response,
-                        rc == TPM2_RC_BAD_TAG ? TPM2_ST_RSP_COMMAND : TPM2_ST_NO_SESSIONS);
+        buf_put_be16(response, rc == TPM2_RC_BAD_TAG ? TPM2_ST_RSP_COMMAND : TPM2_ST_NO_SESSIONS);
         buf_put_be32(response, TPM_HEADER_BYTES);
         buf_put_be32(response, rc);
 }
 
-void tpm_response_success(struct buf *response, const struct tpm_command *command,
-                struct span parameters)
+void tpm_response_success(
+                struct buf *response, const struct tpm_command *command, struct span parameters)
 {
         bool sessions = command->tag == TPM2_ST_SESSIONS;
         size_t size = TPM_HEADER_BYTES + parameters.size;
@@ -108,7 +107,7 @@ bool tpm_response_code(struct span response, TPM2_RC *ret)
         uint32_t size, code;
 
         if (!cursor_be16(&c, &tag) || !cursor_be32(&c, &size) || !cursor_be32(&c, &code) ||
-            size != response.size)
+                        size != response.size)
                 return false;
         *ret = code;
         return true;

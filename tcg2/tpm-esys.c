@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The TPM seam over tpm2-tss (ESYS, and its TCTI for raw commands). The only file that knows TSS2_RC. */
+/* The TPM seam over tpm2-tss (ESYS, and its TCTI for raw commands). The only file that knows
+ * TSS2_RC. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -120,9 +121,11 @@ static int take_values(const TPML_PCR_SELECTION *selected, const TPML_DIGEST *va
                         if (!(mask & 1u << pcr))
                                 continue;
                         if (b < 0 || n >= values->count ||
-                            value->size != pcrs->banks.alg[b]->size || !(left[b] & 1u << pcr))
+                                        value->size != pcrs->banks.alg[b]->size ||
+                                        !(left[b] & 1u << pcr))
                                 return error_set(error, EIO,
-                                                "TPM2_PCR_Read: the TPM gave other PCRs than asked");
+                                                "TPM2_PCR_Read: the TPM gave other PCRs than "
+                                                "asked");
                         memcpy(pcrs->pcr[b][pcr].bytes, value->buffer, value->size);
                         pcrs->measured[b] |= 1u << pcr;
                         left[b] &= ~(1u << pcr);
@@ -130,7 +133,8 @@ static int take_values(const TPML_PCR_SELECTION *selected, const TPML_DIGEST *va
                 }
         }
         if (n == 0)
-                return error_set(error, ENXIO, "TPM2_PCR_Read: the TPM doesn't have all PCRs asked for");
+                return error_set(error, ENXIO,
+                                "TPM2_PCR_Read: the TPM doesn't have all PCRs asked for");
         return 0;
 }
 
@@ -186,8 +190,8 @@ static int esys_pcr_read(struct tpm *tpm, const struct banks *banks, uint32_t ma
         return error_set(error, EAGAIN, "TPM2_PCR_Read: PCRs change all the time, try again");
 }
 
-static int esys_pcr_extend(struct tpm *tpm, unsigned pcr, const struct digests *digests,
-                struct error *error)
+static int esys_pcr_extend(
+                struct tpm *tpm, unsigned pcr, const struct digests *digests, struct error *error)
 {
         TPML_DIGEST_VALUES values = {.count = (uint32_t)digests->n};
         TSS2_RC rc;
@@ -247,8 +251,8 @@ static int esys_properties(struct tpm *tpm, struct tpm_properties *ret, struct e
         return 0;
 }
 
-static int esys_transmit(struct tpm *tpm, struct span command, struct buf *response,
-                struct error *error)
+static int esys_transmit(
+                struct tpm *tpm, struct span command, struct buf *response, struct error *error)
 {
         struct tpm_esys *t = esys_of(tpm);
         uint8_t bytes[TPM_MAX_BUFFER];
@@ -276,12 +280,12 @@ static void esys_free(struct tpm *tpm)
 }
 
 static const struct tpm_ops esys_ops = {
-        .bank_list = esys_bank_list,
-        .pcr_read = esys_pcr_read,
-        .pcr_extend = esys_pcr_extend,
-        .properties = esys_properties,
-        .transmit = esys_transmit,
-        .free = esys_free,
+                .bank_list = esys_bank_list,
+                .pcr_read = esys_pcr_read,
+                .pcr_extend = esys_pcr_extend,
+                .properties = esys_properties,
+                .transmit = esys_transmit,
+                .free = esys_free,
 };
 
 /* ---- opening ---- */
@@ -298,10 +302,11 @@ static int check_device(const char *path, struct error *error)
         switch (errno) {
         case EACCES:
         case EPERM:
-                return error_set(error, EACCES, "%s: not allowed: be root or in the group tss", path);
+                return error_set(error, EACCES, "%s: not allowed: be root or in the group tss",
+                                path);
         case EBUSY:
-                return error_set(error, EBUSY,
-                                "%s: in use by another program (use /dev/tpmrm0)", path);
+                return error_set(error, EBUSY, "%s: in use by another program (use /dev/tpmrm0)",
+                                path);
         case ENOENT:
         case ENODEV:
         case ENXIO:

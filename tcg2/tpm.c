@@ -8,14 +8,15 @@
 /* PCRs that a hop, its close list and the first boot's measurements are in. */
 #define STATIC_PCRS 0xffffu
 
-/* Algorithms that TPMs have banks for and we can't serve, for the message only (TCG Algorithm Registry). */
+/* Algorithms that TPMs have banks for and we can't serve, for the message only (TCG Algorithm
+ * Registry). */
 static const struct {
         uint16_t id;
         const char *name;
 } foreign_algs[] = {
-        {0x0027, "sha3_256"},
-        {0x0028, "sha3_384"},
-        {0x0029, "sha3_512"},
+                {0x0027, "sha3_256"},
+                {0x0028, "sha3_384"},
+                {0x0029, "sha3_512"},
 };
 
 static const char *foreign_name(uint16_t id)
@@ -43,8 +44,8 @@ static void name_unusable(struct error *e, const struct tpm_bank *bank)
                                 alg->name, bank->pcrs);
 }
 
-int tpm_usable_banks(struct tpm *tpm, struct banks *ret, struct error *left_out,
-                struct error *error)
+int tpm_usable_banks(
+                struct tpm *tpm, struct banks *ret, struct error *left_out, struct error *error)
 {
         struct tpm_bank list[TPM_BANKS_MAX];
         struct banks banks = {};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The TPM as the rest of mkexec sees it: a seam of a few operations, so that a recorded or made-up TPM can
- * stand in for the real one (tests). tpm-esys.c is the real one, over tpm2-tss; it alone knows TSS2_RC.
- * Errors: -EREMOTEIO if the TPM answered with an error code (the text has it in the TSS's words), -EIO if it
- * couldn't be reached or its answer made no sense, others where said. */
+/* The TPM as the rest of mkexec sees it: a seam of a few operations, so that a recorded or made-up
+ * TPM can stand in for the real one (tests). tpm-esys.c is the real one, over tpm2-tss; it alone
+ * knows TSS2_RC. Errors: -EREMOTEIO if the TPM answered with an error code (the text has it in the
+ * TSS's words), -EIO if it couldn't be reached or its answer made no sense, others where said. */
 #pragma once
 
 #include <stdint.h>
@@ -13,12 +13,14 @@
 #include "base/error.h"
 #include "eventlog/replay.h"
 
-#define TPM_ALL_PCRS   0x00ffffffu /* PC Client Platform TPM Profile 4.6: PCR 0-23 */
-#define TPM_MAX_BUFFER 4096 /* no PC TPM takes or gives more; TPM2_PT_MAX_COMMAND_SIZE says how much */
+#define TPM_ALL_PCRS 0x00ffffffu /* PC Client Platform TPM Profile 4.6: PCR 0-23 */
+#define TPM_MAX_BUFFER \
+        4096 /* no PC TPM takes or gives more; TPM2_PT_MAX_COMMAND_SIZE says how much */
 
 /* TPM2_GetCapability(TPM2_CAP_TPM_PROPERTIES), the fixed group. */
 struct tpm_properties {
-        uint32_t manufacturer; /* TPM2_PT_MANUFACTURER: four characters, the first in the top byte */
+        uint32_t manufacturer; /* TPM2_PT_MANUFACTURER: four characters, the first in the top byte
+                                */
         uint32_t max_command_bytes, max_response_bytes;
         uint32_t n_pcrs;
         uint64_t firmware_version; /* FIRMWARE_VERSION_1 << 32 | FIRMWARE_VERSION_2 */
@@ -50,27 +52,28 @@ struct tpm {
         const struct tpm_ops *ops;
 };
 
-/* The banks that every event must be extended in, in the TPM's order. A bank is active if it has any of PCR
- * 0-15. -EOPNOTSUPP and its name: one that has only some of them, or whose algorithm base/alg can't compute;
- * its PCRs would not tell of the hop. -ENODEV: no bank is active. */
+/* The banks that every event must be extended in, in the TPM's order. A bank is active if it has
+ * any of PCR 0-15. -EOPNOTSUPP and its name: one that has only some of them, or whose algorithm
+ * base/alg can't compute; its PCRs would not tell of the hop. -ENODEV: no bank is active. */
 int tpm_active_banks(struct tpm *tpm, struct banks *ret, struct error *error);
-/* The same where the user said to go on: without those banks, which left_out names (empty text: none). */
-int tpm_usable_banks(struct tpm *tpm, struct banks *ret, struct error *left_out,
-                struct error *error);
+/* The same where the user said to go on: without those banks, which left_out names (empty text:
+ * none). */
+int tpm_usable_banks(
+                struct tpm *tpm, struct banks *ret, struct error *left_out, struct error *error);
 
-/* All PCRs of mask in all banks, with as few TPM2_PCR_Read as the TPM allows (8 digests each). All values
- * are of one moment: when the update counter moves in between it starts over, -EAGAIN after some tries.
- * measured then tells which were read. -ENXIO: a bank doesn't have a PCR. */
+/* All PCRs of mask in all banks, with as few TPM2_PCR_Read as the TPM allows (8 digests each). All
+ * values are of one moment: when the update counter moves in between it starts over, -EAGAIN after
+ * some tries. measured then tells which were read. -ENXIO: a bank doesn't have a PCR. */
 static inline int tpm_pcr_read(struct tpm *tpm, const struct banks *banks, uint32_t mask,
                 struct replay *ret, struct error *error)
 {
         return tpm->ops->pcr_read(tpm, banks, mask, ret, error);
 }
 
-/* One TPM2_PCR_Extend with all digests. -EREMOTEIO: the TPM answered with an error, the PCR is as it was; on
- * -EIO nobody knows whether the TPM did it: read the PCR. */
-static inline int tpm_pcr_extend(struct tpm *tpm, unsigned pcr, const struct digests *digests,
-                struct error *error)
+/* One TPM2_PCR_Extend with all digests. -EREMOTEIO: the TPM answered with an error, the PCR is as
+ * it was; on -EIO nobody knows whether the TPM did it: read the PCR. */
+static inline int tpm_pcr_extend(
+                struct tpm *tpm, unsigned pcr, const struct digests *digests, struct error *error)
 {
         return tpm->ops->pcr_extend(tpm, pcr, digests, error);
 }
@@ -80,10 +83,10 @@ static inline int tpm_properties(struct tpm *tpm, struct tpm_properties *ret, st
         return tpm->ops->properties(tpm, ret, error);
 }
 
-/* One command as it is; the answer (whatever its response code) is appended to *response. What may be sent
- * is the caller's business: tcg2/submit for payloads. */
-static inline int tpm_transmit(struct tpm *tpm, struct span command, struct buf *response,
-                struct error *error)
+/* One command as it is; the answer (whatever its response code) is appended to *response. What may
+ * be sent is the caller's business: tcg2/submit for payloads. */
+static inline int tpm_transmit(
+                struct tpm *tpm, struct span command, struct buf *response, struct error *error)
 {
         return tpm->ops->transmit(tpm, command, response, error);
 }
@@ -99,6 +102,7 @@ DEFINE_CLEANUP(struct tpm *, tpm_free)
  * /dev/tpmrm0, else /dev/tpm0. -ENODEV: no TPM there, -EACCES: not allowed, -EBUSY: in use. */
 int tpm_esys_open(const char *tcti, struct tpm **ret, struct error *error);
 
-/* The ESYS_CONTEXT behind a TPM of tpm_esys_open, for policy/ticket and policy/seal; NULL for others. */
+/* The ESYS_CONTEXT behind a TPM of tpm_esys_open, for policy/ticket and policy/seal; NULL for
+ * others. */
 struct ESYS_CONTEXT;
 struct ESYS_CONTEXT *tpm_esys_context(struct tpm *tpm);

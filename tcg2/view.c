@@ -7,7 +7,8 @@
 #include "eventlog/append.h"
 
 enum {
-        FINAL_TABLE_VERSION = 1, /* TCG EFI Protocol Specification, 7: EFI_TCG2_FINAL_EVENTS_TABLE */
+        FINAL_TABLE_VERSION =
+                        1, /* TCG EFI Protocol Specification, 7: EFI_TCG2_FINAL_EVENTS_TABLE */
         FINAL_TABLE_COUNT_OFFSET = 8,
 };
 
@@ -92,7 +93,7 @@ static int append_sha1(struct view_log *log, const struct tcg_event *event)
         if (log->truncated)
                 return -ENOSPC;
         if (log->area_bytes - at < EVENT_SHA1_RECORD_BYTES ||
-            event->data.size > log->area_bytes - at - EVENT_SHA1_RECORD_BYTES) {
+                        event->data.size > log->area_bytes - at - EVENT_SHA1_RECORD_BYTES) {
                 log->truncated = true;
                 return -ENOSPC;
         }
@@ -113,8 +114,8 @@ static int append_final(struct view *view, const struct tcg_event *event)
                 return r;
         view->n_final++;
         for (size_t i = 0; i < 8; i++)
-                view->final.bytes.data[FINAL_TABLE_COUNT_OFFSET + i] =
-                                (uint8_t)(view->n_final >> (8 * i));
+                view->final.bytes.data[FINAL_TABLE_COUNT_OFFSET + i] = (uint8_t)(view->n_final >>
+                                                                                 (8 * i));
         return 0;
 }
 

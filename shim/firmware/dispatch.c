@@ -16,6 +16,7 @@
 #define SHADOW_BYTES  32u     /* ms_abi: the callee's home space for its register arguments */
 #define RFLAGS_DF_TF  0x500u  /* must be clear at a call */
 #define LONGEST_INSTRUCTION 15u
+#define WHERE_BYTES 96u
 #define WALL_TIME_FACTOR    4u /* of the run, to the time that the guest alone may take */
 
 /* ms_abi order of integer arguments. */
@@ -136,6 +137,18 @@ static struct span bytes_at(struct firmware *fw, uint64_t rip, uint8_t bytes[LON
         return SPAN(bytes, 0);
 }
 
+/* "0x7f001234 (b.efi+0x1234)" */
+static const char *describe(const struct firmware *fw, uint64_t address, char to[WHERE_BYTES])
+{
+        char image[64];
+
+        if (image_locate(fw, address, image, sizeof(image)))
+                snprintf(to, WHERE_BYTES, "0x%llx (%s)", (unsigned long long)address, image);
+        else
+                snprintf(to, WHERE_BYTES, "0x%llx", (unsigned long long)address);
+        return to;
+}
+
 /* A #GP that isn't a thunk's. After ExitBootServices the first privileged instruction is where the second
  * kernel takes over: it isn't carried out here but again on the bare machine. */
 static int privileged(struct firmware *fw, struct vcpu_regs *regs, bool code64)
@@ -143,9 +156,9 @@ static int privileged(struct firmware *fw, struct vcpu_regs *regs, bool code64)
         uint8_t bytes[LONGEST_INSTRUCTION];
         struct vcpu_regs after = *regs;
         struct instruction instruction = {0};
-        char where[64];
+        char where[WHERE_BYTES];
 
-        image_describe(fw, regs->r[VCPU_RIP], where, sizeof(where));
+        describe(fw, regs->r[VCPU_RIP], where);
         switch (instruction_emulate(bytes_at(fw, regs->r[VCPU_RIP], bytes), code64, &after, &instruction)) {
         case INSTRUCTION_UNKNOWN:
                 fw_stop(fw, "general protection fault at %s%s%s", where, instruction.name[0] ? ": " : "",
@@ -174,12 +187,12 @@ static int privileged(struct firmware *fw, struct vcpu_regs *regs, bool code64)
 static void stopped(struct firmware *fw, const struct vcpu_exit *exit)
 {
         struct vcpu_regs regs = {0};
-        char where[64];
+        char image[64] = "";
 
         (void)vcpu_get_regs(fw->vcpu, &regs);
-        image_describe(fw, regs.r[VCPU_RIP], where, sizeof(where));
-        fw_stop(fw, "%s, at %s%s%s", exit->text, where, fw->frame ? ", in " : "",
-                        fw->frame ? fw->frame->service->name : "");
+        (void)image_locate(fw, regs.r[VCPU_RIP], image, sizeof(image));
+        fw_stop(fw, "%s%s%s%s%s", exit->text, *image ? ", at " : "", image,
+                        fw->frame ? ", called by " : "", fw->frame ? fw->frame->service->name : "");
 }
 
 /* The vCPU's deadline is of processor time of the guest; what services cost comes on top. */
@@ -189,8 +202,7 @@ static bool out_of_time(struct firmware *fw)
 
         if (!fw->setup.deadline_ms || !fw->started || fw_clock() - fw->started < allowed)
                 return false;
-        fw_stop(fw, "the payload was still busy with %s after %llu s",
-                        fw->frame ? fw->frame->service->name : "itself",
+        fw_stop(fw, "deadline: the payload and the services that it called took more than %llu s",
                         (unsigned long long)(allowed / 10000000u));
         return true;
 }

@@ -78,16 +78,18 @@ bool image_exists(const struct firmware *fw, uint64_t handle)
         return image_find(fw, handle);
 }
 
-void image_describe(const struct firmware *fw, uint64_t address, char *to, size_t size)
+bool image_locate(const struct firmware *fw, uint64_t address, char *to, size_t size)
 {
-        snprintf(to, size, "0x%llx", (unsigned long long)address);
-        for (size_t i = 0; fw->images && i < fw->images->n; i++) {
+        for (size_t i = 0; i < fw->images->n; i++) {
                 const struct image *im = fw->images->images[i];
 
-                if (address - im->place.base < im->place.size)
-                        snprintf(to, size, "0x%llx (%s+0x%llx)", (unsigned long long)address, im->name,
-                                        (unsigned long long)(address - im->place.base));
+                if (address - im->place.base >= im->place.size)
+                        continue;
+                snprintf(to, size, "%s+0x%llx", im->name,
+                                (unsigned long long)(address - im->place.base));
+                return true;
         }
+        return false;
 }
 
 void image_refuse(struct firmware *fw, const char *format, ...)

@@ -34,8 +34,8 @@ EFI_STATUS image_exit(struct firmware *fw, uint64_t handle, EFI_STATUS status, u
                 uint64_t data);
 EFI_STATUS image_unload(struct firmware *fw, uint64_t handle);
 
-/* "0x7f001234 (b.efi+0x1234)" for messages. */
-void image_describe(const struct firmware *fw, uint64_t address, char *to, size_t size);
+/* "b.efi+0x1234" for messages; false if no image is there. */
+bool image_locate(const struct firmware *fw, uint64_t address, char *to, size_t size);
 
 /* ---- image-place.c: PE file into guest memory ---- */
 struct image_place {

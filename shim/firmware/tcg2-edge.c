@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI_TCG2_PROTOCOL's edge: checks pointers, moves bytes between guest memory and tcg2/protocol, keeps the
- * payload's event logs and final-events table where it looks for them, and measures what firmware measures
- * itself (images, ExitBootServices). All semantics are tcg2/protocol's. */
+/* EFI_TCG2_PROTOCOL's edge: checks pointers, moves bytes between guest memory and tcg2/protocol,
+ * keeps the payload's event logs and final-events table where it looks for them, and measures what
+ * firmware measures itself (images, ExitBootServices). All semantics are tcg2/protocol's. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -34,7 +34,8 @@ static int area_setup(struct firmware *fw, uint32_t memory_type, uint32_t bytes,
         uint8_t *to;
 
         if (efi_error(fw_allocate_pages(fw, AllocateMaxAddress, memory_type, n_pages, &address)) &&
-            efi_error(fw_allocate_pages(fw, AllocateAnyPages, memory_type, n_pages, &address)))
+                        efi_error(fw_allocate_pages(
+                                        fw, AllocateAnyPages, memory_type, n_pages, &address)))
                 return -ENOMEM;
         if (!ram_view_writable(fw->ram, address, n_pages << EFI_PAGE_SHIFT, &to))
                 return -EIO;
@@ -43,7 +44,8 @@ static int area_setup(struct firmware *fw, uint32_t memory_type, uint32_t bytes,
         return 0;
 }
 
-/* Logs only grow. Where the payload gave the memory away nothing is written: it is the only one to look. */
+/* Logs only grow. Where the payload gave the memory away nothing is written: it is the only one to
+ * look. */
 static void area_update(struct firmware *fw, struct area *area, struct span bytes)
 {
         if (!area->address || bytes.size <= area->written)
@@ -113,8 +115,8 @@ static EFI_STATUS run_get_capability(struct firmware *fw, const uint64_t arg[])
         return ram_write(fw->ram, arg[1], capability, bytes) ? status : EFI_INVALID_PARAMETER;
 }
 
-/* GetEventLog(This, EventLogFormat, *EventLogLocation, *EventLogLastEntry, *EventLogTruncated). As in edk2 any
- * of the out pointers may be NULL. */
+/* GetEventLog(This, EventLogFormat, *EventLogLocation, *EventLogLastEntry, *EventLogTruncated). As
+ * in edk2 any of the out pointers may be NULL. */
 static EFI_STATUS run_get_event_log(struct firmware *fw, const uint64_t arg[])
 {
         struct fw_tcg2 *edge = edge_of(fw, arg[0]);
@@ -123,8 +125,9 @@ static EFI_STATUS run_get_event_log(struct firmware *fw, const uint64_t arg[])
         struct tcg2_log log;
         EFI_STATUS status;
 
-        if (!edge || (arg[2] && !can_write(fw, arg[2], 8)) || (arg[3] && !can_write(fw, arg[3], 8)) ||
-            (arg[4] && !can_write(fw, arg[4], 1)))
+        if (!edge || (arg[2] && !can_write(fw, arg[2], 8)) ||
+                        (arg[3] && !can_write(fw, arg[3], 8)) ||
+                        (arg[4] && !can_write(fw, arg[4], 1)))
                 return EFI_INVALID_PARAMETER;
         status = tcg2_get_event_log(fw->setup.tcg2, format, &log);
         if (efi_error(status))
@@ -139,7 +142,8 @@ static EFI_STATUS run_get_event_log(struct firmware *fw, const uint64_t arg[])
         return EFI_SUCCESS;
 }
 
-/* The fixed part of EFI_TCG2_EVENT (TCG EFI Protocol Specification, 6.6.3) and a view of its Event. */
+/* The fixed part of EFI_TCG2_EVENT (TCG EFI Protocol Specification, 6.6.3) and a view of its Event.
+ */
 static bool read_event(struct firmware *fw, uint64_t address, struct tcg2_hash_log_extend *ret)
 {
         uint8_t head[EFI_TCG2_EVENT_HEADER_BYTES];
@@ -147,11 +151,13 @@ static bool read_event(struct firmware *fw, uint64_t address, struct tcg2_hash_l
         uint32_t bytes;
 
         if (!ram_read(fw->ram, address, head, sizeof(head)) || !cursor_u32(&c, &ret->size) ||
-            !cursor_u32(&c, &ret->header_size) || !cursor_u16(&c, &ret->header_version) ||
-            !cursor_u32(&c, &ret->pcr) || !cursor_u32(&c, &ret->type))
+                        !cursor_u32(&c, &ret->header_size) ||
+                        !cursor_u16(&c, &ret->header_version) || !cursor_u32(&c, &ret->pcr) ||
+                        !cursor_u32(&c, &ret->type))
                 return false;
         if (!tcg2_event_data_bytes(ret->size, ret->header_size, &bytes))
-                return true; /* tcg2_hash_log_extend_event says no, at its place in the order of checks */
+                return true; /* tcg2_hash_log_extend_event says no, at its place in the order of
+                                checks */
         return ram_view(fw->ram, address + sizeof(head), bytes, &ret->event);
 }
 
@@ -164,7 +170,7 @@ static EFI_STATUS run_hash_log_extend_event(struct firmware *fw, const uint64_t 
         if (!edge_of(fw, arg[0]) || !arg[4] || !read_event(fw, arg[4], &request))
                 return EFI_INVALID_PARAMETER;
         if (request.type != EV_NO_ACTION && !request.data_is_null &&
-            !ram_view(fw->ram, arg[2], arg[3], &request.data))
+                        !ram_view(fw->ram, arg[2], arg[3], &request.data))
                 return EFI_INVALID_PARAMETER;
         status = tcg2_hash_log_extend_event(fw->setup.tcg2, &request);
         if (!efi_error(status) || status == EFI_VOLUME_FULL)
@@ -173,7 +179,8 @@ static EFI_STATUS run_hash_log_extend_event(struct firmware *fw, const uint64_t 
         return status;
 }
 
-/* SubmitCommand(This, InputParameterBlockSize, *Input, OutputParameterBlockSize, *Output); sizes are UINT32 */
+/* SubmitCommand(This, InputParameterBlockSize, *Input, OutputParameterBlockSize, *Output); sizes
+ * are UINT32 */
 static EFI_STATUS run_submit_command(struct firmware *fw, const uint64_t arg[])
 {
         uint32_t in_size = (uint32_t)arg[1], out_size = (uint32_t)arg[3];
@@ -182,7 +189,8 @@ static EFI_STATUS run_submit_command(struct firmware *fw, const uint64_t arg[])
         EFI_STATUS status;
 
         if (!edge_of(fw, arg[0]) || in_size == 0 || !arg[2] || out_size == 0 || !arg[4] ||
-            !ram_view(fw->ram, arg[2], in_size, &command) || !can_write(fw, arg[4], out_size))
+                        !ram_view(fw->ram, arg[2], in_size, &command) ||
+                        !can_write(fw, arg[4], out_size))
                 return EFI_INVALID_PARAMETER;
         status = tcg2_submit_command(fw->setup.tcg2, command, out_size, &response);
         if (!efi_error(status) && !ram_write(fw->ram, arg[4], response.data, response.size))
@@ -195,7 +203,7 @@ static EFI_STATUS run_submit_command(struct firmware *fw, const uint64_t arg[])
 static EFI_STATUS run_get_active_pcr_banks(struct firmware *fw, const uint64_t arg[])
 {
         if (!edge_of(fw, arg[0]) || !arg[1] ||
-            !ram_put_u32(fw->ram, arg[1], tcg2_active_pcr_banks(fw->setup.tcg2)))
+                        !ram_put_u32(fw->ram, arg[1], tcg2_active_pcr_banks(fw->setup.tcg2)))
                 return EFI_INVALID_PARAMETER;
         return EFI_SUCCESS;
 }
@@ -215,7 +223,7 @@ static EFI_STATUS run_get_result_of_set_active_pcr_banks(struct firmware *fw, co
         EFI_STATUS status;
 
         if (!edge_of(fw, arg[0]) || !arg[1] || !arg[2] || !can_write(fw, arg[1], 4) ||
-            !can_write(fw, arg[2], 4))
+                        !can_write(fw, arg[2], 4))
                 return EFI_INVALID_PARAMETER;
         status = tcg2_get_result_of_set_active_pcr_banks(fw->setup.tcg2, &present, &response);
         if (efi_error(status))
@@ -226,13 +234,14 @@ static EFI_STATUS run_get_result_of_set_active_pcr_banks(struct firmware *fw, co
 }
 
 static const struct fw_service functions[] = {
-        {"TCG2.GetCapability",                "pp",    run_get_capability                    },
-        {"TCG2.GetEventLog",                  "pnPPB", run_get_event_log                     },
-        {"TCG2.HashLogExtendEvent",           "pnpnp", run_hash_log_extend_event             },
-        {"TCG2.SubmitCommand",                "pnpnp", run_submit_command                    },
-        {"TCG2.GetActivePcrBanks",            "pW",    run_get_active_pcr_banks              },
-        {"TCG2.SetActivePcrBanks",            "pn",    run_set_active_pcr_banks              },
-        {"TCG2.GetResultOfSetActivePcrBanks", "pWW",   run_get_result_of_set_active_pcr_banks},
+                {"TCG2.GetCapability", "pp", run_get_capability},
+                {"TCG2.GetEventLog", "pnPPB", run_get_event_log},
+                {"TCG2.HashLogExtendEvent", "pnpnp", run_hash_log_extend_event},
+                {"TCG2.SubmitCommand", "pnpnp", run_submit_command},
+                {"TCG2.GetActivePcrBanks", "pW", run_get_active_pcr_banks},
+                {"TCG2.SetActivePcrBanks", "pn", run_set_active_pcr_banks},
+                {"TCG2.GetResultOfSetActivePcrBanks", "pWW",
+                                run_get_result_of_set_active_pcr_banks},
 };
 
 static void forget_edge(void *edge)
@@ -252,19 +261,21 @@ int fw_tcg2_setup(struct firmware *fw, struct error *error)
         if (!edge)
                 return error_set(error, ENOMEM, "no memory for the TCG2 protocol");
         if (area_setup(fw, EfiBootServicesData, tcg2_log_area_bytes(tcg2), &edge->agile) < 0 ||
-            area_setup(fw, EfiACPIMemoryNVS, tcg2_final_area_bytes(tcg2), &edge->final) < 0 ||
-            (tcg2_peek_log(tcg2, EFI_TCG2_EVENT_LOG_FORMAT_TCG_1_2).supported &&
-                            area_setup(fw, EfiBootServicesData, tcg2_log_area_bytes(tcg2),
-                                            &edge->sha1) < 0))
+                        area_setup(fw, EfiACPIMemoryNVS, tcg2_final_area_bytes(tcg2),
+                                        &edge->final) < 0 ||
+                        (tcg2_peek_log(tcg2, EFI_TCG2_EVENT_LOG_FORMAT_TCG_1_2).supported &&
+                                        area_setup(fw, EfiBootServicesData,
+                                                        tcg2_log_area_bytes(tcg2),
+                                                        &edge->sha1) < 0))
                 return error_set(error, ENOMEM, "no guest memory for the payload's event log");
         if (fw_object_new(fw, FW_OBJECT_TCG2, 8 * ARRAY_SIZE(functions), edge, forget_edge,
                             &address) < 0)
                 return error_set(error, ENOMEM, "no guest memory for the TCG2 protocol");
         fw->tcg2 = TAKE_PTR(edge); /* the object's from here on */
         if (fw_object_functions(fw, address, 0, functions, ARRAY_SIZE(functions)) < 0 ||
-            efi_error(fw_install_protocol(fw, &handle, &guid_tcg2, address)) ||
-            efi_error(fw_install_config_table(fw, &guid_tcg2_final_events,
-                            fw->tcg2->final.address)))
+                        efi_error(fw_install_protocol(fw, &handle, &guid_tcg2, address)) ||
+                        efi_error(fw_install_config_table(
+                                        fw, &guid_tcg2_final_events, fw->tcg2->final.address)))
                 return error_set(error, ENOMEM, "no guest memory for the TCG2 protocol");
         follow(fw);
         return 0;
@@ -278,9 +289,9 @@ static const struct image_row {
         uint8_t pcr;
         uint32_t type;
 } image_rows[] = {
-        {IMAGE_SUBSYSTEM_EFI_APPLICATION,         4, EV_EFI_BOOT_SERVICES_APPLICATION},
-        {IMAGE_SUBSYSTEM_EFI_BOOT_SERVICE_DRIVER, 2, EV_EFI_BOOT_SERVICES_DRIVER     },
-        {IMAGE_SUBSYSTEM_EFI_RUNTIME_DRIVER,      2, EV_EFI_RUNTIME_SERVICES_DRIVER  },
+                {IMAGE_SUBSYSTEM_EFI_APPLICATION, 4, EV_EFI_BOOT_SERVICES_APPLICATION},
+                {IMAGE_SUBSYSTEM_EFI_BOOT_SERVICE_DRIVER, 2, EV_EFI_BOOT_SERVICES_DRIVER},
+                {IMAGE_SUBSYSTEM_EFI_RUNTIME_DRIVER, 2, EV_EFI_RUNTIME_SERVICES_DRIVER},
 };
 
 static const struct image_row *find_image_row(uint16_t subsystem)
@@ -302,10 +313,10 @@ EFI_STATUS fw_measure_image(struct firmware *fw, struct span file, struct span d
                 return EFI_SUCCESS;
         if (!row)
                 return EFI_UNSUPPORTED;
-        /* UEFI_IMAGE_LOAD_EVENT. ImageLocationInMemory is where the file's buffer was, which means nothing to
-         * a verifier; here it is 0, because the opening event commits to the event data and a prediction
-         * must not depend on which memory happened to be free. ImageLengthInMemory: the file's size, as edk2
-         * writes it. */
+        /* UEFI_IMAGE_LOAD_EVENT. ImageLocationInMemory is where the file's buffer was, which means
+         * nothing to a verifier; here it is 0, because the opening event commits to the event data
+         * and a prediction must not depend on which memory happened to be free.
+         * ImageLengthInMemory: the file's size, as edk2 writes it. */
         buf_put_u64(&event, 0);
         buf_put_u64(&event, file.size);
         buf_put_u64(&event, link_time_address);
@@ -313,8 +324,8 @@ EFI_STATUS fw_measure_image(struct firmware *fw, struct span file, struct span d
         buf_put_span(&event, device_path);
         if (buf_failed(&event))
                 return EFI_OUT_OF_RESOURCES;
-        status = tcg2_measure(fw->setup.tcg2, PE_COFF_IMAGE, row->pcr, row->type, file,
-                        buf_span(&event));
+        status = tcg2_measure(
+                        fw->setup.tcg2, PE_COFF_IMAGE, row->pcr, row->type, file, buf_span(&event));
         if (!efi_error(status))
                 trace_event(fw, row->pcr, row->type, buf_span(&event));
         follow(fw);

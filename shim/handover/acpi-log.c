@@ -8,8 +8,9 @@
 #include "shim/handover/host-memory.h"
 #include "shim/handover/sysfs.h"
 
-/* TCG ACPI Specification, table "TPM2": header 36, class and control area up to 52, 12 bytes of start method
- * parameters, then LAML and LASA. The kernel looks at them from length 76 on (acpi.c, struct acpi_tpm2_phy). */
+/* TCG ACPI Specification, table "TPM2": header 36, class and control area up to 52, 12 bytes of
+ * start method parameters, then LAML and LASA. The kernel looks at them from length 76 on (acpi.c,
+ * struct acpi_tpm2_phy). */
 #define TPM2_LAML     64
 #define TPM2_LASA     68
 #define TPM2_MIN_SIZE 76
@@ -24,8 +25,8 @@ void acpi_log_parse(struct span table, const struct fw_memory_range *memory, siz
 
         *ret = (struct acpi_log){.kind = ACPI_LOG_ABSENT};
         if (!cursor_take(&c, 4, &signature) || !span_equal(signature, SPAN("TPM2", 4)) ||
-                !cursor_u32(&c, &length) || length < TPM2_MIN_SIZE ||
-                !span_sub(table, TPM2_LAML, TPM2_MIN_SIZE - TPM2_LAML, &fields))
+                        !cursor_u32(&c, &length) || length < TPM2_MIN_SIZE ||
+                        !span_sub(table, TPM2_LAML, TPM2_MIN_SIZE - TPM2_LAML, &fields))
                 return;
         c = CURSOR(fields);
         if (!cursor_u32(&c, &laml) || !cursor_u64(&c, &lasa) || laml == 0 || lasa == 0)
@@ -33,8 +34,8 @@ void acpi_log_parse(struct span table, const struct fw_memory_range *memory, siz
         ret->address = lasa;
         ret->n_bytes = laml;
         if (lasa <= UINT64_MAX - laml &&
-                host_memory_covers(memory, n, lasa, lasa + laml,
-                        1u << EfiACPIReclaimMemory | 1u << EfiACPIMemoryNVS)) {
+                        host_memory_covers(memory, n, lasa, lasa + laml,
+                                        1u << EfiACPIReclaimMemory | 1u << EfiACPIMemoryNVS)) {
                 ret->kind = ACPI_LOG_AREA;
                 return;
         }

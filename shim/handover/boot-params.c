@@ -61,7 +61,8 @@ static bool is_committed(const struct ram *ram, uint64_t address, uint64_t size)
 {
         struct span ignored;
 
-        return address != 0 && address <= UINT64_MAX - size && ram_view(ram, address, size, &ignored);
+        return address != 0 && address <= UINT64_MAX - size &&
+               ram_view(ram, address, size, &ignored);
 }
 
 /* ---- finding ---- */
@@ -78,8 +79,10 @@ static bool is_boot_params(const struct ram *ram, uint64_t address, uint64_t sys
                found == system_table;
 }
 
-/* Counts what looks like boot_params in one page; *ret is the last. It is 4-byte aligned at least. */
-static unsigned scan_page(const struct ram *ram, uint64_t page, uint64_t system_table, uint64_t *ret)
+/* Counts what looks like boot_params in one page; *ret is the last. It is 4-byte aligned at least.
+ */
+static unsigned scan_page(
+                const struct ram *ram, uint64_t page, uint64_t system_table, uint64_t *ret)
 {
         unsigned found = 0;
         struct span bytes;
@@ -87,8 +90,8 @@ static unsigned scan_page(const struct ram *ram, uint64_t page, uint64_t system_
         if (!ram_view(ram, page, EFI_PAGE_SIZE, &bytes))
                 return 0;
         for (size_t offset = 0; offset < bytes.size; offset += 4) {
-                const uint8_t *p = memmem(bytes.data + offset, bytes.size - offset,
-                                EFI_LOADER_SIGNATURE, 4);
+                const uint8_t *p = memmem(
+                                bytes.data + offset, bytes.size - offset, EFI_LOADER_SIGNATURE, 4);
                 uint64_t candidate;
 
                 if (!p)
@@ -96,7 +99,7 @@ static unsigned scan_page(const struct ram *ram, uint64_t page, uint64_t system_
                 offset = (size_t)(p - bytes.data) & ~(size_t)3;
                 candidate = page + offset - BP_EFI_INFO;
                 if (p == bytes.data + offset && page + offset >= BP_EFI_INFO &&
-                        is_boot_params(ram, candidate, system_table)) {
+                                is_boot_params(ram, candidate, system_table)) {
                         *ret = candidate;
                         found++;
                 }
@@ -105,7 +108,8 @@ static unsigned scan_page(const struct ram *ram, uint64_t page, uint64_t system_
 }
 
 int boot_params_find(const struct ram *ram, const struct vcpu_regs *regs, uint64_t system_table,
-                const struct fw_memory_range *allocations, size_t n, uint64_t *ret, struct error *error)
+                const struct fw_memory_range *allocations, size_t n, uint64_t *ret,
+                struct error *error)
 {
         static const int likely[] = {REG_RDI, REG_RSI, REG_RBX, REG_RBP};
         unsigned found = 0;
@@ -118,7 +122,7 @@ int boot_params_find(const struct ram *ram, const struct vcpu_regs *regs, uint64
                 }
         for (size_t i = 0; i < n; i++)
                 for (uint64_t page = allocations[i].start; page < allocations[i].end;
-                        page += EFI_PAGE_SIZE)
+                                page += EFI_PAGE_SIZE)
                         found += scan_page(ram, page, system_table, &address);
         if (found == 0)
                 return error_set(error, ENOENT,
@@ -126,7 +130,8 @@ int boot_params_find(const struct ram *ram, const struct vcpu_regs *regs, uint64
                                 "only Linux kernels can be started");
         if (found > 1)
                 return error_set(error, EINVAL,
-                                "%u pages of the payload look like boot_params and no register tells "
+                                "%u pages of the payload look like boot_params and no register "
+                                "tells "
                                 "which it is",
                                 found);
         *ret = address;
@@ -143,15 +148,15 @@ struct node {
 static bool read_node(const struct ram *ram, uint64_t address, struct node *ret)
 {
         ret->address = address;
-        return is_committed(ram, address, SETUP_NODE_HEADER) && ram_get_u64(ram, address, &ret->next) &&
-               ram_get_u32(ram, address + 8, &ret->type) &&
+        return is_committed(ram, address, SETUP_NODE_HEADER) &&
+               ram_get_u64(ram, address, &ret->next) && ram_get_u32(ram, address + 8, &ret->type) &&
                ram_get_u32(ram, address + 12, &ret->length) && ret->length <= NODE_MAX_BYTES &&
                is_committed(ram, address, SETUP_NODE_HEADER + (uint64_t)ret->length);
 }
 
 /* The setup_data chain; a loop is a chain that is too long. */
-static int read_chain(const struct ram *ram, uint64_t boot_params, struct node *nodes, size_t *ret_n,
-                struct error *error)
+static int read_chain(const struct ram *ram, uint64_t boot_params, struct node *nodes,
+                size_t *ret_n, struct error *error)
 {
         uint64_t address;
         size_t n = 0;
@@ -160,7 +165,8 @@ static int read_chain(const struct ram *ram, uint64_t boot_params, struct node *
                 return error_set(error, EINVAL, "boot_params isn't in guest RAM");
         while (address != 0) {
                 if (n == BOOT_PARAMS_MAX_NODES)
-                        return error_set(error, EINVAL, "boot_params: setup_data has more than %u nodes",
+                        return error_set(error, EINVAL,
+                                        "boot_params: setup_data has more than %u nodes",
                                         BOOT_PARAMS_MAX_NODES);
                 if (!read_node(ram, address, &nodes[n]))
                         return error_set(error, EINVAL,
@@ -172,37 +178,42 @@ static int read_chain(const struct ram *ram, uint64_t boot_params, struct node *
         return 0;
 }
 
-static bool read_e820_entries(const struct ram *ram, uint64_t address, size_t n, struct e820_map *map)
+static bool read_e820_entries(
+                const struct ram *ram, uint64_t address, size_t n, struct e820_map *map)
 {
         for (size_t i = 0; i < n; i++, address += E820_ENTRY_SIZE) {
                 uint64_t start, size;
                 uint32_t type;
 
                 if (!ram_get_u64(ram, address, &start) || !ram_get_u64(ram, address + 8, &size) ||
-                        !ram_get_u32(ram, address + 16, &type) || !e820_add(map, start, size, type))
+                                !ram_get_u32(ram, address + 16, &type) ||
+                                !e820_add(map, start, size, type))
                         return false;
         }
         return true;
 }
 
 /* Table and extension nodes together, sorted. */
-static int read_e820(const struct ram *ram, uint64_t boot_params, const struct node *nodes, size_t n,
-                struct e820_map *ret, struct error *error)
+static int read_e820(const struct ram *ram, uint64_t boot_params, const struct node *nodes,
+                size_t n, struct e820_map *ret, struct error *error)
 {
         uint8_t n_table;
 
         ret->n = 0;
         if (!ram_get_u8(ram, boot_params + BP_E820_ENTRIES, &n_table) || n_table == 0 ||
-                n_table > E820_TABLE_SLOTS)
+                        n_table > E820_TABLE_SLOTS)
                 return error_set(error, EINVAL, "boot_params: %u e820 entries (1 to %u can be)",
                                 n_table, E820_TABLE_SLOTS);
         if (!read_e820_entries(ram, boot_params + BP_E820_TABLE, n_table, ret))
                 return error_set(error, EINVAL, "boot_params: malformed e820 table");
         for (size_t i = 0; i < n; i++)
                 if (nodes[i].type == SETUP_E820_EXT &&
-                        (nodes[i].length % E820_ENTRY_SIZE != 0 ||
-                                !read_e820_entries(ram, nodes[i].address + SETUP_NODE_HEADER,
-                                        nodes[i].length / E820_ENTRY_SIZE, ret)))
+                                (nodes[i].length % E820_ENTRY_SIZE != 0 ||
+                                                !read_e820_entries(ram,
+                                                                nodes[i].address +
+                                                                                SETUP_NODE_HEADER,
+                                                                nodes[i].length / E820_ENTRY_SIZE,
+                                                                ret)))
                         return error_set(error, EINVAL, "boot_params: malformed e820 extension");
         if (!e820_sort(ret))
                 return error_set(error, EINVAL, "boot_params: e820 entries overlap");
@@ -213,17 +224,18 @@ static int read_e820(const struct ram *ram, uint64_t boot_params, const struct n
 static int check_ram(const struct e820_map *map, const struct fw_memory_range *memory, size_t n,
                 struct error *error)
 {
-        const uint32_t ram_types = 1u << EfiLoaderCode | 1u << EfiLoaderData | 1u << EfiBootServicesCode |
-                                   1u << EfiBootServicesData | 1u << EfiConventionalMemory |
-                                   1u << EfiUnacceptedMemoryType;
+        const uint32_t ram_types = 1u << EfiLoaderCode | 1u << EfiLoaderData |
+                                   1u << EfiBootServicesCode | 1u << EfiBootServicesData |
+                                   1u << EfiConventionalMemory | 1u << EfiUnacceptedMemoryType;
 
         for (size_t i = 0; i < map->n; i++) {
                 const struct e820_entry *e = &map->entries[i];
 
-                if (e->type == E820_RAM &&
-                        !host_memory_covers(memory, n, e->start, e->start + e->size, ram_types))
+                if (e->type == E820_RAM && !host_memory_covers(memory, n, e->start,
+                                                           e->start + e->size, ram_types))
                         return error_set(error, EINVAL,
-                                        "boot_params: e820 calls 0x%llx RAM, where the machine has none",
+                                        "boot_params: e820 calls 0x%llx RAM, where the machine has "
+                                        "none",
                                         (unsigned long long)e->start);
         }
         return 0;
@@ -253,8 +265,9 @@ static int check_initrd(const struct ram *ram, uint64_t boot_params, struct erro
         uint64_t address, size;
 
         if (!get_split(ram, boot_params + BP_RAMDISK_IMAGE, boot_params + BP_EXT_RAMDISK_IMAGE,
-                    &address) ||
-                !get_split(ram, boot_params + BP_RAMDISK_SIZE, boot_params + BP_EXT_RAMDISK_SIZE, &size))
+                            &address) ||
+                        !get_split(ram, boot_params + BP_RAMDISK_SIZE,
+                                        boot_params + BP_EXT_RAMDISK_SIZE, &size))
                 return error_set(error, EINVAL, "boot_params isn't in guest RAM");
         if (size != 0 && !is_committed(ram, address, size))
                 return error_set(error, EINVAL, "boot_params: the initrd isn't in guest RAM");
@@ -267,12 +280,13 @@ static int check_efi_info(const struct ram *ram, uint64_t boot_params, struct er
         uint32_t size, descriptor_size, version;
 
         if (!get_split(ram, boot_params + BP_EFI_MEMMAP, boot_params + BP_EFI_MEMMAP_HI, &map) ||
-                !ram_get_u32(ram, boot_params + BP_EFI_MEMMAP_SIZE, &size) ||
-                !ram_get_u32(ram, boot_params + BP_EFI_DESCRIPTOR_SIZE, &descriptor_size) ||
-                !ram_get_u32(ram, boot_params + BP_EFI_DESCRIPTOR_VERSION, &version))
+                        !ram_get_u32(ram, boot_params + BP_EFI_MEMMAP_SIZE, &size) ||
+                        !ram_get_u32(ram, boot_params + BP_EFI_DESCRIPTOR_SIZE, &descriptor_size) ||
+                        !ram_get_u32(ram, boot_params + BP_EFI_DESCRIPTOR_VERSION, &version))
                 return error_set(error, EINVAL, "boot_params isn't in guest RAM");
-        if (descriptor_size < 40 || descriptor_size > 256 || descriptor_size % 8 != 0 || version != 1 ||
-                size == 0 || size % descriptor_size != 0 || !is_committed(ram, map, size))
+        if (descriptor_size < 40 || descriptor_size > 256 || descriptor_size % 8 != 0 ||
+                        version != 1 || size == 0 || size % descriptor_size != 0 ||
+                        !is_committed(ram, map, size))
                 return error_set(error, EINVAL, "boot_params: malformed EFI memory map");
         return 0;
 }
@@ -309,7 +323,8 @@ int boot_params_check(const struct ram *ram, uint64_t address, const struct fw_m
 /* ---- completing ---- */
 
 /* Takes E820_EXT nodes out of the chain; ours replaces them. Returns false on a broken write. */
-static bool unlink_e820_nodes(struct ram *ram, uint64_t boot_params, const struct node *nodes, size_t n)
+static bool unlink_e820_nodes(
+                struct ram *ram, uint64_t boot_params, const struct node *nodes, size_t n)
 {
         uint64_t link = boot_params + BP_SETUP_DATA;
 
@@ -324,13 +339,13 @@ static bool unlink_e820_nodes(struct ram *ram, uint64_t boot_params, const struc
         return true;
 }
 
-static bool write_e820_entries(struct ram *ram, uint64_t address, const struct e820_entry *entries,
-                size_t n)
+static bool write_e820_entries(
+                struct ram *ram, uint64_t address, const struct e820_entry *entries, size_t n)
 {
         for (size_t i = 0; i < n; i++, address += E820_ENTRY_SIZE)
                 if (!ram_put_u64(ram, address, entries[i].start) ||
-                        !ram_put_u64(ram, address + 8, entries[i].size) ||
-                        !ram_put_u32(ram, address + 16, entries[i].type))
+                                !ram_put_u64(ram, address + 8, entries[i].size) ||
+                                !ram_put_u32(ram, address + 16, entries[i].type))
                         return false;
         return true;
 }
@@ -340,14 +355,15 @@ static bool link_node(struct ram *ram, uint64_t boot_params, uint64_t node)
 {
         uint64_t head;
 
-        return ram_get_u64(ram, boot_params + BP_SETUP_DATA, &head) && ram_put_u64(ram, node, head) &&
-               ram_put_u64(ram, boot_params + BP_SETUP_DATA, node);
+        return ram_get_u64(ram, boot_params + BP_SETUP_DATA, &head) &&
+               ram_put_u64(ram, node, head) && ram_put_u64(ram, boot_params + BP_SETUP_DATA, node);
 }
 
 static int write_e820(struct ram *ram, uint64_t boot_params, const struct e820_map *map,
                 const struct boot_params_completion *c, struct error *error)
 {
-        size_t n_table = map->n < E820_TABLE_SLOTS ? map->n : E820_TABLE_SLOTS, n_rest = map->n - n_table;
+        size_t n_table = map->n < E820_TABLE_SLOTS ? map->n : E820_TABLE_SLOTS,
+               n_rest = map->n - n_table;
         uint64_t length = n_rest * E820_ENTRY_SIZE;
         bool ok;
 
@@ -360,7 +376,7 @@ static int write_e820(struct ram *ram, uint64_t boot_params, const struct e820_m
                 ok = ram_put_u32(ram, c->spare + 8, SETUP_E820_EXT) &&
                      ram_put_u32(ram, c->spare + 12, (uint32_t)length) &&
                      write_e820_entries(ram, c->spare + SETUP_NODE_HEADER, map->entries + n_table,
-                             n_rest) &&
+                                     n_rest) &&
                      link_node(ram, boot_params, c->spare);
         return ok ? 0 : error_set(error, EINVAL, "boot_params can't be written");
 }
@@ -382,7 +398,7 @@ static int retype_taken(struct ram *ram, uint64_t address, const struct boot_par
                 return r;
         for (size_t i = 0; i < c->n_taken; i++)
                 if (!e820_retype(map, c->taken[i].start, c->taken[i].end, E820_RAM,
-                            e820_type_of_efi(c->taken[i].type)))
+                                    e820_type_of_efi(c->taken[i].type)))
                         return error_set(error, EINVAL, "boot_params: e820 has no RAM at 0x%llx",
                                         (unsigned long long)c->taken[i].start);
         if (!unlink_e820_nodes(ram, address, nodes, n_nodes))
@@ -410,14 +426,17 @@ int boot_params_complete(struct ram *ram, uint64_t address, const struct boot_pa
                 ok = ram_get_u64(ram, address + BP_ACPI_RSDP, &rsdp) &&
                      (rsdp != 0 || ram_put_u64(ram, address + BP_ACPI_RSDP, c->acpi_rsdp));
         if (ok && c->screen_info.size == SCREEN_INFO_SIZE)
-                ok = ram_write(ram, address + BP_SCREEN_INFO, c->screen_info.data, SCREEN_INFO_SIZE);
+                ok = ram_write(ram, address + BP_SCREEN_INFO, c->screen_info.data,
+                                SCREEN_INFO_SIZE);
         return ok ? 0 : error_set(error, EINVAL, "boot_params can't be written");
 }
 
 bool boot_params_put_setup_efi(struct ram *ram, uint64_t address, uint64_t vendor, uint64_t tables)
 {
-        /* u64 fw_vendor, unused, tables, smbios, reserved[8]; smbios 0: the table's own address is right */
-        return ram_zero(ram, address, SETUP_EFI_NODE_SIZE) && ram_put_u32(ram, address + 8, SETUP_EFI) &&
+        /* u64 fw_vendor, unused, tables, smbios, reserved[8]; smbios 0: the table's own address is
+         * right */
+        return ram_zero(ram, address, SETUP_EFI_NODE_SIZE) &&
+               ram_put_u32(ram, address + 8, SETUP_EFI) &&
                ram_put_u32(ram, address + 12, SETUP_EFI_NODE_SIZE - SETUP_NODE_HEADER) &&
                ram_put_u64(ram, address + SETUP_NODE_HEADER, vendor) &&
                ram_put_u64(ram, address + SETUP_NODE_HEADER + 16, tables);

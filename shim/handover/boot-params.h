@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* struct boot_params of the Linux/x86 boot protocol, in guest RAM: found after the hand-over, checked as the
- * untrusted input that it is, and completed with what the stub can't know
+/* struct boot_params of the Linux/x86 boot protocol, in guest RAM: found after the hand-over,
+ * checked as the untrusted input that it is, and completed with what the stub can't know
  * (Documentation/arch/x86/{boot,zero-page}.rst). */
 #pragma once
 
@@ -14,43 +14,45 @@
 #include "shim/machine/ram.h"
 #include "shim/machine/vcpu.h"
 
-#define BOOT_PARAMS_SIZE       4096u
-#define BOOT_PARAMS_MAX_NODES  64u /* of the setup_data chain */
-#define SETUP_E820_EXT         1u
-#define SETUP_EFI              4u
-#define SETUP_NODE_HEADER      16u /* u64 next, u32 type, u32 length */
-#define SETUP_EFI_NODE_SIZE    (SETUP_NODE_HEADER + 96u)
-#define SCREEN_INFO_SIZE       64u
+#define BOOT_PARAMS_SIZE      4096u
+#define BOOT_PARAMS_MAX_NODES 64u /* of the setup_data chain */
+#define SETUP_E820_EXT        1u
+#define SETUP_EFI             4u
+#define SETUP_NODE_HEADER     16u /* u64 next, u32 type, u32 length */
+#define SETUP_EFI_NODE_SIZE   (SETUP_NODE_HEADER + 96u)
+#define SCREEN_INFO_SIZE      64u
 
 enum { SECURE_BOOT_UNSET, SECURE_BOOT_UNKNOWN, SECURE_BOOT_DISABLED, SECURE_BOOT_ENABLED };
 
-/* Where it is: "EL64" at +0x1c0 with our system table's address, looked for at RDI, RSI, RBX, RBP first (what
- * the stubs hold there), then in all allocated pages. -ENOENT: none (not a Linux stub); -EINVAL: more than
- * one and no register tells which. */
+/* Where it is: "EL64" at +0x1c0 with our system table's address, looked for at RDI, RSI, RBX, RBP
+ * first (what the stubs hold there), then in all allocated pages. -ENOENT: none (not a Linux stub);
+ * -EINVAL: more than one and no register tells which. */
 int boot_params_find(const struct ram *ram, const struct vcpu_regs *regs, uint64_t system_table,
-                const struct fw_memory_range *allocations, size_t n, uint64_t *ret, struct error *error);
+                const struct fw_memory_range *allocations, size_t n, uint64_t *ret,
+                struct error *error);
 
-/* Everything that the second kernel follows before it can defend itself: counts, setup_data chain, command
- * line, initrd and EFI memory map inside guest RAM; e820 sorted and RAM only where `memory` has RAM
- * (firmware_memory_map). */
+/* Everything that the second kernel follows before it can defend itself: counts, setup_data chain,
+ * command line, initrd and EFI memory map inside guest RAM; e820 sorted and RAM only where `memory`
+ * has RAM (firmware_memory_map). */
 int boot_params_check(const struct ram *ram, uint64_t address, const struct fw_memory_range *memory,
                 size_t n, struct error *error);
 
 struct boot_params_completion {
-        uint64_t system_table;       /* the second kernel's */
-        uint64_t efi_map;            /* its EFI memory map: address, bytes */
+        uint64_t system_table; /* the second kernel's */
+        uint64_t efi_map;      /* its EFI memory map: address, bytes */
         uint32_t efi_map_size;
         uint32_t efi_descriptor_size;
-        uint64_t setup_efi;          /* address of a SETUP_EFI node to put first, or 0 */
-        uint64_t acpi_rsdp;          /* if the stub left it 0; 0: leave */
-        struct span screen_info;     /* SCREEN_INFO_SIZE bytes, or empty: leave */
+        uint64_t setup_efi;                  /* address of a SETUP_EFI node to put first, or 0 */
+        uint64_t acpi_rsdp;                  /* if the stub left it 0; 0: leave */
+        struct span screen_info;             /* SCREEN_INFO_SIZE bytes, or empty: leave */
         const struct fw_memory_range *taken; /* RAM that is of another type from now on */
         size_t n_taken;
-        uint64_t spare;              /* committed pages for a SETUP_E820_EXT node of ours */
+        uint64_t spare; /* committed pages for a SETUP_E820_EXT node of ours */
         uint64_t spare_size;
 };
 
-/* boot_params must have passed the check. -ENOSPC: e820 can't take it; -EINVAL: taken isn't RAM there. */
+/* boot_params must have passed the check. -ENOSPC: e820 can't take it; -EINVAL: taken isn't RAM
+ * there. */
 int boot_params_complete(struct ram *ram, uint64_t address, const struct boot_params_completion *c,
                 struct error *error);
 
@@ -59,7 +61,8 @@ bool boot_params_put_setup_efi(struct ram *ram, uint64_t address, uint64_t vendo
 
 uint8_t boot_params_secure_boot(const struct ram *ram, uint64_t address);
 
-/* What the running kernel's own page says (/sys/kernel/boot_params/data); zeros if it is too short. */
+/* What the running kernel's own page says (/sys/kernel/boot_params/data); zeros if it is too short.
+ */
 struct boot_params_host {
         uint64_t acpi_rsdp;
         uint8_t secure_boot;

@@ -24,8 +24,7 @@ bool e820_sort(struct e820_map *map)
 {
         qsort(map->entries, map->n, sizeof(map->entries[0]), compare);
         for (size_t i = 1; i < map->n; i++)
-                if (map->entries[i].start <
-                        map->entries[i - 1].start + map->entries[i - 1].size)
+                if (map->entries[i].start < map->entries[i - 1].start + map->entries[i - 1].size)
                         return false;
         return true;
 }

@@ -8,11 +8,12 @@ bool efi_map_is_runtime(const struct fw_memory_range *range)
         return range->attribute & EFI_MEMORY_RUNTIME;
 }
 
-bool efi_map_to_virtual(const struct fw_memory_range *ranges, size_t n, uint64_t physical, uint64_t *ret)
+bool efi_map_to_virtual(
+                const struct fw_memory_range *ranges, size_t n, uint64_t physical, uint64_t *ret)
 {
         for (size_t i = 0; i < n; i++)
                 if (efi_map_is_runtime(&ranges[i]) && ranges[i].virtual_start != 0 &&
-                        physical >= ranges[i].start && physical < ranges[i].end) {
+                                physical >= ranges[i].start && physical < ranges[i].end) {
                         *ret = ranges[i].virtual_start + (physical - ranges[i].start);
                         return true;
                 }
@@ -28,7 +29,7 @@ bool efi_map_choose_virtual(const struct fw_memory_range *ranges, size_t n, uint
                 return false;
         for (size_t i = 0; i < n; i++)
                 if (efi_map_is_runtime(&ranges[i]) && ranges[i].virtual_start >= EFI_MAP_VA_END &&
-                        ranges[i].virtual_start < lowest)
+                                ranges[i].virtual_start < lowest)
                         lowest = ranges[i].virtual_start;
         if (lowest - EFI_MAP_VA_END < size + PMD)
                 return false;
@@ -43,8 +44,8 @@ bool efi_map_choose_virtual(const struct fw_memory_range *ranges, size_t n, uint
 }
 
 /* EFI_MEMORY_DESCRIPTOR, UEFI 2.10, 7.2.3 */
-static void put_descriptor(const struct fw_memory_range *range, uint32_t descriptor_size,
-                struct buf *ret)
+static void put_descriptor(
+                const struct fw_memory_range *range, uint32_t descriptor_size, struct buf *ret)
 {
         buf_put_u32(ret, range->type);
         buf_put_u32(ret, 0);
@@ -55,8 +56,8 @@ static void put_descriptor(const struct fw_memory_range *range, uint32_t descrip
         buf_put_zeros(ret, descriptor_size - 40);
 }
 
-size_t efi_map_put(const struct fw_memory_range *ranges, size_t n, const struct fw_memory_range *ours,
-                uint32_t descriptor_size, struct buf *ret)
+size_t efi_map_put(const struct fw_memory_range *ranges, size_t n,
+                const struct fw_memory_range *ours, uint32_t descriptor_size, struct buf *ret)
 {
         size_t count = 0;
 

@@ -22,7 +22,7 @@ bool guard_choose_page(const struct fw_memory_range *memory, size_t n, uint64_t 
                 if (memory[i].type != EfiConventionalMemory)
                         continue;
                 if (start < memory[i].end && memory[i].end - start >= GUARD_SIZE &&
-                        start <= 4 * GIB - GUARD_SIZE) {
+                                start <= 4 * GIB - GUARD_SIZE) {
                         *ret = start;
                         return true;
                 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The guard image: what `load` gives to the kernel, so that a stray `kexec -e` or `systemctl kexec` resets
- * the machine (port 0xcf9, keyboard controller, triple fault) instead of starting anything. */
+/* The guard image: what `load` gives to the kernel, so that a stray `kexec -e` or `systemctl kexec`
+ * resets the machine (port 0xcf9, keyboard controller, triple fault) instead of starting anything.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -12,7 +12,8 @@
 #include "shim/handover/handover.h"
 #include "shim/handover/sysfs.h"
 
-#define KERNEL_HALF 0xffff800000000000ull /* addresses from here on are the kernel's virtual ones */
+#define KERNEL_HALF 0xffff800000000000ull /* addresses from here on are the kernel's virtual ones \
+                                           */
 
 void handover_facts_release(struct handover_facts *facts)
 {
@@ -38,8 +39,9 @@ static bool folder_is_empty(const char *root, const char *name)
         return empty;
 }
 
-/* The virtual address of the firmware's own EFI_RUNTIME_SERVICES. The file has the physical address after a
- * firmware boot and the virtual one after any kexec (arch/x86/platform/efi/efi.c, efi_systab_init). */
+/* The virtual address of the firmware's own EFI_RUNTIME_SERVICES. The file has the physical address
+ * after a firmware boot and the virtual one after any kexec (arch/x86/platform/efi/efi.c,
+ * efi_systab_init). */
 static int read_runtime(const char *root, struct handover_facts *facts, struct error *error)
 {
         const struct fw_memory_range *ranges = facts->memory.ranges;
@@ -51,21 +53,23 @@ static int read_runtime(const char *root, struct handover_facts *facts, struct e
                 facts->has_firmware = facts->firmware_runtime != 0;
                 return 0;
         }
-        if (!sysfs_exists(root, "firmware/efi/runtime-map") || !sysfs_exists(root, "firmware/efi/runtime"))
+        if (!sysfs_exists(root, "firmware/efi/runtime-map") ||
+                        !sysfs_exists(root, "firmware/efi/runtime"))
                 return 0; /* no EFI, efi=noruntime, or CONFIG_EFI_RUNTIME_MAP=n */
         r = sysfs_read_number(root, "firmware/efi/runtime", &runtime, error);
         if (r < 0)
                 return r;
         if (folder_is_empty(root, "firmware/efi/efivars"))
                 return error_set(error, ENOENT,
-                                "%s/firmware/efi/efivars is empty: mount efivarfs there, mkexec looks for an "
+                                "%s/firmware/efi/efivars is empty: mount efivarfs there, mkexec "
+                                "looks for an "
                                 "earlier hop's traces in it",
                                 root);
-        if (runtime < KERNEL_HALF &&
-                !efi_map_to_virtual(ranges, facts->memory.n, runtime, &facts->firmware_runtime))
+        if (runtime < KERNEL_HALF && !efi_map_to_virtual(ranges, facts->memory.n, runtime,
+                                                     &facts->firmware_runtime))
                 return error_set(error, EINVAL,
-                                "%s/firmware/efi/runtime: 0x%llx is in no region of runtime-map", root,
-                                (unsigned long long)runtime);
+                                "%s/firmware/efi/runtime: 0x%llx is in no region of runtime-map",
+                                root, (unsigned long long)runtime);
         if (runtime >= KERNEL_HALF)
                 facts->firmware_runtime = runtime;
         facts->has_firmware = true;
@@ -79,10 +83,10 @@ static void parse_systab(struct span text, struct handover_facts *facts)
                 const char *name;
                 const EFI_GUID *guid;
         } rows[] = {
-                {"ACPI20=", &guid_acpi20},
-                {"ACPI=", &guid_acpi},
-                {"SMBIOS3=", &guid_smbios3},
-                {"SMBIOS=", &guid_smbios},
+                        {"ACPI20=", &guid_acpi20},
+                        {"ACPI=", &guid_acpi},
+                        {"SMBIOS3=", &guid_smbios3},
+                        {"SMBIOS=", &guid_smbios},
         };
 
         while (text.size > 0) {
@@ -94,11 +98,13 @@ static void parse_systab(struct span text, struct handover_facts *facts)
                         uint64_t address;
 
                         if (line <= n || memcmp(text.data, rows[i].name, n) != 0 ||
-                                !host_memory_parse_number(SPAN(text.data + n, line - n), &address) ||
-                                address == 0 || facts->n_tables == ARRAY_SIZE(facts->tables))
+                                        !host_memory_parse_number(
+                                                        SPAN(text.data + n, line - n), &address) ||
+                                        address == 0 ||
+                                        facts->n_tables == ARRAY_SIZE(facts->tables))
                                 continue;
-                        facts->tables[facts->n_tables++] =
-                                (struct fw_config_table){*rows[i].guid, address};
+                        facts->tables[facts->n_tables++] = (struct fw_config_table){
+                                        *rows[i].guid, address};
                 }
                 text = SPAN(text.data + line, text.size - line);
                 if (text.size > 0)
@@ -106,12 +112,12 @@ static void parse_systab(struct span text, struct handover_facts *facts)
         }
 }
 
-/* A framebuffer of the firmware's is still one if the device made for it is there (a native driver removes it:
- * drivers/video/aperture.c) and no other driver's console stands on it. */
+/* A framebuffer of the firmware's is still one if the device made for it is there (a native driver
+ * removes it: drivers/video/aperture.c) and no other driver's console stands on it. */
 static bool framebuffer_is_free(const char *root)
 {
         if (!sysfs_exists(root, "bus/platform/devices/efi-framebuffer.0") &&
-                !sysfs_exists(root, "bus/platform/devices/simple-framebuffer.0"))
+                        !sysfs_exists(root, "bus/platform/devices/simple-framebuffer.0"))
                 return false;
         for (unsigned i = 0; i < 8; i++) {
                 _cleanup_buf_ struct buf name = {0};
@@ -119,7 +125,7 @@ static bool framebuffer_is_free(const char *root)
                 if (sysfs_read(&name, 128, NULL, root, "class/graphics/fb%u/name", i) < 0)
                         continue;
                 if (!memmem(name.data, name.size, "EFI VGA", 7) &&
-                        !memmem(name.data, name.size, "simple", 6))
+                                !memmem(name.data, name.size, "simple", 6))
                         return false;
         }
         return true;
@@ -166,7 +172,8 @@ static int read_real(const char *root, struct handover_facts *facts, struct erro
         if (r == 0)
                 r = read_runtime(root, facts, error);
         if (r == 0)
-                r = acpi_log_read(root, facts->memory.ranges, facts->memory.n, &facts->acpi_log, error);
+                r = acpi_log_read(root, facts->memory.ranges, facts->memory.n, &facts->acpi_log,
+                                error);
         return r;
 }
 

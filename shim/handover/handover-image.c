@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The image between load and exec: contents by physical address, the logs that exec puts in, and the staged
- * file, which is read as untrusted input though its folder is root's. */
+/* The image between load and exec: contents by physical address, the logs that exec puts in, and
+ * the staged file, which is read as untrusted input though its folder is root's. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,8 +52,9 @@ static void put_u32(uint8_t *to, uint32_t value)
                 to[i] = (uint8_t)(value >> (8 * i));
 }
 
-/* The kernel's own first look at a log (tpm_is_tpm2_log): an EV_NO_ACTION of PCR 0 with the Spec ID signature.
- * A log with nothing behind that event would count as empty there (__calc_tpm2_event_size). */
+/* The kernel's own first look at a log (tpm_is_tpm2_log): an EV_NO_ACTION of PCR 0 with the Spec ID
+ * signature. A log with nothing behind that event would count as empty there
+ * (__calc_tpm2_event_size). */
 static bool is_tpm2_log(struct span log)
 {
         static const char signature[] = "Spec ID Event03";
@@ -67,8 +68,8 @@ static bool is_tpm2_log(struct span log)
                memcmp(event.data, signature, sizeof(signature)) == 0 && cursor_left(&c) > 0;
 }
 
-/* The ACPI area gets the whole log and zeros behind it, or loses its header if the log is longer: then the kernel
- * finds no valid log there and takes the EFI table's. */
+/* The ACPI area gets the whole log and zeros behind it, or loses its header if the log is longer:
+ * then the kernel finds no valid log there and takes the EFI table's. */
 static size_t acpi_jobs(const struct handover_image *image, uint64_t log_size,
                 struct trampoline_job jobs[2])
 {
@@ -77,12 +78,12 @@ static size_t acpi_jobs(const struct handover_image *image, uint64_t log_size,
         if (area->address == 0)
                 return 0;
         if (log_size + HANDOVER_LOG_SLACK > area->capacity) {
-                jobs[0] = (struct trampoline_job){area->address, 0,
-                        area->capacity < 64 ? area->capacity : 64};
+                jobs[0] = (struct trampoline_job){
+                                area->address, 0, area->capacity < 64 ? area->capacity : 64};
                 return 1;
         }
-        jobs[0] = (struct trampoline_job){area->address, image->log.address + HANDOVER_LOG_HEADER,
-                log_size};
+        jobs[0] = (struct trampoline_job){
+                        area->address, image->log.address + HANDOVER_LOG_HEADER, log_size};
         jobs[1] = (struct trampoline_job){area->address + log_size, 0, area->capacity - log_size};
         return 2;
 }
@@ -100,7 +101,8 @@ int handover_set_log(struct handover_image *image, struct span log, struct error
                 return error_set(error, EINVAL, "not a complete TPM 2.0 event log");
         if (log.size > image->log.capacity)
                 return error_set(error, ENOSPC,
-                                "the event log has %zu bytes, the image has room for %llu: load again",
+                                "the event log has %zu bytes, the image has room for %llu: load "
+                                "again",
                                 log.size, (unsigned long long)image->log.capacity);
         area = contents(image, image->log.address, room);
         page = contents(image, image->entry, TRAMPOLINE_SIZE);
@@ -108,8 +110,9 @@ int handover_set_log(struct handover_image *image, struct span log, struct error
         if (!area || !page || !trampoline_set_jobs(page, jobs, n_jobs))
                 return error_set(error, EINVAL, "the image's log area isn't in its segments");
         memset(area, 0, room);
-        /* some zeros count as part of the log: read in one go, the kernel drops the last event of a log that
-         * ends exactly at its end (drivers/char/tpm/eventlog/tpm2.c, tpm2_bios_measurements_next) */
+        /* some zeros count as part of the log: read in one go, the kernel drops the last event of a
+         * log that ends exactly at its end (drivers/char/tpm/eventlog/tpm2.c,
+         * tpm2_bios_measurements_next) */
         put_u32(area, (uint32_t)(log.size + HANDOVER_LOG_SLACK));
         area[8] = HANDOVER_LOG_VERSION;
         memcpy(area + HANDOVER_LOG_HEADER, log.data, log.size);
@@ -123,12 +126,14 @@ int handover_set_systemd_log(struct handover_image *image, struct span log, stru
         if (image->systemd_log.address == 0)
                 return error_set(error, ENOENT, "the image has no place for systemd's log");
         if (log.size > image->systemd_log.capacity)
-                return error_set(error, ENOSPC, "systemd's log has %zu bytes, the image has room for %llu",
+                return error_set(error, ENOSPC,
+                                "systemd's log has %zu bytes, the image has room for %llu",
                                 log.size, (unsigned long long)image->systemd_log.capacity);
         data = contents(image, image->systemd_log.address, image->systemd_log.capacity);
         size = contents(image, image->systemd_log_size, 4);
         if (!data || !size)
-                return error_set(error, EINVAL, "the image's room for systemd's log isn't in its segments");
+                return error_set(error, EINVAL,
+                                "the image's room for systemd's log isn't in its segments");
         memset(data, 0, image->systemd_log.capacity);
         if (log.size > 0)
                 memcpy(data, log.data, log.size);
@@ -169,7 +174,8 @@ static void put_header(struct buf *b, const struct handover_image *image, uint64
         buf_put_zeros(b, IMAGE_HEADER_SIZE - b->size);
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t size, uint64_t offset, struct error *error)
+static int write_all(
+                int fd, const uint8_t *bytes, size_t size, uint64_t offset, struct error *error)
 {
         while (size > 0) {
                 ssize_t n = pwrite(fd, bytes, size, (off_t)offset);
@@ -243,7 +249,8 @@ static bool take_place(struct cursor *c, struct handover_place *ret)
 }
 
 /* Ascending, page-aligned, not overlapping, and one behind the other in the file. */
-static bool take_segments(struct cursor *c, uint32_t n, uint64_t file_size, struct handover_image *image)
+static bool take_segments(
+                struct cursor *c, uint32_t n, uint64_t file_size, struct handover_image *image)
 {
         uint64_t end = 0, next = IMAGE_HEADER_SIZE;
 
@@ -253,11 +260,12 @@ static bool take_segments(struct cursor *c, uint32_t n, uint64_t file_size, stru
                 struct segment *s = &image->segments.s[i];
 
                 if (!cursor_u64(c, &s->start) || !cursor_u64(c, &s->end) ||
-                        !cursor_u64(c, &image->offsets[i]))
+                                !cursor_u64(c, &image->offsets[i]))
                         return false;
-                if (s->start % EFI_PAGE_SIZE != 0 || s->end % EFI_PAGE_SIZE != 0 || s->start < end ||
-                        s->end <= s->start || s->end > HOST_MEMORY_LIMIT || image->offsets[i] != next ||
-                        s->end - s->start > file_size - next)
+                if (s->start % EFI_PAGE_SIZE != 0 || s->end % EFI_PAGE_SIZE != 0 ||
+                                s->start < end || s->end <= s->start ||
+                                s->end > HOST_MEMORY_LIMIT || image->offsets[i] != next ||
+                                s->end - s->start > file_size - next)
                         return false;
                 end = s->end;
                 next += s->end - s->start;
@@ -274,10 +282,10 @@ static bool parse_header(struct span header, uint64_t file_size, struct handover
 
         return cursor_u64(&c, &magic) && magic == IMAGE_MAGIC && cursor_u32(&c, &version) &&
                version == IMAGE_VERSION && cursor_u32(&c, &n) && cursor_u64(&c, &size) &&
-               size == file_size && cursor_u64(&c, &image->entry) && cursor_u64(&c, &image->boot_params) &&
-               take_place(&c, &image->log) && take_place(&c, &image->systemd_log) &&
-               cursor_u64(&c, &image->systemd_log_size) && take_place(&c, &image->acpi_log) &&
-               take_segments(&c, n, file_size, image);
+               size == file_size && cursor_u64(&c, &image->entry) &&
+               cursor_u64(&c, &image->boot_params) && take_place(&c, &image->log) &&
+               take_place(&c, &image->systemd_log) && cursor_u64(&c, &image->systemd_log_size) &&
+               take_place(&c, &image->acpi_log) && take_segments(&c, n, file_size, image);
 }
 
 /* The places that exec will write to, and the page that it will enter, are in the contents. */
@@ -285,17 +293,20 @@ static bool check_places(const struct handover_image *image)
 {
         const uint8_t *page = contents(image, image->entry, TRAMPOLINE_SIZE);
 
-        if (!page || image->entry % EFI_PAGE_SIZE != 0 || !trampoline_is(SPAN(page, TRAMPOLINE_SIZE)))
+        if (!page || image->entry % EFI_PAGE_SIZE != 0 ||
+                        !trampoline_is(SPAN(page, TRAMPOLINE_SIZE)))
                 return false;
         if (image->log.address != 0 &&
-                (image->log.capacity > HANDOVER_MAX_LOG + EFI_PAGE_SIZE ||
-                        !contents(image, image->log.address,
-                                HANDOVER_LOG_HEADER + image->log.capacity + HANDOVER_LOG_SLACK)))
+                        (image->log.capacity > HANDOVER_MAX_LOG + EFI_PAGE_SIZE ||
+                                        !contents(image, image->log.address,
+                                                        HANDOVER_LOG_HEADER + image->log.capacity +
+                                                                        HANDOVER_LOG_SLACK)))
                 return false;
         if (image->systemd_log.address != 0 &&
-                (image->systemd_log.capacity > OVERLAY_MAX_BYTES ||
-                        !contents(image, image->systemd_log.address, image->systemd_log.capacity) ||
-                        !contents(image, image->systemd_log_size, 4)))
+                        (image->systemd_log.capacity > OVERLAY_MAX_BYTES ||
+                                        !contents(image, image->systemd_log.address,
+                                                        image->systemd_log.capacity) ||
+                                        !contents(image, image->systemd_log_size, 4)))
                 return false;
         return image->acpi_log.address < HOST_MEMORY_LIMIT &&
                image->acpi_log.capacity <= UINT32_MAX; /* LAML has 32 bits */
@@ -310,22 +321,25 @@ int handover_image_map(int fd, struct handover_image *ret, struct error *error)
         if (fstat(fd, &st) < 0)
                 return error_set(error, errno, "the staged image: %s", strerror(errno));
         if (!S_ISREG(st.st_mode) || st.st_size < (off_t)IMAGE_HEADER_SIZE ||
-                (uint64_t)st.st_size > IMAGE_MAX_BYTES)
+                        (uint64_t)st.st_size > IMAGE_MAX_BYTES)
                 return error_set(error, EINVAL, "the staged image isn't one");
-        mapping = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+        mapping = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_NORESERVE, fd, 0);
         if (mapping == MAP_FAILED)
                 return error_set(error, errno, "the staged image: %s", strerror(errno));
         image.mapping = mapping;
         image.mapping_size = (size_t)st.st_size;
         if (!parse_header(SPAN(image.mapping, IMAGE_HEADER_SIZE), image.mapping_size, &image) ||
-                !check_places(&image))
-                return error_set(error, EINVAL, "the staged image is damaged or another mkexec's: load again");
+                        !check_places(&image))
+                return error_set(error, EINVAL,
+                                "the staged image is damaged or another mkexec's: load again");
         *ret = image;
         image = (struct handover_image){0};
         return 0;
 }
 
-size_t handover_image_parts(const struct handover_image *image, struct kexec_part parts[SEGMENTS_MAX])
+size_t handover_image_parts(
+                const struct handover_image *image, struct kexec_part parts[SEGMENTS_MAX])
 {
         if (!image->mapping)
                 return 0;
@@ -333,7 +347,7 @@ size_t handover_image_parts(const struct handover_image *image, struct kexec_par
                 uint64_t size = image->segments.s[i].end - image->segments.s[i].start;
 
                 parts[i] = (struct kexec_part){image->mapping + image->offsets[i], size,
-                        image->segments.s[i].start, size};
+                                image->segments.s[i].start, size};
         }
         return image->segments.n;
 }

@@ -37,7 +37,7 @@ struct preparation {
         struct overlay_record record;
         struct fw_memory_range overlay, log; /* taken; start == end: none */
         uint64_t overlay_virtual;
-        uint64_t scratch;          /* EFI memory map, SETUP_EFI node, room for e820 */
+        uint64_t scratch; /* EFI memory map, SETUP_EFI node, room for e820 */
         uint64_t scratch_bytes;
         uint64_t trampoline;
         struct overlay_places places;
@@ -56,7 +56,8 @@ static uint64_t pages(uint64_t bytes)
 }
 
 /* Takes pages, below 4 GB if there are any: early boot code is happiest there. */
-static int take(struct preparation *p, uint32_t type, uint64_t bytes, uint64_t *ret, struct error *error)
+static int take(struct preparation *p, uint32_t type, uint64_t bytes, uint64_t *ret,
+                struct error *error)
 {
         EFI_STATUS status = firmware_allocate(p->fw, type, pages(bytes), 4 * GIB, ret);
 
@@ -74,8 +75,8 @@ static int take_range(struct preparation *p, uint32_t type, uint64_t attribute, 
         int r = take(p, type, bytes, &start, error);
 
         if (r == 0)
-                *ret = (struct fw_memory_range){start, start + pages(bytes) * EFI_PAGE_SIZE, type,
-                        attribute, 0};
+                *ret = (struct fw_memory_range){
+                                start, start + pages(bytes) * EFI_PAGE_SIZE, type, attribute, 0};
         return r;
 }
 
@@ -122,16 +123,18 @@ static int find_boot_params(struct preparation *p, struct error *error)
         if (r < 0)
                 return r;
         secure_boot = boot_params_secure_boot(p->ram, p->boot_params);
-        if (p->setup->facts->secure_boot == SECURE_BOOT_ENABLED && secure_boot != SECURE_BOOT_ENABLED)
+        if (p->setup->facts->secure_boot == SECURE_BOOT_ENABLED &&
+                        secure_boot != SECURE_BOOT_ENABLED)
                 return error_set(error, EPERM,
-                                "the running kernel was booted with Secure Boot, the second one would "
+                                "the running kernel was booted with Secure Boot, the second one "
+                                "would "
                                 "think that it wasn't (secure_boot %u)",
                                 secure_boot);
         return 0;
 }
 
-/* Tables that must not reach the second kernel: final events (the log is complete) and MEMORY_ATTRIBUTES, which
- * describes other regions. The event log's own entry is made anew. */
+/* Tables that must not reach the second kernel: final events (the log is complete) and
+ * MEMORY_ATTRIBUTES, which describes other regions. The event log's own entry is made anew. */
 static bool is_dropped(const EFI_GUID *guid)
 {
         return guid_equal(guid, &guid_tcg2_final_events) ||
@@ -150,8 +153,9 @@ static int read_config_tables(struct preparation *p, struct error *error)
                 struct fw_config_table t;
 
                 if (!ram_read(p->ram, address, &t.guid, sizeof(t.guid)) ||
-                        !ram_get_u64(p->ram, address + 16, &t.address))
-                        return error_set(error, EINVAL, "the guest's configuration tables are unreadable");
+                                !ram_get_u64(p->ram, address + 16, &t.address))
+                        return error_set(error, EINVAL,
+                                        "the guest's configuration tables are unreadable");
                 p->has_acpi |= guid_equal(&t.guid, &guid_acpi20) || guid_equal(&t.guid, &guid_acpi);
                 if (!is_dropped(&t.guid))
                         p->tables[p->n_tables++] = t;
@@ -164,8 +168,8 @@ static int read_vendor(struct preparation *p, struct error *error)
         uint64_t system_table = firmware_system_table(p->fw), vendor;
 
         if (!ram_get_u64(p->ram, system_table + SYSTEM_TABLE_VENDOR, &vendor) ||
-                !ram_get_u32(p->ram, system_table + SYSTEM_TABLE_REVISION, &p->revision) ||
-                !ram_read_utf16(p->ram, vendor, MAX_VENDOR, &p->vendor))
+                        !ram_get_u32(p->ram, system_table + SYSTEM_TABLE_REVISION, &p->revision) ||
+                        !ram_read_utf16(p->ram, vendor, MAX_VENDOR, &p->vendor))
                 return error_set(error, EINVAL, "the guest's system table is unreadable");
         return 0;
 }
@@ -207,16 +211,16 @@ static int choose_variables(struct preparation *p, struct error *error)
 static struct overlay_setup overlay_setup_of(const struct preparation *p)
 {
         return (struct overlay_setup){
-                .physical = p->overlay.start,
-                .virtual_start = p->overlay_virtual,
-                .record = &p->record,
-                .shown = p->shown,
-                .n_shown = p->n_shown,
-                .systemd_log_capacity = p->setup->systemd_log_capacity,
-                .tables = p->tables,
-                .n_tables = p->n_tables,
-                .vendor = buf_span(&p->vendor),
-                .revision = p->revision,
+                        .physical = p->overlay.start,
+                        .virtual_start = p->overlay_virtual,
+                        .record = &p->record,
+                        .shown = p->shown,
+                        .n_shown = p->n_shown,
+                        .systemd_log_capacity = p->setup->systemd_log_capacity,
+                        .tables = p->tables,
+                        .n_tables = p->n_tables,
+                        .vendor = buf_span(&p->vendor),
+                        .revision = p->revision,
         };
 }
 
@@ -238,14 +242,14 @@ static int take_pages(struct preparation *p, struct error *error)
                                 &p->log, error);
                 if (r < 0)
                         return r;
-                p->tables[p->n_tables++] =
-                        (struct fw_config_table){guid_linux_tpm_event_log, p->log.start};
+                p->tables[p->n_tables++] = (struct fw_config_table){
+                                guid_linux_tpm_event_log, p->log.start};
         }
         setup = overlay_setup_of(p);
         r = overlay_build(&setup, &draft, &p->places, error); /* its size */
         if (r == 0)
-                r = take_range(p, EfiRuntimeServicesCode, EFI_MEMORY_RUNTIME | EFI_MEMORY_WB, draft.size,
-                                &p->overlay, error);
+                r = take_range(p, EfiRuntimeServicesCode, EFI_MEMORY_RUNTIME | EFI_MEMORY_WB,
+                                draft.size, &p->overlay, error);
         p->scratch_bytes = efi_map_room(p) + SETUP_EFI_NODE_SIZE + SPARE_BYTES;
         if (r == 0)
                 r = take(p, EfiLoaderData, p->scratch_bytes, &p->scratch, error);
@@ -254,9 +258,9 @@ static int take_pages(struct preparation *p, struct error *error)
         return r;
 }
 
-/* What this hop takes out of RAM for the second kernel, so that the next hop can give it back: the overlay
- * first, then log area, emulated firmware's tables, the stub's ACPI-reclaim pages. What doesn't fit into the
- * list stays reserved, which costs some pages a hop and nothing else. */
+/* What this hop takes out of RAM for the second kernel, so that the next hop can give it back: the
+ * overlay first, then log area, emulated firmware's tables, the stub's ACPI-reclaim pages. What
+ * doesn't fit into the list stays reserved, which costs some pages a hop and nothing else. */
 static int record_regions(struct preparation *p, struct error *error)
 {
         _cleanup_free_ struct fw_memory_range *allocations = NULL;
@@ -267,7 +271,7 @@ static int record_regions(struct preparation *p, struct error *error)
         if (r < 0)
                 return error_set(error, -r, "the guest's memory map: %s", strerror(-r));
         record->regions[record->n_regions++] = (struct overlay_region){
-                p->overlay.start, (p->overlay.end - p->overlay.start) / EFI_PAGE_SIZE};
+                        p->overlay.start, (p->overlay.end - p->overlay.start) / EFI_PAGE_SIZE};
         for (size_t i = 0; i < n; i++) {
                 uint64_t start = allocations[i].start, end = allocations[i].end;
 
@@ -277,12 +281,12 @@ static int record_regions(struct preparation *p, struct error *error)
                 if (start <= p->overlay.start && p->overlay.end <= end) {
                         if (start < p->overlay.start && record->n_regions < OVERLAY_MAX_REGIONS)
                                 record->regions[record->n_regions++] = (struct overlay_region){
-                                        start, (p->overlay.start - start) / EFI_PAGE_SIZE};
+                                                start, (p->overlay.start - start) / EFI_PAGE_SIZE};
                         start = p->overlay.end;
                 }
                 if (start < end && record->n_regions < OVERLAY_MAX_REGIONS)
-                        record->regions[record->n_regions++] =
-                                (struct overlay_region){start, (end - start) / EFI_PAGE_SIZE};
+                        record->regions[record->n_regions++] = (struct overlay_region){
+                                        start, (end - start) / EFI_PAGE_SIZE};
         }
         return 0;
 }
@@ -301,7 +305,8 @@ static int fill_overlay(struct preparation *p, struct error *error)
         if (facts->has_firmware) {
                 p->record.firmware_runtime = facts->firmware_runtime;
                 if (!efi_map_choose_virtual(facts->memory.ranges, facts->memory.n, p->overlay.start,
-                            (p->overlay.end - p->overlay.start) / EFI_PAGE_SIZE, &p->overlay_virtual))
+                                    (p->overlay.end - p->overlay.start) / EFI_PAGE_SIZE,
+                                    &p->overlay_virtual))
                         return error_set(error, ENOSPC,
                                         "no virtual address is left for the runtime overlay");
         }
@@ -311,7 +316,7 @@ static int fill_overlay(struct preparation *p, struct error *error)
         if (r < 0)
                 return r;
         if (region.size != p->overlay.end - p->overlay.start ||
-                !ram_write(p->ram, p->overlay.start, region.data, region.size))
+                        !ram_write(p->ram, p->overlay.start, region.data, region.size))
                 return error_set(error, EINVAL, "the runtime overlay doesn't fit its pages");
         return 0;
 }
@@ -321,14 +326,15 @@ static int fill_boot_params(struct preparation *p, struct error *error)
         const struct handover_facts *facts = p->setup->facts;
         struct fw_memory_range taken[2];
         struct boot_params_completion c = {
-                .system_table = p->overlay.start + p->places.system_table,
-                .efi_map = p->scratch,
-                .efi_descriptor_size = EFI_MEMORY_DESCRIPTOR_SIZE,
-                .acpi_rsdp = p->has_acpi ? 0 : facts->acpi_rsdp,
-                .screen_info = SPAN(facts->screen_info, facts->has_screen_info ? SCREEN_INFO_SIZE : 0),
-                .taken = taken,
-                .spare = p->scratch + efi_map_room(p) + SETUP_EFI_NODE_SIZE,
-                .spare_size = SPARE_BYTES,
+                        .system_table = p->overlay.start + p->places.system_table,
+                        .efi_map = p->scratch,
+                        .efi_descriptor_size = EFI_MEMORY_DESCRIPTOR_SIZE,
+                        .acpi_rsdp = p->has_acpi ? 0 : facts->acpi_rsdp,
+                        .screen_info = SPAN(facts->screen_info,
+                                        facts->has_screen_info ? SCREEN_INFO_SIZE : 0),
+                        .taken = taken,
+                        .spare = p->scratch + efi_map_room(p) + SETUP_EFI_NODE_SIZE,
+                        .spare_size = SPARE_BYTES,
         };
         uint64_t setup_efi = p->scratch + efi_map_room(p);
         _cleanup_buf_ struct buf map = {0};
@@ -343,8 +349,9 @@ static int fill_boot_params(struct preparation *p, struct error *error)
                 return error_set(error, EINVAL, "the guest's memory can't be written");
         if (facts->has_firmware) {
                 c.setup_efi = setup_efi;
-                if (!boot_params_put_setup_efi(p->ram, setup_efi, p->overlay.start + p->places.vendor,
-                            p->overlay.start + p->places.config_tables))
+                if (!boot_params_put_setup_efi(p->ram, setup_efi,
+                                    p->overlay.start + p->places.vendor,
+                                    p->overlay.start + p->places.config_tables))
                         return error_set(error, EINVAL, "the guest's memory can't be written");
         }
         taken[c.n_taken++] = p->overlay;
@@ -368,9 +375,9 @@ static int plan_image(struct preparation *p, struct handover_image *ret, struct 
         const struct handover_facts *facts = p->setup->facts;
         _cleanup_free_ struct fw_memory_range *allocations = NULL;
         struct handover_image image = {
-                .entry = p->trampoline,
-                .boot_params = p->boot_params,
-                .ram = p->ram,
+                        .entry = p->trampoline,
+                        .boot_params = p->boot_params,
+                        .ram = p->ram,
         };
         size_t n;
         int r = firmware_allocations(p->fw, &allocations, &n);
@@ -382,11 +389,11 @@ static int plan_image(struct preparation *p, struct handover_image *ret, struct 
                 return r;
         if (p->log.end > p->log.start) {
                 image.log.address = p->log.start;
-                image.log.capacity =
-                        p->log.end - p->log.start - HANDOVER_LOG_HEADER - HANDOVER_LOG_SLACK;
+                image.log.capacity = p->log.end - p->log.start - HANDOVER_LOG_HEADER -
+                                     HANDOVER_LOG_SLACK;
                 if (facts->acpi_log.kind == ACPI_LOG_AREA)
-                        image.acpi_log = (struct handover_place){facts->acpi_log.address,
-                                facts->acpi_log.n_bytes};
+                        image.acpi_log = (struct handover_place){
+                                        facts->acpi_log.address, facts->acpi_log.n_bytes};
         }
         if (p->places.systemd_log != 0) {
                 image.systemd_log.address = p->overlay.start + p->places.systemd_log;
@@ -401,14 +408,20 @@ int handover_prepare(struct firmware *fw, const struct firmware_end *end,
                 const struct handover_setup *setup, struct handover_image *ret, struct error *error)
 {
         _cleanup_(preparation_release) struct preparation p = {
-                .fw = fw,
-                .ram = firmware_ram(fw),
-                .end = end,
-                .setup = setup,
+                        .fw = fw,
+                        .ram = firmware_ram(fw),
+                        .end = end,
+                        .setup = setup,
         };
         static int (*const steps[])(struct preparation *, struct error *) = {
-                find_boot_params, read_config_tables, read_vendor,      choose_variables,
-                take_pages,       fill_overlay,       fill_boot_params, fill_trampoline,
+                        find_boot_params,
+                        read_config_tables,
+                        read_vendor,
+                        choose_variables,
+                        take_pages,
+                        fill_overlay,
+                        fill_boot_params,
+                        fill_trampoline,
         };
         int r = check_start(end, setup, error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From the payload's last state in user space to an image for kexec_load: facts of this machine before the
- * run, everything that guest RAM still needs after it, and the staged form that `exec` finishes with the
- * final log. The verbs call this; nothing here touches TPM or kexec. */
+/* From the payload's last state in user space to an image for kexec_load: facts of this machine
+ * before the run, everything that guest RAM still needs after it, and the staged form that `exec`
+ * finishes with the final log. The verbs call this; nothing here touches TPM or kexec. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,15 +21,15 @@
 /* ---- facts: what the run and the hand-over need to know of the machine ---- */
 struct handover_facts {
         struct host_memory memory;
-        bool plain;               /* a made-up map: good for predict, refused by handover_prepare */
-        char plain_reason[256];   /* why */
-        bool has_firmware;        /* runtime services to pass through to, at firmware_runtime */
-        uint64_t firmware_runtime; /* virtual */
+        bool plain;             /* a made-up map: good for predict, refused by handover_prepare */
+        char plain_reason[256]; /* why */
+        bool has_firmware;      /* runtime services to pass through to, at firmware_runtime */
+        uint64_t firmware_runtime;        /* virtual */
         struct fw_config_table tables[4]; /* ACPI and SMBIOS of the machine, for firmware_setup */
         size_t n_tables;
-        uint64_t acpi_rsdp;       /* from the running kernel's boot_params, 0: unknown */
-        uint8_t secure_boot;      /* of the running kernel: SECURE_BOOT_* */
-        bool has_screen_info;     /* an EFI framebuffer that no native driver took over */
+        uint64_t acpi_rsdp;   /* from the running kernel's boot_params, 0: unknown */
+        uint8_t secure_boot;  /* of the running kernel: SECURE_BOOT_* */
+        bool has_screen_info; /* an EFI framebuffer that no native driver took over */
         uint8_t screen_info[SCREEN_INFO_SIZE];
         struct acpi_log acpi_log;
         bool has_old_overlay;
@@ -37,8 +37,8 @@ struct handover_facts {
         uint64_t total_ram_bytes; /* for kexec's limit */
 };
 
-/* sysfs_root "/sys" or a recorded tree. plain_allowed (predict): what can't be read is replaced or left out
- * and says so in plain_reason; otherwise it is an error that names the file. */
+/* sysfs_root "/sys" or a recorded tree. plain_allowed (predict): what can't be read is replaced or
+ * left out and says so in plain_reason; otherwise it is an error that names the file. */
 int handover_facts_read(const char *sysfs_root, bool plain_allowed, struct handover_facts *ret,
                 struct error *error);
 void handover_facts_release(struct handover_facts *facts);
@@ -51,42 +51,47 @@ struct handover_place {
 
 struct handover_image {
         struct segments segments;
-        uint64_t entry;                     /* the trampoline's page */
-        struct handover_place log;          /* LINUX_EFI_TPM_EVENT_LOG area, capacity without its header */
-        struct handover_place systemd_log;  /* contents of MkexecSystemdLog */
-        uint64_t systemd_log_size;          /* address of its u32 size */
-        struct handover_place acpi_log;     /* area that the trampoline writes or invalidates */
-        uint64_t boot_params;               /* for traces */
+        uint64_t entry;            /* the trampoline's page */
+        struct handover_place log; /* LINUX_EFI_TPM_EVENT_LOG area, capacity without its header */
+        struct handover_place systemd_log; /* contents of MkexecSystemdLog */
+        uint64_t systemd_log_size;         /* address of its u32 size */
+        struct handover_place acpi_log;    /* area that the trampoline writes or invalidates */
+        uint64_t boot_params;              /* for traces */
         /* where the contents are: guest RAM (borrowed, after prepare) or a mapping (after map) */
         struct ram *ram;
         uint8_t *mapping;
         size_t mapping_size;
-        uint64_t offsets[SEGMENTS_MAX];     /* of each segment in the mapping */
+        uint64_t offsets[SEGMENTS_MAX]; /* of each segment in the mapping */
 };
 
-#define HANDOVER_LOG_SLACK 32u /* zero bytes behind the log that are counted in its size (see handover.c) */
-#define HANDOVER_MAX_LOG   (16u << 20)
+#define HANDOVER_LOG_SLACK \
+        32u /* zero bytes behind the log that are counted in its size (see handover.c) */
+#define HANDOVER_MAX_LOG (16u << 20)
 
 struct handover_setup {
         const struct handover_facts *facts;
         const struct fw_variable *machine_variables; /* efivarfs as it is, nothing hidden */
         size_t n_machine_variables;
-        uint32_t own_registers;          /* bit p: payload PCR p's register is p (see overlay_shows) */
-        uint64_t log_capacity;           /* the longest log that may be set; 0: no TPM, no log table */
-        uint32_t systemd_log_capacity;   /* 0: no room for it */
+        uint32_t own_registers; /* bit p: payload PCR p's register is p (see overlay_shows) */
+        uint64_t log_capacity;  /* the longest log that may be set; 0: no TPM, no log table */
+        uint32_t systemd_log_capacity; /* 0: no room for it */
 };
 
-/* end must be a FIRMWARE_HANDOVER. Takes pages of the guest for log area, overlay, trampoline and tables,
- * completes boot_params, and plans the segments. fw must live until the image is written or released.
- * -EOPNOTSUPP: plain map, or an ACPI log area that can't be made to agree; -ENOEXEC: not a Linux hand-over;
- * -ENOMEM, -ENOSPC, -EFBIG, -EINVAL, -EPERM (Secure Boot state would be lost). */
+/* end must be a FIRMWARE_HANDOVER. Takes pages of the guest for log area, overlay, trampoline and
+ * tables, completes boot_params, and plans the segments. fw must live until the image is written or
+ * released. -EOPNOTSUPP: plain map, or an ACPI log area that can't be made to agree; -ENOEXEC: not
+ * a Linux hand-over; -ENOMEM, -ENOSPC, -EFBIG, -EINVAL, -EPERM (Secure Boot state would be lost).
+ */
 int handover_prepare(struct firmware *fw, const struct firmware_end *end,
-                const struct handover_setup *setup, struct handover_image *ret, struct error *error);
+                const struct handover_setup *setup, struct handover_image *ret,
+                struct error *error);
 
-/* The log that the second kernel gets: a complete crypto-agile log (Spec ID event first). -ENOSPC if it
- * doesn't fit (nothing changed), -ENOENT if the image has no log area. May be called again. */
+/* The log that the second kernel gets: a complete crypto-agile log (Spec ID event first). -ENOSPC
+ * if it doesn't fit (nothing changed), -ENOENT if the image has no log area. May be called again.
+ */
 int handover_set_log(struct handover_image *image, struct span log, struct error *error);
-/* Longer than the capacity: -ENOSPC; the caller decides whether to cut (whole records from the front). */
+/* Longer than the capacity: -ENOSPC; the caller decides whether to cut (whole records from the
+ * front). */
 int handover_set_systemd_log(struct handover_image *image, struct span log, struct error *error);
 
 /* Staged form: own format, written at the file's start (fd of a new file; holes stay holes). */
@@ -95,5 +100,7 @@ int handover_image_write(const struct handover_image *image, int fd, struct erro
 int handover_image_map(int fd, struct handover_image *ret, struct error *error);
 void handover_image_release(struct handover_image *image);
 
-/* The segments as kexec_load wants them; only for a mapped image. Returns their number (<= SEGMENTS_MAX). */
-size_t handover_image_parts(const struct handover_image *image, struct kexec_part parts[SEGMENTS_MAX]);
+/* The segments as kexec_load wants them; only for a mapped image. Returns their number (<=
+ * SEGMENTS_MAX). */
+size_t handover_image_parts(
+                const struct handover_image *image, struct kexec_part parts[SEGMENTS_MAX]);

@@ -23,15 +23,16 @@ static const struct {
         uint32_t type;
         unsigned priority;
 } memory_types[] = {
-        {"System RAM", EfiConventionalMemory, 1},
-        {"Soft Reserved", EfiBootServicesData, 2}, /* with EFI_MEMORY_SP: RAM that isn't ours to allocate */
-        {"Persistent Memory", EfiPersistentMemory, 2},
-        {"Persistent Memory (legacy)", EfiReservedMemoryType, 6},
-        {"ACPI Tables", EfiACPIReclaimMemory, 3},
-        {"ACPI Non-volatile Storage", EfiACPIMemoryNVS, 4},
-        {"Reserved", EfiReservedMemoryType, 6},
-        {"Unknown E820 type", EfiReservedMemoryType, 6},
-        {"Unusable memory", EfiUnusableMemory, 7},
+                {"System RAM", EfiConventionalMemory, 1},
+                {"Soft Reserved", EfiBootServicesData,
+                                2}, /* with EFI_MEMORY_SP: RAM that isn't ours to allocate */
+                {"Persistent Memory", EfiPersistentMemory, 2},
+                {"Persistent Memory (legacy)", EfiReservedMemoryType, 6},
+                {"ACPI Tables", EfiACPIReclaimMemory, 3},
+                {"ACPI Non-volatile Storage", EfiACPIMemoryNVS, 4},
+                {"Reserved", EfiReservedMemoryType, 6},
+                {"Unknown E820 type", EfiReservedMemoryType, 6},
+                {"Unusable memory", EfiUnusableMemory, 7},
 };
 
 static unsigned priority_of(uint32_t type)
@@ -48,8 +49,8 @@ void host_memory_release(struct host_memory *memory)
         *memory = (struct host_memory){0};
 }
 
-bool host_memory_covers(const struct fw_memory_range *ranges, size_t n, uint64_t start, uint64_t end,
-                uint32_t types)
+bool host_memory_covers(const struct fw_memory_range *ranges, size_t n, uint64_t start,
+                uint64_t end, uint32_t types)
 {
         if (start >= end)
                 return false;
@@ -57,7 +58,7 @@ bool host_memory_covers(const struct fw_memory_range *ranges, size_t n, uint64_t
                 if (ranges[i].end <= start)
                         continue;
                 if (ranges[i].start > start || ranges[i].type >= 32 ||
-                        !(types & (1u << ranges[i].type)))
+                                !(types & (1u << ranges[i].type)))
                         return false;
                 start = ranges[i].end;
         }
@@ -98,8 +99,8 @@ bool host_memory_parse_number(struct span text, uint64_t *ret)
         return true;
 }
 
-bool host_memory_parse_entry(struct span start, struct span end, struct span type,
-                struct host_entry *ret)
+bool host_memory_parse_entry(
+                struct span start, struct span end, struct span type, struct host_entry *ret)
 {
         struct host_entry entry = {0};
         size_t i;
@@ -107,13 +108,14 @@ bool host_memory_parse_entry(struct span start, struct span end, struct span typ
         type = without_line_end(type);
         for (i = 0; i < ARRAY_SIZE(memory_types); i++)
                 if (type.size == strlen(memory_types[i].text) &&
-                        strncasecmp((const char *)type.data, memory_types[i].text, type.size) == 0)
+                                strncasecmp((const char *)type.data, memory_types[i].text,
+                                                type.size) == 0)
                         break;
         if (i == ARRAY_SIZE(memory_types))
                 return false;
         entry.type = memory_types[i].type;
         if (!host_memory_parse_number(start, &entry.start) ||
-                !host_memory_parse_number(end, &entry.end))
+                        !host_memory_parse_number(end, &entry.end))
                 return false;
         if (entry.end >= HOST_MEMORY_LIMIT || entry.start > entry.end)
                 return false;
@@ -122,23 +124,26 @@ bool host_memory_parse_entry(struct span start, struct span end, struct span typ
         return true;
 }
 
-bool host_memory_parse_runtime(struct span type, struct span n_pages, struct span phys, struct span virt,
-                struct span attribute, struct fw_memory_range *ret)
+bool host_memory_parse_runtime(struct span type, struct span n_pages, struct span phys,
+                struct span virt, struct span attribute, struct fw_memory_range *ret)
 {
         uint64_t t, n;
         struct fw_memory_range range = {0};
 
         if (!host_memory_parse_number(type, &t) || !host_memory_parse_number(n_pages, &n) ||
-                !host_memory_parse_number(phys, &range.start) ||
-                !host_memory_parse_number(virt, &range.virtual_start) ||
-                !host_memory_parse_number(attribute, &range.attribute))
+                        !host_memory_parse_number(phys, &range.start) ||
+                        !host_memory_parse_number(virt, &range.virtual_start) ||
+                        !host_memory_parse_number(attribute, &range.attribute))
                 return false;
         if (t >= EfiMaxMemoryType || n == 0 || range.start % EFI_PAGE_SIZE != 0 ||
-                range.virtual_start % EFI_PAGE_SIZE != 0 || range.start >= HOST_MEMORY_LIMIT ||
-                n > (HOST_MEMORY_LIMIT - range.start) / EFI_PAGE_SIZE ||
-                range.virtual_start > UINT64_MAX - n * EFI_PAGE_SIZE)
+                        range.virtual_start % EFI_PAGE_SIZE != 0 ||
+                        range.start >= HOST_MEMORY_LIMIT ||
+                        n > (HOST_MEMORY_LIMIT - range.start) / EFI_PAGE_SIZE ||
+                        range.virtual_start > UINT64_MAX - n * EFI_PAGE_SIZE)
                 return false;
-        range.type = (uint32_t)t;
+        /* a region that is mapped for the firmware is never the payload's, whatever its type says
+         */
+        range.type = t == EfiConventionalMemory ? EfiReservedMemoryType : (uint32_t)t;
         range.end = range.start + n * EFI_PAGE_SIZE;
         *ret = range;
         return true;
@@ -167,8 +172,8 @@ static int compare_u64(const void *a, const void *b)
         return *x < *y ? -1 : *x > *y;
 }
 
-static int check_sources(struct host_entry *entries, size_t n_entries, struct fw_memory_range *runtime,
-                size_t n_runtime, struct error *error)
+static int check_sources(struct host_entry *entries, size_t n_entries,
+                struct fw_memory_range *runtime, size_t n_runtime, struct error *error)
 {
         uint64_t end = 0;
 
@@ -219,21 +224,25 @@ struct merge {
         size_t n_reclaimed;
 };
 
-/* What [start, end) is, which lies between two neighbouring borders of all sources. False: nothing. */
-static bool describe(const struct merge *m, uint64_t start, uint64_t end, struct fw_memory_range *ret)
+/* What [start, end) is, which lies between two neighbouring borders of all sources. False: nothing.
+ */
+static bool describe(
+                const struct merge *m, uint64_t start, uint64_t end, struct fw_memory_range *ret)
 {
         unsigned best = 0;
 
         *ret = (struct fw_memory_range){.start = start, .end = end};
         for (size_t i = 0; i < m->n_reclaimed; i++)
                 if (start >= m->reclaimed[i].start &&
-                        start - m->reclaimed[i].start < m->reclaimed[i].n_pages * EFI_PAGE_SIZE) {
+                                start - m->reclaimed[i].start <
+                                                m->reclaimed[i].n_pages * EFI_PAGE_SIZE) {
                         ret->type = EfiConventionalMemory;
                         best = 100;
                 }
         for (size_t i = 0; best == 0 && i < m->n_runtime; i++)
                 if (start >= m->runtime[i].start && start < m->runtime[i].end) {
-                        *ret = m->runtime[i]; /* never cut: its virtual address belongs to all of it */
+                        *ret = m->runtime[i]; /* never cut: its virtual address belongs to all of it
+                                               */
                         if (ret->virtual_start != 0)
                                 ret->virtual_start += start - m->runtime[i].start;
                         ret->start = start;
@@ -242,7 +251,7 @@ static bool describe(const struct merge *m, uint64_t start, uint64_t end, struct
                 }
         for (size_t i = 0; best < 100 && i < m->n_entries; i++)
                 if (start >= m->entries[i].start && start < m->entries[i].end &&
-                        priority_of(m->entries[i].type) > best) {
+                                priority_of(m->entries[i].type) > best) {
                         best = priority_of(m->entries[i].type);
                         ret->type = m->entries[i].type;
                 }
@@ -264,11 +273,12 @@ static bool mergeable(const struct fw_memory_range *a, const struct fw_memory_ra
                 return false;
         if (!(a->attribute & EFI_MEMORY_RUNTIME))
                 return true;
-        return a->virtual_start == 0 ? b->virtual_start == 0 :
-                                       a->virtual_start + (a->end - a->start) == b->virtual_start;
+        return a->virtual_start == 0 ? b->virtual_start == 0
+                                     : a->virtual_start + (a->end - a->start) == b->virtual_start;
 }
 
-/* An earlier overlay's pages are RAM again only if they are taken out of RAM now, by e820 or runtime-map. */
+/* An earlier overlay's pages are RAM again only if they are taken out of RAM now, by e820 or
+ * runtime-map. */
 static int check_reclaimed(const struct merge *m, struct error *error)
 {
         for (size_t i = 0; i < m->n_reclaimed; i++) {
@@ -278,8 +288,8 @@ static int check_reclaimed(const struct merge *m, struct error *error)
 
                 for (size_t j = 0; j < m->n_entries && !inside; j++)
                         inside = (m->entries[j].type == EfiReservedMemoryType ||
-                                         m->entries[j].type == EfiACPIReclaimMemory ||
-                                         m->entries[j].type == EfiACPIMemoryNVS) &&
+                                                 m->entries[j].type == EfiACPIReclaimMemory ||
+                                                 m->entries[j].type == EfiACPIMemoryNVS) &&
                                  start >= m->entries[j].start && end <= m->entries[j].end;
                 if (!inside)
                         return error_set(error, EINVAL,
@@ -352,10 +362,10 @@ int host_memory_merge(struct host_entry *entries, size_t n_entries, struct fw_me
 int host_memory_plain(struct host_memory *ret)
 {
         static const struct host_entry plain[] = {
-                {0, 0xa0000, EfiConventionalMemory},
-                {0xa0000, MIB, EfiReservedMemoryType},
-                {MIB, 3 * GIB, EfiConventionalMemory},
-                {4 * GIB, 8 * GIB, EfiConventionalMemory},
+                        {0, 0xa0000, EfiConventionalMemory},
+                        {0xa0000, MIB, EfiReservedMemoryType},
+                        {MIB, 3 * GIB, EfiConventionalMemory},
+                        {4 * GIB, 8 * GIB, EfiConventionalMemory},
         };
         struct host_entry entries[ARRAY_SIZE(plain)];
 
@@ -397,11 +407,12 @@ static int list_numbers(const char *root, const char *name, unsigned *ret, size_
 }
 
 /* Reads the files of one numbered folder. */
-static int read_fields(const char *root, const char *folder, unsigned number, const char *const *names,
-                size_t n, struct buf *fields, struct error *error)
+static int read_fields(const char *root, const char *folder, unsigned number,
+                const char *const *names, size_t n, struct buf *fields, struct error *error)
 {
         for (size_t i = 0; i < n; i++) {
-                int r = sysfs_read(&fields[i], 256, error, root, "%s/%u/%s", folder, number, names[i]);
+                int r = sysfs_read(
+                                &fields[i], 256, error, root, "%s/%u/%s", folder, number, names[i]);
 
                 if (r < 0)
                         return r;
@@ -417,7 +428,8 @@ static void release_fields(struct buf (*fields)[MAX_FIELDS])
                 buf_release(&(*fields)[i]);
 }
 
-static int read_memmap(const char *root, struct host_entry *entries, size_t *ret_n, struct error *error)
+static int read_memmap(
+                const char *root, struct host_entry *entries, size_t *ret_n, struct error *error)
 {
         static const char *const names[] = {"start", "end", "type"};
         unsigned numbers[HOST_MEMORY_MAX_ENTRIES];
@@ -429,13 +441,14 @@ static int read_memmap(const char *root, struct host_entry *entries, size_t *ret
         for (size_t i = 0; i < n; i++) {
                 _cleanup_(release_fields) struct buf f[MAX_FIELDS] = {0};
 
-                r = read_fields(root, "firmware/memmap", numbers[i], names, ARRAY_SIZE(names), f, error);
+                r = read_fields(root, "firmware/memmap", numbers[i], names, ARRAY_SIZE(names), f,
+                                error);
                 if (r < 0)
                         return r;
-                if (!host_memory_parse_entry(buf_span(&f[0]), buf_span(&f[1]), buf_span(&f[2]),
-                            &entries[i]))
-                        return error_set(error, EINVAL, "%s/firmware/memmap/%u: makes no sense", root,
-                                        numbers[i]);
+                if (!host_memory_parse_entry(
+                                    buf_span(&f[0]), buf_span(&f[1]), buf_span(&f[2]), &entries[i]))
+                        return error_set(error, EINVAL, "%s/firmware/memmap/%u: makes no sense",
+                                        root, numbers[i]);
         }
         if (n == 0)
                 return error_set(error, ENOENT, "%s/firmware/memmap: empty", root);
@@ -446,7 +459,8 @@ static int read_memmap(const char *root, struct host_entry *entries, size_t *ret
 static int read_runtime_map(const char *root, struct fw_memory_range *ranges, size_t *ret_n,
                 struct error *error)
 {
-        static const char *const names[] = {"type", "num_pages", "phys_addr", "virt_addr", "attribute"};
+        static const char *const names[] = {
+                        "type", "num_pages", "phys_addr", "virt_addr", "attribute"};
         unsigned numbers[HOST_MEMORY_MAX_ENTRIES];
         size_t n, n_kept = 0;
         int r;
@@ -461,12 +475,12 @@ static int read_runtime_map(const char *root, struct fw_memory_range *ranges, si
                 _cleanup_(release_fields) struct buf f[MAX_FIELDS] = {0};
                 struct fw_memory_range range;
 
-                r = read_fields(root, "firmware/efi/runtime-map", numbers[i], names, ARRAY_SIZE(names),
-                                f, error);
+                r = read_fields(root, "firmware/efi/runtime-map", numbers[i], names,
+                                ARRAY_SIZE(names), f, error);
                 if (r < 0)
                         return r;
                 if (!host_memory_parse_runtime(buf_span(&f[0]), buf_span(&f[1]), buf_span(&f[2]),
-                            buf_span(&f[3]), buf_span(&f[4]), &range))
+                                    buf_span(&f[3]), buf_span(&f[4]), &range))
                         return error_set(error, EINVAL,
                                         "%s/firmware/efi/runtime-map/%u: makes no sense", root,
                                         numbers[i]);
@@ -478,7 +492,8 @@ static int read_runtime_map(const char *root, struct fw_memory_range *ranges, si
 }
 
 /* Takes runtime regions that are an earlier overlay's out of the list. */
-static size_t drop_reclaimed(struct fw_memory_range *ranges, size_t n, const struct overlay_record *old)
+static size_t drop_reclaimed(
+                struct fw_memory_range *ranges, size_t n, const struct overlay_record *old)
 {
         size_t kept = 0;
 
@@ -488,15 +503,16 @@ static size_t drop_reclaimed(struct fw_memory_range *ranges, size_t n, const str
                 for (size_t j = 0; old && j < old->n_regions; j++)
                         ours |= ranges[i].start >= old->regions[j].start &&
                                 ranges[i].end <= old->regions[j].start +
-                                                         old->regions[j].n_pages * EFI_PAGE_SIZE;
+                                                                 old->regions[j].n_pages *
+                                                                                 EFI_PAGE_SIZE;
                 if (!ours)
                         ranges[kept++] = ranges[i];
         }
         return kept;
 }
 
-int host_memory_read(const char *sysfs_root, const struct overlay_record *old, struct host_memory *ret,
-                struct error *error)
+int host_memory_read(const char *sysfs_root, const struct overlay_record *old,
+                struct host_memory *ret, struct error *error)
 {
         _cleanup_free_ struct host_entry *entries = NULL;
         _cleanup_free_ struct fw_memory_range *runtime = NULL;

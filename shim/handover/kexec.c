@@ -13,7 +13,8 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 
-/* Reads a small text file below root; its first line without the line end, "" if it can't be read. */
+/* Reads a small text file below root; its first line without the line end, "" if it can't be read.
+ */
 static int first_line(const char *root, const char *path, char *to, size_t size)
 {
         _cleanup_buf_ struct buf text = {0};
@@ -62,17 +63,20 @@ static int check_switches(const char *root, struct error *error)
         char line[128];
 
         if (first_line(root, "/proc/sys/kernel/kexec_load_disabled", line, sizeof(line)) == 0 &&
-                line[0] == '1')
+                        line[0] == '1')
                 return error_set(error, EPERM,
-                                "kexec is switched off until the next boot (kernel.kexec_load_disabled=1)");
+                                "kexec is switched off until the next boot "
+                                "(kernel.kexec_load_disabled=1)");
         if (first_line(root, "/proc/sys/kernel/kexec_load_limit_reboot", line, sizeof(line)) == 0 &&
-                strcmp(line, "0") == 0)
+                        strcmp(line, "0") == 0)
                 return error_set(error, EPERM,
-                                "no more kexec loads are allowed (kernel.kexec_load_limit_reboot=0)");
+                                "no more kexec loads are allowed "
+                                "(kernel.kexec_load_limit_reboot=0)");
         if (first_line(root, "/sys/kernel/security/lockdown", line, sizeof(line)) == 0 &&
-                (strstr(line, "[integrity]") || strstr(line, "[confidentiality]")))
+                        (strstr(line, "[integrity]") || strstr(line, "[confidentiality]")))
                 return error_set(error, EPERM,
-                                "the kernel is locked down (Secure Boot): kexec_load is refused there");
+                                "the kernel is locked down (Secure Boot): kexec_load is refused "
+                                "there");
         return 0;
 }
 
@@ -97,12 +101,13 @@ static int explain(int errnum, struct error *error)
                 int errnum;
                 const char *text;
         } reasons[] = {
-                {EACCES, "refused by an IMA or security module policy (KEXEC_KERNEL_CHECK)"},
-                {EBUSY, "another kexec_load is under way; try again"},
-                {ENOMEM, "not enough free memory for the image's copy"},
-                {EADDRNOTAVAIL, "the kernel can't put a segment where it belongs"},
-                {EINVAL, "the kernel doesn't accept the segments"},
-                {ENOSYS, "this kernel has no kexec (CONFIG_KEXEC)"},
+                        {EACCES, "refused by an IMA or security module policy "
+                                 "(KEXEC_KERNEL_CHECK)"},
+                        {EBUSY, "another kexec_load is under way; try again"},
+                        {ENOMEM, "not enough free memory for the image's copy"},
+                        {EADDRNOTAVAIL, "the kernel can't put a segment where it belongs"},
+                        {EINVAL, "the kernel doesn't accept the segments"},
+                        {ENOSYS, "this kernel has no kexec (CONFIG_KEXEC)"},
         };
 
         if (errnum == EPERM) {
@@ -110,7 +115,8 @@ static int explain(int errnum, struct error *error)
                         return error_set(error, EPERM, "kexec_load: needs root (CAP_SYS_BOOT)");
                 if (check_switches("", error) < 0)
                         return error_prefix(error, -EPERM, "kexec_load");
-                return error_set(error, EPERM, "kexec_load: not permitted (container, seccomp or policy)");
+                return error_set(error, EPERM,
+                                "kexec_load: not permitted (container, seccomp or policy)");
         }
         for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
                 if (reasons[i].errnum == errnum)
@@ -127,10 +133,10 @@ int kexec_load(uint64_t entry, const struct kexec_part *parts, size_t n, struct 
                                 KEXEC_SEGMENT_MAX);
         for (size_t i = 0; i < n; i++)
                 segments[i] = (struct kexec_segment){
-                        .buf = parts[i].bytes,
-                        .bufsz = parts[i].bytes_size,
-                        .mem = (const void *)(uintptr_t)parts[i].address,
-                        .memsz = parts[i].size,
+                                .buf = parts[i].bytes,
+                                .bufsz = parts[i].bytes_size,
+                                .mem = (const void *)(uintptr_t)parts[i].address,
+                                .memsz = parts[i].size,
                 };
         if (syscall(SYS_kexec_load, entry, n, segments, (unsigned long)KEXEC_ARCH_X86_64) < 0)
                 return explain(errno, error);
@@ -147,6 +153,7 @@ int kexec_unload(struct error *error)
 int kexec_reboot(struct error *error)
 {
         sync();
-        (void)syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
+        (void)syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC,
+                        NULL);
         return error_set(error, errno, "reboot into the loaded image: %s", strerror(errno));
 }

@@ -9,7 +9,7 @@
 #include "base/error.h"
 
 struct kexec_part {
-        const void *bytes;   /* bytes_size of them; the rest of the segment is zero */
+        const void *bytes; /* bytes_size of them; the rest of the segment is zero */
         uint64_t bytes_size;
         uint64_t address, size; /* physical, page-aligned */
 };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The runtime services that the second kernel calls instead of the firmware's (UEFI 2.10, 8.2): variables of
- * the emulated boot are ours, some of the first boot's are hidden, all others are the firmware's. Freestanding,
- * position independent, general registers only; runs in the second kernel's EFI address space, one call at a
- * time (the kernel's efi_runtime_lock). Built by build-overlay.sh, never linked into mkexec. */
+/* The runtime services that the second kernel calls instead of the firmware's (UEFI 2.10, 8.2):
+ * variables of the emulated boot are ours, some of the first boot's are hidden, all others are the
+ * firmware's. Freestanding, position independent, general registers only; runs in the second
+ * kernel's EFI address space, one call at a time (the kernel's efi_runtime_lock). Built by
+ * build-overlay.sh, never linked into mkexec. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +24,8 @@ typedef uint64_t EFI_STATUS;
 
 enum { SLOT_GET_VARIABLE = 6, SLOT_GET_NEXT = 7, SLOT_SET_VARIABLE = 8 };
 
-#define MAX_STEPS 65536u /* over hidden names in one call; a firmware that goes in circles ends here */
+#define MAX_STEPS \
+        65536u /* over hidden names in one call; a firmware that goes in circles ends here */
 
 typedef EFI_STATUS(MS_ABI *get_variable_fn)(const uint16_t *name, const uint8_t *vendor,
                 uint32_t *attributes, uint64_t *size, void *data);
@@ -34,13 +36,13 @@ typedef EFI_STATUS(MS_ABI *set_variable_fn)(const uint16_t *name, const uint8_t 
 extern struct overlay_data overlay_data __attribute__((visibility("hidden")));
 extern const uint8_t overlay_code_start[] __attribute__((visibility("hidden")));
 
-EFI_STATUS MS_ABI overlay_get_variable(const uint16_t *name, const uint8_t *vendor, uint32_t *attributes,
-                uint64_t *size, void *data);
+EFI_STATUS MS_ABI overlay_get_variable(const uint16_t *name, const uint8_t *vendor,
+                uint32_t *attributes, uint64_t *size, void *data);
 EFI_STATUS MS_ABI overlay_get_next_variable_name(uint64_t *size, uint16_t *name, uint8_t *vendor);
-EFI_STATUS MS_ABI overlay_set_variable(const uint16_t *name, const uint8_t *vendor, uint32_t attributes,
-                uint64_t size, void *data);
-EFI_STATUS MS_ABI overlay_set_virtual_address_map(uint64_t map_size, uint64_t descriptor_size,
-                uint32_t version, void *map);
+EFI_STATUS MS_ABI overlay_set_variable(const uint16_t *name, const uint8_t *vendor,
+                uint32_t attributes, uint64_t size, void *data);
+EFI_STATUS MS_ABI overlay_set_virtual_address_map(
+                uint64_t map_size, uint64_t descriptor_size, uint32_t version, void *map);
 
 static void copy(void *to, const void *from, uint64_t size)
 {
@@ -66,8 +68,8 @@ static void *at(uint32_t offset)
         return (uint8_t *)&overlay_data + offset;
 }
 
-/* Entry names are NUL-terminated and NUL is nowhere else in them, so the comparison stops at the name's
- * own NUL at the latest. */
+/* Entry names are NUL-terminated and NUL is nowhere else in them, so the comparison stops at the
+ * name's own NUL at the latest. */
 static bool is_name(const uint16_t *name, uint32_t entry_name, uint32_t entry_size)
 {
         const uint16_t *n = at(entry_name);
@@ -100,17 +102,18 @@ static uint32_t find_shown(const uint16_t *name, const uint8_t *vendor)
         return i;
 }
 
-/* The firmware's function in a slot. Its own table, at its virtual address, is read at each call. */
+/* The firmware's function in a slot. Its own table, at its virtual address, is read at each call.
+ */
 static uint64_t firmware_slot(unsigned slot)
 {
-        const struct overlay_runtime_table *t =
-                (const struct overlay_runtime_table *)(uintptr_t)overlay_data.firmware_runtime;
+        const struct overlay_runtime_table *t = (const struct overlay_runtime_table *)(uintptr_t)
+                                                                overlay_data.firmware_runtime;
 
         return t ? t->slot[slot] : 0;
 }
 
-EFI_STATUS MS_ABI overlay_get_variable(const uint16_t *name, const uint8_t *vendor, uint32_t *attributes,
-                uint64_t *size, void *data)
+EFI_STATUS MS_ABI overlay_get_variable(const uint16_t *name, const uint8_t *vendor,
+                uint32_t *attributes, uint64_t *size, void *data)
 {
         const struct overlay_shown *s;
         get_variable_fn next = (get_variable_fn)(uintptr_t)firmware_slot(SLOT_GET_VARIABLE);
@@ -172,7 +175,7 @@ static EFI_STATUS next_of_firmware(uint16_t *scratch, uint8_t *scratch_vendor, u
                 if (status != EFI_SUCCESS)
                         return status;
                 if (is_hidden(scratch, scratch_vendor) ||
-                        find_shown(scratch, scratch_vendor) < overlay_data.n_shown)
+                                find_shown(scratch, scratch_vendor) < overlay_data.n_shown)
                         continue;
                 for (n = 0; n < overlay_data.scratch_size / 2; n++)
                         if (scratch[n] == 0)
@@ -226,8 +229,8 @@ EFI_STATUS MS_ABI overlay_get_next_variable_name(uint64_t *size, uint16_t *name,
 }
 
 /* Ours tell of a boot that is over, and the hidden ones of one before: neither can be changed. */
-EFI_STATUS MS_ABI overlay_set_variable(const uint16_t *name, const uint8_t *vendor, uint32_t attributes,
-                uint64_t size, void *data)
+EFI_STATUS MS_ABI overlay_set_variable(const uint16_t *name, const uint8_t *vendor,
+                uint32_t attributes, uint64_t size, void *data)
 {
         set_variable_fn next = (set_variable_fn)(uintptr_t)firmware_slot(SLOT_SET_VARIABLE);
 
@@ -264,10 +267,11 @@ static void refresh_crc(uint8_t *table, uint32_t size)
         copy(table + 16, &crc, 4);
 }
 
-/* Firmware can't be moved twice in a power cycle, so where there is some behind us this is refused (the kernel
- * doesn't ask: SETUP_EFI). Where there is none, only we have pointers to convert (UEFI 2.10, 8.4.1). */
-EFI_STATUS MS_ABI overlay_set_virtual_address_map(uint64_t map_size, uint64_t descriptor_size,
-                uint32_t version, void *map)
+/* Firmware can't be moved twice in a power cycle, so where there is some behind us this is refused
+ * (the kernel doesn't ask: SETUP_EFI). Where there is none, only we have pointers to convert
+ * (UEFI 2.10, 8.4.1). */
+EFI_STATUS MS_ABI overlay_set_virtual_address_map(
+                uint64_t map_size, uint64_t descriptor_size, uint32_t version, void *map)
 {
         uint8_t *system_table = at(overlay_data.system_table);
 
@@ -281,7 +285,7 @@ EFI_STATUS MS_ABI overlay_set_virtual_address_map(uint64_t map_size, uint64_t de
                          bytes = get_u64(d + 24) << 12, code, delta;
 
                 if (start > overlay_data.physical || overlay_data.physical - start >= bytes ||
-                        virtual_start == 0)
+                                virtual_start == 0)
                         continue;
                 code = virtual_start + (overlay_data.physical - start);
                 delta = code - overlay_data.code;

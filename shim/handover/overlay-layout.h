@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What overlay.c writes and overlay-code.c reads in the region: plain fixed-width structures, offsets from
- * the start of struct overlay_data. Freestanding; also included by overlay-stubs.S (OVERLAY_ASM). */
+/* What overlay.c writes and overlay-code.c reads in the region: plain fixed-width structures,
+ * offsets from the start of struct overlay_data. Freestanding; also included by overlay-stubs.S
+ * (OVERLAY_ASM). */
 #pragma once
 
 #define OVERLAY_CODE_MAGIC     0x30564f4345584b4d /* "MKXECOV0" */
 #define OVERLAY_DATA_MAGIC     0x31564f4345584b4d /* "MKXECOV1" */
-#define OVERLAY_N_SLOTS        14 /* of EFI_RUNTIME_SERVICES */
-#define OVERLAY_TABLE_HEADER   24 /* EFI_TABLE_HEADER */
-#define OVERLAY_FIRMWARE_FIELD 8  /* offset of firmware_runtime */
+#define OVERLAY_N_SLOTS        14                 /* of EFI_RUNTIME_SERVICES */
+#define OVERLAY_TABLE_HEADER   24                 /* EFI_TABLE_HEADER */
+#define OVERLAY_FIRMWARE_FIELD 8                  /* offset of firmware_runtime */
 
 #ifndef OVERLAY_ASM
 #include <stdint.h>
@@ -15,7 +16,7 @@
 /* At the start of the code: where the service functions are, in the table's slot order. */
 struct overlay_code_header {
         uint64_t magic;
-        uint32_t size; /* of the code, a multiple of 4096; the data follow */
+        uint32_t size;                  /* of the code, a multiple of 4096; the data follow */
         uint32_t slot[OVERLAY_N_SLOTS]; /* offsets from the start of the code */
 };
 
@@ -29,10 +30,10 @@ struct overlay_runtime_table {
 struct overlay_data {
         uint64_t magic;
         uint64_t firmware_runtime; /* virtual address of the firmware's table, 0: none behind us */
-        uint64_t code;             /* address of the region by which the table's slots go at present */
-        uint64_t physical;         /* of the region */
-        uint64_t n_bytes;          /* of the region, code included */
-        uint32_t system_table;     /* offset; SetVirtualAddressMap changes its RuntimeServices */
+        uint64_t code;         /* address of the region by which the table's slots go at present */
+        uint64_t physical;     /* of the region */
+        uint64_t n_bytes;      /* of the region, code included */
+        uint32_t system_table; /* offset; SetVirtualAddressMap changes its RuntimeServices */
         uint32_t hidden, n_hidden; /* struct overlay_hidden[] */
         uint32_t shown, n_shown;   /* struct overlay_shown[] */
         uint32_t scratch, scratch_size;
@@ -42,7 +43,7 @@ struct overlay_data {
 
 struct overlay_hidden {
         uint8_t vendor[16];
-        uint32_t name; /* offset of UTF-16 with NUL */
+        uint32_t name;      /* offset of UTF-16 with NUL */
         uint32_t name_size; /* bytes, NUL included */
 };
 
@@ -55,7 +56,8 @@ struct overlay_shown {
 };
 
 _Static_assert(sizeof(struct overlay_runtime_table) == 136, "EFI_RUNTIME_SERVICES");
-_Static_assert(sizeof(struct overlay_hidden) == 24 && sizeof(struct overlay_shown) == 40, "no holes");
+_Static_assert(sizeof(struct overlay_hidden) == 24 && sizeof(struct overlay_shown) == 40,
+                "no holes");
 _Static_assert(__builtin_offsetof(struct overlay_data, firmware_runtime) == OVERLAY_FIRMWARE_FIELD,
                 "overlay-stubs.S counts on it");
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The record that one hop's overlay leaves for the next hop's mkexec (variable MkexecOverlay), and the rules
- * for which variables are hidden and shown. overlay.c lays out the region. */
+/* The record that one hop's overlay leaves for the next hop's mkexec (variable MkexecOverlay), and
+ * the rules for which variables are hidden and shown. overlay.c lays out the region. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +11,9 @@
 #include "shim/handover/overlay.h"
 #include "shim/handover/sysfs.h"
 
-/* u32 magic, u32 version, u64 firmware_runtime, u32 regions, u32 names, 32 x {u64 start, u64 pages},
- * names {u16 size, bytes}. All region slots are always there, so that the size is known before the regions. */
+/* u32 magic, u32 version, u64 firmware_runtime, u32 regions, u32 names, 32 x {u64 start, u64
+ * pages}, names {u16 size, bytes}. All region slots are always there, so that the size is known
+ * before the regions. */
 #define RECORD_MAGIC   0x564f4b4du /* "MKOV" */
 #define RECORD_VERSION 1u
 
@@ -80,7 +81,7 @@ static int take_name(struct cursor *c, struct overlay_record *record)
         uint16_t size;
 
         if (!cursor_u16(c, &size) || size == 0 || size > OVERLAY_MAX_NAME ||
-                !cursor_copy(c, name, size))
+                        !cursor_copy(c, name, size))
                 return -EINVAL;
         for (size_t i = 0; i < size; i++)
                 if (name[i] < 0x20 || name[i] > 0x7e) /* all Loader* and Stub* names are ASCII */
@@ -92,10 +93,11 @@ static bool regions_overlap(const struct overlay_record *record)
 {
         for (size_t i = 0; i < record->n_regions; i++)
                 for (size_t j = i + 1; j < record->n_regions; j++) {
-                        const struct overlay_region *a = &record->regions[i], *b = &record->regions[j];
+                        const struct overlay_region *a = &record->regions[i],
+                                                    *b = &record->regions[j];
 
                         if (a->start < b->start + b->n_pages * EFI_PAGE_SIZE &&
-                                b->start < a->start + a->n_pages * EFI_PAGE_SIZE)
+                                        b->start < a->start + a->n_pages * EFI_PAGE_SIZE)
                                 return true;
                 }
         return false;
@@ -113,8 +115,8 @@ int overlay_record_parse(struct span bytes, struct overlay_record *ret, struct e
                 return error_set(error, EINVAL, "%s: version %u is of another mkexec",
                                 OVERLAY_RECORD_VARIABLE, version);
         if (!cursor_u64(&c, &record.firmware_runtime) || !cursor_u32(&c, &n_regions) ||
-                !cursor_u32(&c, &n_hidden) || n_regions == 0 || n_regions > OVERLAY_MAX_REGIONS ||
-                n_hidden > OVERLAY_MAX_NAMES)
+                        !cursor_u32(&c, &n_hidden) || n_regions == 0 ||
+                        n_regions > OVERLAY_MAX_REGIONS || n_hidden > OVERLAY_MAX_NAMES)
                 return error_set(error, EINVAL, "%s: malformed", OVERLAY_RECORD_VARIABLE);
         for (size_t i = 0; i < OVERLAY_MAX_REGIONS; i++)
                 if (!take_region(&c, i < n_regions, &record.regions[i]))
@@ -135,8 +137,8 @@ int overlay_record_parse(struct span bytes, struct overlay_record *ret, struct e
         return 0;
 }
 
-/* Does /sys/firmware/efi/runtime point into the region, by physical or virtual address? The region has an
- * entry of its own in runtime-map. */
+/* Does /sys/firmware/efi/runtime point into the region, by physical or virtual address? The region
+ * has an entry of its own in runtime-map. */
 static bool is_at_work(const char *root, const struct overlay_region *region)
 {
         uint64_t runtime, size = region->n_pages * EFI_PAGE_SIZE;
@@ -231,7 +233,8 @@ bool overlay_shows(const struct fw_variable *variable, uint32_t own_registers)
         unsigned pcr;
 
         if ((variable->attributes & EFI_VARIABLE_NON_VOLATILE) ||
-                !(variable->attributes & EFI_VARIABLE_RUNTIME_ACCESS) || variable->size == 0)
+                        !(variable->attributes & EFI_VARIABLE_RUNTIME_ACCESS) ||
+                        variable->size == 0)
                 return false;
         if (!guid_equal(&variable->vendor, &guid_loader))
                 return true;

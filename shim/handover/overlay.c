@@ -9,7 +9,8 @@
 #include "shim/handover/overlay-blob.h" /* made by build-overlay.sh */
 #include "shim/handover/overlay-layout.h"
 
-/* Longest variable name that goes through GetNextVariableName; the kernel itself gives up at 1024 bytes. */
+/* Longest variable name that goes through GetNextVariableName; the kernel itself gives up at 1024
+ * bytes. */
 #define SCRATCH_SIZE 8192u
 
 #define SYSTEM_TABLE_SIZE 120u
@@ -82,8 +83,8 @@ static size_t put_shown(struct layout *l, size_t index, const EFI_GUID *vendor, 
         return entry;
 }
 
-static int put_variables(struct layout *l, const struct overlay_setup *setup,
-                struct overlay_places *places)
+static int put_variables(
+                struct layout *l, const struct overlay_setup *setup, struct overlay_places *places)
 {
         const uint32_t attributes = EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS;
         struct buf record = {0};
@@ -125,8 +126,8 @@ static uint32_t crc32(const uint8_t *bytes, size_t size)
         return ~crc;
 }
 
-/* EFI_SYSTEM_TABLE, 4.3: after ExitBootServices consoles and boot services are gone. All pointers are
- * physical but RuntimeServices, which the kernel takes as virtual in a kexec boot. */
+/* EFI_SYSTEM_TABLE, 4.3: after ExitBootServices consoles and boot services are gone. All pointers
+ * are physical but RuntimeServices, which the kernel takes as virtual in a kexec boot. */
 static void put_system_table(struct layout *l, const struct overlay_setup *setup,
                 const struct overlay_places *places, uint64_t runtime)
 {
@@ -154,30 +155,30 @@ static void put_system_table(struct layout *l, const struct overlay_setup *setup
         buf_release(&t);
 }
 
-/* The head of the data, with the runtime table in it. code: the address at which the region will be called. */
+/* The head of the data, with the runtime table in it. code: the address at which the region will be
+ * called. */
 static int put_head(struct layout *l, uint64_t code)
 {
         struct overlay_code_header header;
 
         memcpy(&header, overlay_code, sizeof(header));
         if (header.magic != OVERLAY_CODE_MAGIC || header.size != sizeof(overlay_code) ||
-                header.size % EFI_PAGE_SIZE != 0)
+                        header.size % EFI_PAGE_SIZE != 0)
                 return -EINVAL;
         l->head.runtime = (struct overlay_runtime_table){
-                .signature = EFI_RUNTIME_SERVICES_SIGNATURE,
-                .revision = EFI_SYSTEM_TABLE_REVISION,
-                .header_size = sizeof(l->head.runtime),
+                        .signature = EFI_RUNTIME_SERVICES_SIGNATURE,
+                        .revision = EFI_SYSTEM_TABLE_REVISION,
+                        .header_size = sizeof(l->head.runtime),
         };
         for (size_t i = 0; i < OVERLAY_N_SLOTS; i++)
                 l->head.runtime.slot[i] = code + header.slot[i];
-        l->head.runtime.crc32 =
-                crc32((const uint8_t *)&l->head.runtime, sizeof(l->head.runtime));
+        l->head.runtime.crc32 = crc32((const uint8_t *)&l->head.runtime, sizeof(l->head.runtime));
         put_at(l->b, l->data, &l->head, sizeof(l->head));
         return 0;
 }
 
-static void put_config_tables(struct layout *l, const struct overlay_setup *setup,
-                struct overlay_places *places)
+static void put_config_tables(
+                struct layout *l, const struct overlay_setup *setup, struct overlay_places *places)
 {
         align(l->b, 8);
         places->config_tables = l->b->size;
@@ -190,10 +191,13 @@ static void put_config_tables(struct layout *l, const struct overlay_setup *setu
         buf_put_u16(l->b, 0);
 }
 
-/* Everything in its order; the head and the system table are written last, when the offsets are known. */
-static int lay_out(struct layout *l, const struct overlay_setup *setup, struct overlay_places *places)
+/* Everything in its order; the head and the system table are written last, when the offsets are
+ * known. */
+static int lay_out(
+                struct layout *l, const struct overlay_setup *setup, struct overlay_places *places)
 {
-        uint64_t code = setup->record->firmware_runtime != 0 ? setup->virtual_start : setup->physical;
+        uint64_t code = setup->record->firmware_runtime != 0 ? setup->virtual_start
+                                                             : setup->physical;
         size_t n_shown = setup->n_shown + 1 + (setup->systemd_log_capacity > 0);
         int r;
 
@@ -249,7 +253,8 @@ int overlay_build(const struct overlay_setup *setup, struct buf *ret, struct ove
                 return error_set(error, E2BIG, "too many variables for the runtime overlay");
         r = lay_out(&layout, setup, &found);
         if (r == -E2BIG)
-                return error_set(error, E2BIG, "variables and log don't fit into the runtime overlay");
+                return error_set(error, E2BIG,
+                                "variables and log don't fit into the runtime overlay");
         if (r < 0)
                 return error_set(error, -r, "the runtime overlay's code isn't what it should be");
         if (buf_failed(&region))

@@ -52,7 +52,8 @@ static int add_allocation(struct list *list, const struct ram *ram, uint64_t sta
         return 0;
 }
 
-/* A gap may be filled (with zeros) only where all of it is guest RAM, so conventional memory of the machine. */
+/* A gap may be filled (with zeros) only where all of it is guest RAM, so conventional memory of the
+ * machine. */
 static bool gap_is_ram(const struct ram *ram, uint64_t start, uint64_t end)
 {
         for (size_t i = 0; i < ram_n_ranges(ram); i++) {
@@ -73,25 +74,27 @@ static bool fill_a_gap(struct list *list, const struct ram *ram)
                 uint64_t gap = list->s[i + 1].start - list->s[i].end;
 
                 if (gap_is_ram(ram, list->s[i].end, list->s[i + 1].start) &&
-                        (best == SIZE_MAX || gap < list->s[best + 1].start - list->s[best].end))
+                                (best == SIZE_MAX ||
+                                                gap < list->s[best + 1].start - list->s[best].end))
                         best = i;
         }
         if (best == SIZE_MAX)
                 return false;
         list->s[best].end = list->s[best + 1].end;
-        memmove(&list->s[best + 1], &list->s[best + 2],
-                        (list->n - best - 2) * sizeof(list->s[0]));
+        memmove(&list->s[best + 1], &list->s[best + 2], (list->n - best - 2) * sizeof(list->s[0]));
         list->n--;
         return true;
 }
 
-static int check_sizes(const struct segments *segments, uint64_t total_ram_bytes, struct error *error)
+static int check_sizes(
+                const struct segments *segments, uint64_t total_ram_bytes, struct error *error)
 {
         uint64_t total = segments_bytes(segments);
 
         if (total_ram_bytes != 0 && total > total_ram_bytes / 2)
                 return error_set(error, EFBIG,
-                                "the second kernel needs %llu MiB at hand-over; kexec takes at most half of "
+                                "the second kernel needs %llu MiB at hand-over; kexec takes at "
+                                "most half of "
                                 "this machine's %llu MiB",
                                 (unsigned long long)(total >> 20),
                                 (unsigned long long)(total_ram_bytes >> 20));

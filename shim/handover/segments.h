@@ -21,9 +21,10 @@ struct segments {
         size_t n;
 };
 
-/* allocations: ascending (firmware_allocations). Committed pages only; neighbours merge; beyond 16 the
- * smallest gaps are filled, but only over guest RAM. total_ram_bytes: the kernel takes at most half of it
- * for each segment and for all (kernel/kexec_core.c); 0: not checked. -ENOSPC, -EFBIG, -ENOENT (nothing). */
+/* allocations: ascending (firmware_allocations). Committed pages only; neighbours merge; beyond 16
+ * the smallest gaps are filled, but only over guest RAM. total_ram_bytes: the kernel takes at most
+ * half of it for each segment and for all (kernel/kexec_core.c); 0: not checked. -ENOSPC, -EFBIG,
+ * -ENOENT (nothing). */
 int segments_plan(const struct ram *ram, const struct fw_memory_range *allocations, size_t n,
                 uint64_t total_ram_bytes, struct segments *ret, struct error *error);
 uint64_t segments_bytes(const struct segments *segments);

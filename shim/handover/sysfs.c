@@ -11,8 +11,8 @@
 
 #define PATH_SIZE 512
 
-int sysfs_read(struct buf *ret, size_t limit, struct error *error, const char *root, const char *format,
-                ...)
+int sysfs_read(struct buf *ret, size_t limit, struct error *error, const char *root,
+                const char *format, ...)
 {
         char path[PATH_SIZE], name[PATH_SIZE / 2];
         va_list list;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Small files under /sys, or under a recorded tree that looks like it: the only way in which this folder
- * reads the machine. Errors name the whole path. */
+/* Small files under /sys, or under a recorded tree that looks like it: the only way in which this
+ * folder reads the machine. Errors name the whole path. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,8 +11,8 @@
 #include "base/error.h"
 
 /* Reads <root>/<name> (printf-like, so that numbered folders are easy) into *ret. */
-int sysfs_read(struct buf *ret, size_t limit, struct error *error, const char *root, const char *format,
-                ...) __attribute__((format(printf, 5, 6)));
+int sysfs_read(struct buf *ret, size_t limit, struct error *error, const char *root,
+                const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* A file that holds one number, "0x..." */
 int sysfs_read_number(const char *root, const char *name, uint64_t *ret, struct error *error);
 bool sysfs_exists(const char *root, const char *name);

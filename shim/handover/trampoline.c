@@ -54,7 +54,7 @@ bool trampoline_set_jobs(uint8_t page[TRAMPOLINE_SIZE], const struct trampoline_
                 return false;
         for (size_t i = 0; i < n; i++)
                 if (jobs[i].destination > UINT64_MAX - jobs[i].n_bytes ||
-                        jobs[i].source > UINT64_MAX - jobs[i].n_bytes)
+                                jobs[i].source > UINT64_MAX - jobs[i].n_bytes)
                         return false;
         memset(params + PARAM_N_JOBS, 0, PARAM_SIZE - PARAM_N_JOBS);
         put_u64(params + PARAM_N_JOBS, n);
@@ -71,7 +71,7 @@ bool trampoline_is(struct span page)
         static_assert(PARAM_SIZE < TRAMPOLINE_SIZE, "the parameters are in the page");
 
         if (page.size < TRAMPOLINE_SIZE ||
-                (size_t)(trampoline_end - trampoline_code) > TRAMPOLINE_SIZE)
+                        (size_t)(trampoline_end - trampoline_code) > TRAMPOLINE_SIZE)
                 return false;
         return memcmp(page.data, trampoline_code, params_offset()) == 0 &&
                page.data[params_offset() + PARAM_N_JOBS] <= TRAMPOLINE_MAX_JOBS;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* HashLogExtendEvent and GetEventLog in any order, with any fields. What is recorded gives the payload's PCRs; the
- * payload's log is a log, and gives them too unless something was only extended; an imitation of our own
- * events never gets in. Input: per call flags u8, how u8 (bit 0: NULL data, bit 1: GetEventLog first), size
- * adjustment s8, header_size u8, pcr u8, type u32, data (u8 length), event (u8 length).
- * Corpus: tests/corpus/hash-log-extend/ (made by tests/corpus/make-tcg2.py). */
+/* HashLogExtendEvent and GetEventLog in any order, with any fields. What is recorded gives the
+ * payload's PCRs; the payload's log is a log, and gives them too unless something was only
+ * extended; an imitation of our own events never gets in. Input: per call flags u8, how u8 (bit 0:
+ * NULL data, bit 1: GetEventLog first), size adjustment s8, header_size u8, pcr u8, type u32, data
+ * (u8 length), event (u8 length). Corpus: tests/corpus/hash-log-extend/ (made by
+ * tests/corpus/make-tcg2.py). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,8 +34,9 @@ static bool take_request(struct cursor *c, struct tcg2_hash_log_extend *ret, boo
 
         *ret = (struct tcg2_hash_log_extend){0};
         if (!cursor_u8(c, &flags) || !cursor_u8(c, &how) || !cursor_u8(c, &adjust) ||
-            !cursor_u8(c, &header) || !cursor_u8(c, &pcr) || !cursor_u32(c, &ret->type) ||
-            !take_bytes(c, &ret->data) || !take_bytes(c, &ret->event))
+                        !cursor_u8(c, &header) || !cursor_u8(c, &pcr) ||
+                        !cursor_u32(c, &ret->type) || !take_bytes(c, &ret->data) ||
+                        !take_bytes(c, &ret->event))
                 return false;
         ret->flags = flags;
         ret->data_is_null = how & 1;
@@ -47,9 +49,9 @@ static bool take_request(struct cursor *c, struct tcg2_hash_log_extend *ret, boo
 
 static void check_status(EFI_STATUS status)
 {
-        require(status == EFI_SUCCESS || status == EFI_INVALID_PARAMETER || status == EFI_UNSUPPORTED ||
-                status == EFI_VOLUME_FULL || status == EFI_DEVICE_ERROR ||
-                status == EFI_SECURITY_VIOLATION);
+        require(status == EFI_SUCCESS || status == EFI_INVALID_PARAMETER ||
+                        status == EFI_UNSUPPORTED || status == EFI_VOLUME_FULL ||
+                        status == EFI_DEVICE_ERROR || status == EFI_SECURITY_VIOLATION);
 }
 
 static void check_record(const struct tcg2 *tcg2, const struct banks *banks)
@@ -76,7 +78,7 @@ static size_t count_extended(struct span bytes)
         int r;
 
         require(event_log_open(&log, bytes, NULL) == 0);
-        EVENT_LOG_FOREACH(&log, &e, r, NULL)
+        EVENT_LOG_FOREACH (&log, &e, r, NULL)
                 n += e.type != EV_NO_ACTION;
         require(r == 0);
         return n;
@@ -84,7 +86,8 @@ static size_t count_extended(struct span bytes)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        struct tcg2_config config = {.log_bytes = 2048, .final_bytes = 512, .limits = {.n_events = 64}};
+        struct tcg2_config config = {
+                        .log_bytes = 2048, .final_bytes = 512, .limits = {.n_events = 64}};
         struct cursor c = CURSOR(SPAN(data, size));
         struct tcg2_hash_log_extend request;
         struct tcg2_log log;

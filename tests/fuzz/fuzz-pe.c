@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* PE files: what pe_parse promises holds for every section, what passes pe_check_layout can be placed without a
- * byte outside the image, and a digest doesn't change with the fields that it must ignore. Corpus: tests/corpus/pe/
- * (made by tests/corpus/make-tcg2.py). */
+/* PE files: what pe_parse promises holds for every section, what passes pe_check_layout can be
+ * placed without a byte outside the image, and a digest doesn't change with the fields that it must
+ * ignore. Corpus: tests/corpus/pe/ (made by tests/corpus/make-tcg2.py). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,12 +29,12 @@ static void check_sections(const struct pe *pe, bool layout)
                 require(s.raw.size == s.raw_size);
                 if (s.raw.size > 0)
                         require(s.raw.data >= pe->file.data &&
-                                s.raw.data + s.raw.size <= pe->file.data + pe->file.size);
+                                        s.raw.data + s.raw.size <= pe->file.data + pe->file.size);
                 require(strlen(s.name) <= 8 && pe_find_section(pe, s.name, &found));
                 bytes = s.virtual_size ? s.virtual_size : s.raw_size;
                 if (layout && bytes > 0)
                         require(s.virtual_address >= pe->size_of_headers &&
-                                s.virtual_address + bytes <= pe->size_of_image);
+                                        s.virtual_address + bytes <= pe->size_of_image);
         }
         require(!pe_section(pe, pe->n_sections, &s));
 }
@@ -51,7 +51,8 @@ static bool sections_leave_headers_alone(const struct pe *pe)
 }
 
 /* CheckSum isn't part of the digest. */
-static void check_digest(const struct pe *pe, const struct banks *banks, const struct digests *digests)
+static void check_digest(
+                const struct pe *pe, const struct banks *banks, const struct digests *digests)
 {
         _cleanup_free_ uint8_t *copy = malloc(pe->file.size);
         struct digests again;
@@ -62,7 +63,7 @@ static void check_digest(const struct pe *pe, const struct banks *banks, const s
                 copy[pe->checksum_offset + i] ^= 0x5a;
         if (sections_leave_headers_alone(pe))
                 require(authenticode_digest(SPAN(copy, pe->file.size), banks, &again, NULL) == 0 &&
-                        digests_equal(digests, &again));
+                                digests_equal(digests, &again));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

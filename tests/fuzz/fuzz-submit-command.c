@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* SubmitCommand: rows of commands as a payload sends them, to a TPM that answers with bytes of the input.
- * Nothing that changes a TPM may arrive there, every answer is a well-formed response, and what was recorded gives
- * the PCRs that the payload reads. Input: chunks (u16 length, bytes), in turn a command and an answer of the
- * TPM for when it is asked. Corpus: tests/corpus/submit-command/ (made by tests/corpus/make-tcg2.py). */
+/* SubmitCommand: rows of commands as a payload sends them, to a TPM that answers with bytes of the
+ * input. Nothing that changes a TPM may arrive there, every answer is a well-formed response, and
+ * what was recorded gives the PCRs that the payload reads. Input: chunks (u16 length, bytes), in
+ * turn a command and an answer of the TPM for when it is asked. Corpus:
+ * tests/corpus/submit-command/ (made by tests/corpus/make-tcg2.py). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,26 +20,29 @@ static void require(bool condition)
                 abort();
 }
 
-/* What changes a TPM or tells of its real PCRs; kept apart from the filter's own table on purpose. */
+/* What changes a TPM or tells of its real PCRs; kept apart from the filter's own table on purpose.
+ */
 static const uint32_t never[] = {TPM2_CC_NV_UndefineSpaceSpecial, TPM2_CC_EvictControl,
-                TPM2_CC_HierarchyControl, TPM2_CC_NV_UndefineSpace, TPM2_CC_ChangeEPS, TPM2_CC_ChangePPS,
-                TPM2_CC_Clear, TPM2_CC_ClearControl, TPM2_CC_ClockSet, TPM2_CC_HierarchyChangeAuth,
-                TPM2_CC_NV_DefineSpace, TPM2_CC_PCR_Allocate, TPM2_CC_PCR_SetAuthPolicy,
-                TPM2_CC_PP_Commands, TPM2_CC_SetPrimaryPolicy, TPM2_CC_ClockRateAdjust,
-                TPM2_CC_NV_GlobalWriteLock, TPM2_CC_NV_Increment, TPM2_CC_NV_SetBits, TPM2_CC_NV_Extend,
-                TPM2_CC_NV_Write, TPM2_CC_NV_WriteLock, TPM2_CC_DictionaryAttackLockReset,
-                TPM2_CC_DictionaryAttackParameters, TPM2_CC_NV_ChangeAuth, TPM2_CC_PCR_Event,
-                TPM2_CC_PCR_Reset, TPM2_CC_SetAlgorithmSet, TPM2_CC_SetCommandCodeAuditStatus,
-                TPM2_CC_SelfTest, TPM2_CC_Startup, TPM2_CC_Shutdown, TPM2_CC_NV_ReadLock,
-                TPM2_CC_ObjectChangeAuth, TPM2_CC_Quote, TPM2_CC_StirRandom, TPM2_CC_PCR_SetAuthValue,
-                TPM2_CC_PCR_Extend, TPM2_CC_PCR_Read, TPM2_CC_EventSequenceComplete};
+                TPM2_CC_HierarchyControl, TPM2_CC_NV_UndefineSpace, TPM2_CC_ChangeEPS,
+                TPM2_CC_ChangePPS, TPM2_CC_Clear, TPM2_CC_ClearControl, TPM2_CC_ClockSet,
+                TPM2_CC_HierarchyChangeAuth, TPM2_CC_NV_DefineSpace, TPM2_CC_PCR_Allocate,
+                TPM2_CC_PCR_SetAuthPolicy, TPM2_CC_PP_Commands, TPM2_CC_SetPrimaryPolicy,
+                TPM2_CC_ClockRateAdjust, TPM2_CC_NV_GlobalWriteLock, TPM2_CC_NV_Increment,
+                TPM2_CC_NV_SetBits, TPM2_CC_NV_Extend, TPM2_CC_NV_Write, TPM2_CC_NV_WriteLock,
+                TPM2_CC_DictionaryAttackLockReset, TPM2_CC_DictionaryAttackParameters,
+                TPM2_CC_NV_ChangeAuth, TPM2_CC_PCR_Event, TPM2_CC_PCR_Reset,
+                TPM2_CC_SetAlgorithmSet, TPM2_CC_SetCommandCodeAuditStatus, TPM2_CC_SelfTest,
+                TPM2_CC_Startup, TPM2_CC_Shutdown, TPM2_CC_NV_ReadLock, TPM2_CC_ObjectChangeAuth,
+                TPM2_CC_Quote, TPM2_CC_StirRandom, TPM2_CC_PCR_SetAuthValue, TPM2_CC_PCR_Extend,
+                TPM2_CC_PCR_Read, TPM2_CC_EventSequenceComplete};
 
 struct fake {
         struct tpm tpm;
         struct span answer;
 };
 
-static int fake_transmit(struct tpm *tpm, struct span command, struct buf *response, struct error *error)
+static int fake_transmit(
+                struct tpm *tpm, struct span command, struct buf *response, struct error *error)
 {
         struct fake *fake = (struct fake *)tpm;
         struct cursor c = CURSOR(command);
@@ -100,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         require(response.size == 0);
                 else
                         require(cursor_skip(&answer, 2) && cursor_be32(&answer, &bytes) &&
-                                bytes == response.size && bytes >= 10);
+                                        bytes == response.size && bytes >= 10);
         }
         check_view(tcg2, &config.banks);
         tcg2_free(tcg2);

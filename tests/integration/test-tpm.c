@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tcg2/tpm-esys against swtpm, and the answers that a payload gets from its view of the PCRs against those
- * that swtpm gives to the same bytes. Started by test-tpm.sh with $TPM2TOOLS_TCTI and $SWTPM_PID; the
- * argument is the number of banks that are active. */
+/* tcg2/tpm-esys against swtpm, and the answers that a payload gets from its view of the PCRs
+ * against those that swtpm gives to the same bytes. Started by test-tpm.sh with $TPM2TOOLS_TCTI and
+ * $SWTPM_PID; the argument is the number of banks that are active. */
 #include <errno.h>
 #include <signal.h>
 #include <unistd.h>
@@ -117,7 +117,8 @@ static void test_extend(void)
                         CHECK(memcmp(value.bytes, after.pcr[b][pcr].bytes, value.alg->size) == 0);
                 }
         CHECK_EQ(tpm_pcr_extend(tpm, 24, &digests, &error), -EINVAL);
-        CHECK_EQ(tpm_pcr_extend(tpm, 17, &digests, &error), -EREMOTEIO); /* needs another locality */
+        CHECK_EQ(tpm_pcr_extend(tpm, 17, &digests, &error),
+                        -EREMOTEIO); /* needs another locality */
         CHECK(strstr(error.text, "PCR 17"));
         tpm_free(tpm); /* swtpm serves one at a time */
 
@@ -137,66 +138,77 @@ static const struct raw {
         const char *rest;
         size_t size;
 } raws[] = {
-#define RAW(what, sessions, code, rest) {what, sessions, code, rest, sizeof(rest) - 1}
-#define PW                              "\x00\x00\x00\x09\x40\x00\x00\x09\x00\x00\x01\x00\x00"
-        RAW("read sha256 0,7,11,17,23", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\3\x81\x08\x82"),
-        RAW("read more than eight", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\3\xff\xff\xff"),
-        RAW("read two banks", false, TPM2_CC_PCR_Read, "\0\0\0\2\0\x0b\3\x3f\0\0\0\x0c\3\x0f\0\0"),
-        RAW("read nothing", false, TPM2_CC_PCR_Read, "\0\0\0\0"),
-        RAW("read no PCRs", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\3\0\0\0"),
-        RAW("read: cut off", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\3\0\0"),
-        RAW("read: no count", false, TPM2_CC_PCR_Read, "\0\0\0"),
-        RAW("read: unknown bank", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x77\3\0\0\0"),
-        RAW("read: select size 4", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\4\0\0\0\0"),
-        RAW("read: select size 2", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\2\0\0"),
-        RAW("read: trailing", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\3\1\0\0\0"),
-        RAW("read: count 17", false, TPM2_CC_PCR_Read, "\0\0\0\x11"),
-        RAW("event", true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW "\0\3abc"),
-        RAW("event of nothing", true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW "\0\0"),
-        RAW("event to no PCR", true, TPM2_CC_PCR_Event, "\x40\0\0\7" PW "\0\3abc"),
-        RAW("read after events", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\3\0\x02\0"),
-        RAW("event: too long", true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW "\4\1abc"),
-        RAW("event: cut off", true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW "\0\4abc"),
-        RAW("event: trailing", true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW "\0\2abc"),
-        RAW("event: no sessions", false, TPM2_CC_PCR_Event, "\0\0\0\x09\0\3abc"),
-        RAW("event: PCR 24", true, TPM2_CC_PCR_Event, "\0\0\0\x18" PW "\0\3abc"),
-        RAW("event: owner's handle", true, TPM2_CC_PCR_Event, "\x40\0\0\1" PW "\0\3abc"),
-        RAW("event: password", true, TPM2_CC_PCR_Event,
-                        "\0\0\0\x09\0\0\0\x0a\x40\0\0\x09\0\0\1\0\1x\0\3abc"),
-        RAW("event: nonce", true, TPM2_CC_PCR_Event,
-                        "\0\0\0\x09\0\0\0\x0a\x40\0\0\x09\0\1x\1\0\0\0\3abc"),
-        RAW("event: session attributes", true, TPM2_CC_PCR_Event,
-                        "\0\0\0\x09\0\0\0\x09\x40\0\0\x09\0\0\x21\0\0\0\3abc"),
-        RAW("event: session that isn't open", true, TPM2_CC_PCR_Event,
-                        "\0\0\0\x09\0\0\0\x09\2\0\0\x01\0\0\1\0\0\0\3abc"),
-        RAW("event: no session in the area", true, TPM2_CC_PCR_Event, "\0\0\0\x09\0\0\0\0\0\3abc"),
-        RAW("event: area cut off", true, TPM2_CC_PCR_Event, "\0\0\0\x09\0\0\x09\x40"),
-        RAW("event: no handle", true, TPM2_CC_PCR_Event, "\0\0\0"),
-        RAW("extend: unknown bank", true, TPM2_CC_PCR_Extend, "\0\0\0\x09" PW "\0\0\0\1\0\x77"),
-        RAW("extend: cut off", true, TPM2_CC_PCR_Extend, "\0\0\0\x09" PW "\0\0\0\1\0\x0b\1\2"),
-        RAW("extend: no count", true, TPM2_CC_PCR_Extend, "\0\0\0\x09" PW "\0\0"),
-        RAW("extend: count 17", true, TPM2_CC_PCR_Extend, "\0\0\0\x09" PW "\0\0\0\x11"),
-        RAW("extend: no sessions", false, TPM2_CC_PCR_Extend, "\0\0\0\x09\0\0\0\0"),
-        RAW("unknown command", false, 0x20000001, ""),
-        RAW("code 0", false, 0, ""),
-        RAW("flush a handle that isn't open", false, TPM2_CC_FlushContext, "\x80\0\0\x01"),
-        RAW("flush a session that isn't open", false, TPM2_CC_FlushContext, "\3\0\0\x07"),
-        RAW("flush: cut off", false, TPM2_CC_FlushContext, "\x80\0\0"),
-        RAW("read public of a handle that isn't open", false, TPM2_CC_ReadPublic, "\x80\0\0\1"),
-        RAW("event: no area", true, TPM2_CC_PCR_Event, "\0\0\0\x09\0\0"),
-        RAW("event: session cut off", true, TPM2_CC_PCR_Event,
-                        "\0\0\0\x09\0\0\0\x09\x40\0\0\x09\0\x20\1\0\0\0\3abc"),
-        RAW("event: four sessions", true, TPM2_CC_PCR_Event,
-                        "\0\0\0\x09\0\0\0\x24\x40\0\0\x09\0\0\1\0\0\x40\0\0\x09\0\0\1\0\0"
-                        "\x40\0\0\x09\0\0\1\0\0\x40\0\0\x09\0\0\1\0\0\0\3abc"),
-        RAW("event: two sessions", true, TPM2_CC_PCR_Event,
-                        "\0\0\0\x09\0\0\0\x12\x40\0\0\x09\0\0\1\0\0\x40\0\0\x09\0\0\1\0\0"
-                        "\0\3abc"),
-        RAW("read with a password session", true, TPM2_CC_PCR_Read,
-                        "\0\0\0\x09\x40\0\0\x09\0\0\1\0\0\0\0\0\1\0\x0b\3\1\0\0"),
-        RAW("flush with a password session", true, TPM2_CC_FlushContext,
-                        "\0\0\0\x09\x40\0\0\x09\0\0\1\0\0\x80\0\0\1"),
-        RAW("policy on a session that isn't open", false, TPM2_CC_PolicyAuthValue, "\3\0\0\7"),
+#define RAW(what, sessions, code, rest)                      \
+        {                                                    \
+                what, sessions, code, rest, sizeof(rest) - 1 \
+        }
+#define PW "\x00\x00\x00\x09\x40\x00\x00\x09\x00\x00\x01\x00\x00"
+                RAW("read sha256 0,7,11,17,23", false, TPM2_CC_PCR_Read,
+                                "\0\0\0\1\0\x0b\3\x81\x08\x82"),
+                RAW("read more than eight", false, TPM2_CC_PCR_Read,
+                                "\0\0\0\1\0\x0b\3\xff\xff\xff"),
+                RAW("read two banks", false, TPM2_CC_PCR_Read,
+                                "\0\0\0\2\0\x0b\3\x3f\0\0\0\x0c\3\x0f\0\0"),
+                RAW("read nothing", false, TPM2_CC_PCR_Read, "\0\0\0\0"),
+                RAW("read no PCRs", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\3\0\0\0"),
+                RAW("read: cut off", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\3\0\0"),
+                RAW("read: no count", false, TPM2_CC_PCR_Read, "\0\0\0"),
+                RAW("read: unknown bank", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x77\3\0\0\0"),
+                RAW("read: select size 4", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\4\0\0\0\0"),
+                RAW("read: select size 2", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\2\0\0"),
+                RAW("read: trailing", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\3\1\0\0\0"),
+                RAW("read: count 17", false, TPM2_CC_PCR_Read, "\0\0\0\x11"),
+                RAW("event", true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW "\0\3abc"),
+                RAW("event of nothing", true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW "\0\0"),
+                RAW("event to no PCR", true, TPM2_CC_PCR_Event, "\x40\0\0\7" PW "\0\3abc"),
+                RAW("read after events", false, TPM2_CC_PCR_Read, "\0\0\0\1\0\x0b\3\0\x02\0"),
+                RAW("event: too long", true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW "\4\1abc"),
+                RAW("event: cut off", true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW "\0\4abc"),
+                RAW("event: trailing", true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW "\0\2abc"),
+                RAW("event: no sessions", false, TPM2_CC_PCR_Event, "\0\0\0\x09\0\3abc"),
+                RAW("event: PCR 24", true, TPM2_CC_PCR_Event, "\0\0\0\x18" PW "\0\3abc"),
+                RAW("event: owner's handle", true, TPM2_CC_PCR_Event, "\x40\0\0\1" PW "\0\3abc"),
+                RAW("event: password", true, TPM2_CC_PCR_Event,
+                                "\0\0\0\x09\0\0\0\x0a\x40\0\0\x09\0\0\1\0\1x\0\3abc"),
+                RAW("event: nonce", true, TPM2_CC_PCR_Event,
+                                "\0\0\0\x09\0\0\0\x0a\x40\0\0\x09\0\1x\1\0\0\0\3abc"),
+                RAW("event: session attributes", true, TPM2_CC_PCR_Event,
+                                "\0\0\0\x09\0\0\0\x09\x40\0\0\x09\0\0\x21\0\0\0\3abc"),
+                RAW("event: session that isn't open", true, TPM2_CC_PCR_Event,
+                                "\0\0\0\x09\0\0\0\x09\2\0\0\x01\0\0\1\0\0\0\3abc"),
+                RAW("event: no session in the area", true, TPM2_CC_PCR_Event,
+                                "\0\0\0\x09\0\0\0\0\0\3abc"),
+                RAW("event: area cut off", true, TPM2_CC_PCR_Event, "\0\0\0\x09\0\0\x09\x40"),
+                RAW("event: no handle", true, TPM2_CC_PCR_Event, "\0\0\0"),
+                RAW("extend: unknown bank", true, TPM2_CC_PCR_Extend,
+                                "\0\0\0\x09" PW "\0\0\0\1\0\x77"),
+                RAW("extend: cut off", true, TPM2_CC_PCR_Extend,
+                                "\0\0\0\x09" PW "\0\0\0\1\0\x0b\1\2"),
+                RAW("extend: no count", true, TPM2_CC_PCR_Extend, "\0\0\0\x09" PW "\0\0"),
+                RAW("extend: count 17", true, TPM2_CC_PCR_Extend, "\0\0\0\x09" PW "\0\0\0\x11"),
+                RAW("extend: no sessions", false, TPM2_CC_PCR_Extend, "\0\0\0\x09\0\0\0\0"),
+                RAW("unknown command", false, 0x20000001, ""),
+                RAW("code 0", false, 0, ""),
+                RAW("flush a handle that isn't open", false, TPM2_CC_FlushContext, "\x80\0\0\x01"),
+                RAW("flush a session that isn't open", false, TPM2_CC_FlushContext, "\3\0\0\x07"),
+                RAW("flush: cut off", false, TPM2_CC_FlushContext, "\x80\0\0"),
+                RAW("read public of a handle that isn't open", false, TPM2_CC_ReadPublic,
+                                "\x80\0\0\1"),
+                RAW("event: no area", true, TPM2_CC_PCR_Event, "\0\0\0\x09\0\0"),
+                RAW("event: session cut off", true, TPM2_CC_PCR_Event,
+                                "\0\0\0\x09\0\0\0\x09\x40\0\0\x09\0\x20\1\0\0\0\3abc"),
+                RAW("event: four sessions", true, TPM2_CC_PCR_Event,
+                                "\0\0\0\x09\0\0\0\x24\x40\0\0\x09\0\0\1\0\0\x40\0\0\x09\0\0\1\0\0"
+                                "\x40\0\0\x09\0\0\1\0\0\x40\0\0\x09\0\0\1\0\0\0\3abc"),
+                RAW("event: two sessions", true, TPM2_CC_PCR_Event,
+                                "\0\0\0\x09\0\0\0\x12\x40\0\0\x09\0\0\1\0\0\x40\0\0\x09\0\0\1\0\0"
+                                "\0\3abc"),
+                RAW("read with a password session", true, TPM2_CC_PCR_Read,
+                                "\0\0\0\x09\x40\0\0\x09\0\0\1\0\0\0\0\0\1\0\x0b\3\1\0\0"),
+                RAW("flush with a password session", true, TPM2_CC_FlushContext,
+                                "\0\0\0\x09\x40\0\0\x09\0\0\1\0\0\x80\0\0\1"),
+                RAW("policy on a session that isn't open", false, TPM2_CC_PolicyAuthValue,
+                                "\3\0\0\7"),
 };
 
 static void put_command(struct buf *b, bool sessions, uint32_t code, const void *rest, size_t size)
@@ -257,8 +269,8 @@ static void test_same_answers(void)
 
 /* ---- what a payload can and can't do with the real TPM ---- */
 
-static TPM2_RC submit(struct tcg2 *tcg2, bool sessions, uint32_t code, const void *rest, size_t size,
-                uint32_t *handle)
+static TPM2_RC submit(struct tcg2 *tcg2, bool sessions, uint32_t code, const void *rest,
+                size_t size, uint32_t *handle)
 {
         _cleanup_buf_ struct buf command = {}, response = {};
         struct cursor c;
@@ -266,7 +278,7 @@ static TPM2_RC submit(struct tcg2 *tcg2, bool sessions, uint32_t code, const voi
 
         put_command(&command, sessions, code, rest, size);
         if (tcg2_submit_command(tcg2, buf_span(&command), 4096, &response) != EFI_SUCCESS ||
-            !tpm_response_code(buf_span(&response), &rc))
+                        !tpm_response_code(buf_span(&response), &rc))
                 return 0xffffffff;
         c = CURSOR(buf_span(&response));
         if (handle && rc == 0 && (!cursor_skip(&c, 10) || !cursor_be32(&c, handle)))
@@ -312,8 +324,11 @@ static void test_payload_and_tpm(void)
         _cleanup_tpm_ struct tpm *tpm = open_tpm();
         struct tcg2_config config = {.tpm = tpm, .banks = active(tpm)};
         _cleanup_tcg2_ struct tcg2 *tcg2 = NULL;
-        struct tcg2_hash_log_extend abc = {
-                        .data = SPAN("abc", 3), .size = 18, .header_size = 14, .pcr = 8, .type = 13};
+        struct tcg2_hash_log_extend abc = {.data = SPAN("abc", 3),
+                        .size = 18,
+                        .header_size = 14,
+                        .pcr = 8,
+                        .type = 13};
         uint32_t session = 0, sequence = 0;
         struct replay before, after;
 
@@ -334,8 +349,8 @@ static void test_payload_and_tpm(void)
         CHECK_EQ(tcg2_hash_log_extend_event(tcg2, &abc), EFI_SUCCESS);
         CHECK_EQ(policy_pcr8(tcg2, session), 0);
 
-        CHECK_EQ(submit(tcg2, true, TPM2_CC_Clear,
-                                 "\x40\0\0\x0c\0\0\0\x09\x40\0\0\x09\0\0\1\0\0", 17, NULL),
+        CHECK_EQ(submit(tcg2, true, TPM2_CC_Clear, "\x40\0\0\x0c\0\0\0\x09\x40\0\0\x09\0\0\1\0\0",
+                                 17, NULL),
                         TPM2_RC_COMMAND_CODE);
         CHECK_EQ(submit(tcg2, true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW "\0\3abc", 22, NULL), 0);
         tcg2_end(tcg2);
@@ -363,13 +378,13 @@ static void test_lost_tpm(void)
 }
 
 static const struct tap_test tests[] = {
-        {"no TPM where it is said to be", test_open},
-        {"properties", test_properties},
-        {"banks and reset values", test_banks_and_reset_values},
-        {"the view answers as swtpm does", test_same_answers},
-        {"extend in all banks", test_extend},
-        {"payload: policies, flushing, refusals", test_payload_and_tpm},
-        {"a TPM that went away", test_lost_tpm},
+                {"no TPM where it is said to be", test_open},
+                {"properties", test_properties},
+                {"banks and reset values", test_banks_and_reset_values},
+                {"the view answers as swtpm does", test_same_answers},
+                {"extend in all banks", test_extend},
+                {"payload: policies, flushing, refusals", test_payload_and_tpm},
+                {"a TPM that went away", test_lost_tpm},
 };
 
 int main(int argc, char **argv)

@@ -100,7 +100,7 @@ refused() { # description, text that must not be empty
 # ---- names of the specification map: services and protocol functions, TPM commands ----
 
 specified_by_code() { # folder of the firmware, submit.c
-    grep -rhoE '\{"[A-Za-z0-9.]+", +"[a-zA-Z.]*", +[a-z]' --include='*.c' "$1" | sed 's/{"\([^"]*\)".*/\1/'
+    grep -rhoE '\{"[A-Za-z0-9.]+", +"[a-zA-Z.]*",( +[a-z]|$)' --include='*.c' "$1" | sed 's/{"\([^"]*\)".*/\1/'
     grep -o '{TPM2_CC_[A-Za-z0-9_]*' "$2" | sed 's/{TPM2_CC_//'
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From facts to image: a recorded sysfs tree, a guest made by hand behind the firmware's seam, the prepared
- * image looked at as the second kernel would, the staged file and its forged twins. */
+/* From facts to image: a recorded sysfs tree, a guest made by hand behind the firmware's seam, the
+ * prepared image looked at as the second kernel would, the staged file and its forged twins. */
 #include "tests/unit/tap.h"
 
 #include <errno.h>
@@ -67,8 +67,8 @@ int firmware_allocations(const struct firmware *fw, struct fw_memory_range **ret
 int firmware_memory_map(const struct firmware *fw, struct fw_memory_range **ret, size_t *n)
 {
         static const struct fw_memory_range map[] = {{0, 0xa0000, EfiBootServicesData, 0xf, 0},
-                {GUEST_START, GUEST_END, EfiConventionalMemory, 0xf, 0},
-                {0x2000000, 0x2010000, EfiACPIMemoryNVS, 0, 0}};
+                        {GUEST_START, GUEST_END, EfiConventionalMemory, 0xf, 0},
+                        {0x2000000, 0x2010000, EfiACPIMemoryNVS, 0, 0}};
 
         *ret = malloc(sizeof(map));
         memcpy(*ret, map, sizeof(map));
@@ -76,8 +76,8 @@ int firmware_memory_map(const struct firmware *fw, struct fw_memory_range **ret,
         return 0;
 }
 
-EFI_STATUS firmware_allocate(struct firmware *fw, uint32_t type, uint64_t n_pages, uint64_t below,
-                uint64_t *ret)
+EFI_STATUS firmware_allocate(
+                struct firmware *fw, uint32_t type, uint64_t n_pages, uint64_t below, uint64_t *ret)
 {
         if (fw->full || fw->n == 64)
                 return EFI_OUT_OF_RESOURCES;
@@ -85,7 +85,8 @@ EFI_STATUS firmware_allocate(struct firmware *fw, uint32_t type, uint64_t n_page
         *ret = fw->top;
         if (ram_commit(fw->ram, *ret, *ret + n_pages * 4096) < 0)
                 return EFI_OUT_OF_RESOURCES;
-        fw->allocations[fw->n++] = (struct fw_memory_range){*ret, *ret + n_pages * 4096, type, 0xf, 0};
+        fw->allocations[fw->n++] = (struct fw_memory_range){
+                        *ret, *ret + n_pages * 4096, type, 0xf, 0};
         return EFI_SUCCESS;
 }
 
@@ -123,8 +124,10 @@ static void put_file_of_machine(struct tree *t)
         tree_runtime(t, 0, EfiRuntimeServicesData, 0x2010000, 8, 0xfffffffefea10000, RT | 0xf);
         tree_runtime(t, 1, EfiRuntimeServicesCode, 0x2018000, 8, 0xfffffffefe818000, RT | 0xf);
         tree_text(t, "firmware/efi/runtime", "0x2010b98\n");
-        tree_text(t, "firmware/efi/systab", "ACPI20=0x2001014\nACPI=0x2001000\nSMBIOS3=0x201f000\nESRT=0x3\n");
-        tree_text(t, "firmware/efi/efivars/BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c", "\7\0\0\0\0");
+        tree_text(t, "firmware/efi/systab",
+                        "ACPI20=0x2001014\nACPI=0x2001000\nSMBIOS3=0x201f000\nESRT=0x3\n");
+        tree_text(t, "firmware/efi/efivars/BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+                        "\7\0\0\0\0");
         memcpy(table + 4, &length, 4);
         memcpy(table + 64, &laml, 4);
         memcpy(table + 68, &lasa, 8);
@@ -134,19 +137,22 @@ static void put_file_of_machine(struct tree *t)
         page[0x1ec] = SECURE_BOOT_DISABLED;
         page[0x70] = 0x34;
         tree_put(t, "kernel/boot_params/data", page, sizeof(page));
-        tree_text(t, "bus/platform/devices/simple-framebuffer.0/modalias", "platform:simple-framebuffer\n");
+        tree_text(t, "bus/platform/devices/simple-framebuffer.0/modalias",
+                        "platform:simple-framebuffer\n");
 }
 
 static void put_tables_of_guest(struct firmware *fw)
 {
-        const EFI_GUID *guids[] = {&guid_acpi20, &guid_tcg2_final_events, &guid_memory_attributes_table,
-                &guid_linux_tpm_event_log, &guid_linux_initrd_media};
+        const EFI_GUID *guids[] = {&guid_acpi20, &guid_tcg2_final_events,
+                        &guid_memory_attributes_table, &guid_linux_tpm_event_log,
+                        &guid_linux_initrd_media};
 
         for (size_t i = 0; i < ARRAY_SIZE(guids); i++)
                 CHECK(ram_write(fw->ram, CONFIG + 24 * i, guids[i], 16) &&
-                        ram_put_u64(fw->ram, CONFIG + 24 * i + 16, 0x1000 * (i + 1)));
+                                ram_put_u64(fw->ram, CONFIG + 24 * i + 16, 0x1000 * (i + 1)));
         fw->n_tables = ARRAY_SIZE(guids);
-        CHECK(ram_put_u64(fw->ram, GUEST_SYSTAB + 24, VENDOR) && ram_put_u32(fw->ram, GUEST_SYSTAB + 32, 0x1234));
+        CHECK(ram_put_u64(fw->ram, GUEST_SYSTAB + 24, VENDOR) &&
+                        ram_put_u32(fw->ram, GUEST_SYSTAB + 32, 0x1234));
         CHECK(ram_write(fw->ram, VENDOR, u"mkexec", 14));
 }
 
@@ -162,30 +168,34 @@ static void world_new(struct world *w)
         if (ram_new(&range, 1, 64 << 20, &w->fw.ram, &w->error) < 0)
                 abort();
         w->fw.allocations[0] = (struct fw_memory_range){0x200000, 0x220000, EfiLoaderData, 0xf, 0};
-        w->fw.allocations[1] =
-                (struct fw_memory_range){GUEST_SYSTAB, GUEST_SYSTAB + 0x2000, EfiRuntimeServicesData, 0xf, 0};
+        w->fw.allocations[1] = (struct fw_memory_range){
+                        GUEST_SYSTAB, GUEST_SYSTAB + 0x2000, EfiRuntimeServicesData, 0xf, 0};
         w->fw.n = 2;
         w->fw.top = 0x1e00000;
         if (ram_commit(w->fw.ram, 0x200000, 0x220000) < 0 ||
-                ram_commit(w->fw.ram, GUEST_SYSTAB, GUEST_SYSTAB + 0x2000) < 0 || !guest_page_fill(w->fw.ram))
+                        ram_commit(w->fw.ram, GUEST_SYSTAB, GUEST_SYSTAB + 0x2000) < 0 ||
+                        !guest_page_fill(w->fw.ram))
                 abort();
         put_tables_of_guest(&w->fw);
-        of_boot[0] = (struct fw_variable){guid_loader, (char *)"StubInfo", BS_RT, (uint8_t *)u"x", 4};
-        of_boot[1] =
-                (struct fw_variable){guid_loader, (char *)"StubPcrKernelImage", BS_RT, (uint8_t *)u"11", 6};
-        of_machine[0] = (struct fw_variable){guid_loader, (char *)"LoaderInfo", BS_RT, (uint8_t *)u"y", 4};
-        of_machine[1] = (struct fw_variable){guid_loader, (char *)"LoaderPcrSMBIOS", BS_RT, (uint8_t *)u"1", 4};
+        of_boot[0] = (struct fw_variable){
+                        guid_loader, (char *)"StubInfo", BS_RT, (uint8_t *)u"x", 4};
+        of_boot[1] = (struct fw_variable){
+                        guid_loader, (char *)"StubPcrKernelImage", BS_RT, (uint8_t *)u"11", 6};
+        of_machine[0] = (struct fw_variable){
+                        guid_loader, (char *)"LoaderInfo", BS_RT, (uint8_t *)u"y", 4};
+        of_machine[1] = (struct fw_variable){
+                        guid_loader, (char *)"LoaderPcrSMBIOS", BS_RT, (uint8_t *)u"1", 4};
         w->fw.variables = of_boot;
         w->fw.n_variables = 2;
         w->end = (struct firmware_end){.kind = FIRMWARE_HANDOVER};
         w->end.regs.r[REG_RSI] = GUEST_PARAMS;
         w->end.regs.r[REG_RIP] = 0x210010;
         w->setup = (struct handover_setup){
-                .facts = &w->facts,
-                .machine_variables = of_machine,
-                .n_machine_variables = 2,
-                .log_capacity = 10000,
-                .systemd_log_capacity = 3000,
+                        .facts = &w->facts,
+                        .machine_variables = of_machine,
+                        .n_machine_variables = 2,
+                        .log_capacity = 10000,
+                        .systemd_log_capacity = 3000,
         };
 }
 
@@ -320,7 +330,7 @@ static void the_second_kernels_view(void)
         for (uint64_t i = 0; i < 3; i++) {
                 CHECK(ram_read(w.fw.ram, config + 24 * i, &guid, 16));
                 CHECK(!guid_equal(&guid, &guid_tcg2_final_events) &&
-                        !guid_equal(&guid, &guid_memory_attributes_table));
+                                !guid_equal(&guid, &guid_memory_attributes_table));
                 if (!guid_equal(&guid, &guid_linux_tpm_event_log))
                         continue;
                 CHECK_EQ(u64_at(&w, config + 24 * i + 16), w.image.log.address);
@@ -357,7 +367,8 @@ static bool has_bytes(struct world *w, uint64_t start, uint64_t end, const void 
 {
         struct span view;
 
-        return ram_view(w->fw.ram, start, end - start, &view) && memmem(view.data, view.size, bytes, size);
+        return ram_view(w->fw.ram, start, end - start, &view) &&
+               memmem(view.data, view.size, bytes, size);
 }
 
 static void variables_and_record(void)
@@ -415,7 +426,8 @@ static void without_firmware(void)
         CHECK_EQ(u64_at(&w, GUEST_PARAMS + 0x250), GUEST_NODE); /* no SETUP_EFI */
         CHECK_EQ(u32_at(&w, GUEST_PARAMS + 0x1d4), 48);
         CHECK_EQ(u64_at(&w, map + 16), 0);
-        CHECK(u64_at(&w, st + 88) > u64_at(&w, map + 8) && u64_at(&w, st + 88) < GUEST_END); /* physical */
+        CHECK(u64_at(&w, st + 88) > u64_at(&w, map + 8) &&
+                        u64_at(&w, st + 88) < GUEST_END); /* physical */
         world_free(&w);
 }
 
@@ -463,9 +475,10 @@ static uint64_t job(const struct handover_image *image, size_t field)
         uint64_t v = 0;
 
         for (size_t i = 0; i < n; i++)
-                if (image->entry >= parts[i].address && image->entry < parts[i].address + parts[i].size) {
-                        const uint8_t *page =
-                                (const uint8_t *)parts[i].bytes + (image->entry - parts[i].address);
+                if (image->entry >= parts[i].address &&
+                                image->entry < parts[i].address + parts[i].size) {
+                        const uint8_t *page = (const uint8_t *)parts[i].bytes +
+                                              (image->entry - parts[i].address);
                         struct vcpu_regs regs = {.r = {[REG_RAX] = 0x5a5a5a5a5a5a5a5a}};
                         uint8_t probe[TRAMPOLINE_SIZE];
                         const uint8_t *params;
@@ -510,7 +523,8 @@ static void staged_and_finished(void)
 
                 for (uint64_t at = 0; at < parts[i].size; at += 4096)
                         CHECK(ram_view(w.fw.ram, parts[i].address + at, 4096, &s) &&
-                                memcmp(s.data, (const uint8_t *)parts[i].bytes + at, 4096) == 0);
+                                        memcmp(s.data, (const uint8_t *)parts[i].bytes + at,
+                                                        4096) == 0);
         }
         CHECK(image.entry == w.image.entry && image.log.capacity >= 10000);
 
@@ -519,7 +533,8 @@ static void staged_and_finished(void)
         area = mapped(&image, image.log.address);
         memcpy(&size, area, 4);
         CHECK_EQ(size, 3000 + HANDOVER_LOG_SLACK);
-        CHECK(area[4] == 0 && area[8] == 2 && memcmp(area + 9, log_bytes, 3000) == 0 && area[3009] == 0);
+        CHECK(area[4] == 0 && area[8] == 2 && memcmp(area + 9, log_bytes, 3000) == 0 &&
+                        area[3009] == 0);
         CHECK_EQ(job(&image, 0), 2);
         CHECK_EQ(job(&image, 1), ACPI_LOG);
         CHECK_EQ(job(&image, 2), image.log.address + 9);
@@ -534,8 +549,9 @@ static void staged_and_finished(void)
         CHECK_EQ(job(&image, 2), 0);
         CHECK_EQ(job(&image, 3), 64);
         /* too long, not a log, nothing but a header: refused, and what was there stays */
-        CHECK_EQ(handover_set_log(&image, SPAN(log_bytes, a_log(log_bytes, image.log.capacity + 1)), &w.error),
-                -ENOSPC);
+        CHECK_EQ(handover_set_log(&image, SPAN(log_bytes, a_log(log_bytes, image.log.capacity + 1)),
+                                 &w.error),
+                        -ENOSPC);
         CHECK_EQ(handover_set_log(&image, SPAN(log_bytes, 65), &w.error), -EINVAL);
         log_bytes[32] = 'X';
         CHECK_EQ(handover_set_log(&image, SPAN(log_bytes, 3000), &w.error), -EINVAL);
@@ -564,7 +580,8 @@ static void without_a_log(void)
         w.setup.systemd_log_capacity = 0;
         CHECK_EQ(world_prepare(&w), 0);
         CHECK_EQ(u64_at(&w, system_table(&w) + 104), 2);
-        CHECK_EQ(handover_set_log(&w.image, SPAN(log_bytes, a_log(log_bytes, 100)), &w.error), -ENOENT);
+        CHECK_EQ(handover_set_log(&w.image, SPAN(log_bytes, a_log(log_bytes, 100)), &w.error),
+                        -ENOENT);
         CHECK_EQ(handover_set_systemd_log(&w.image, SPAN("", 0), &w.error), -ENOENT);
         world_free(&w);
 }
@@ -583,14 +600,18 @@ static void forged_images(void)
         CHECK_EQ(handover_image_write(&w.image, fd, &w.error), 0);
         REQUIRE(pread(fd, header, sizeof(header), 0) == sizeof(header));
         size = lseek(fd, 0, SEEK_END);
-        /* every byte of the header, three ways: refused, or everything still inside (ASan watches) */
+        /* every byte of the header, three ways: refused, or everything still inside (ASan watches)
+         */
         for (size_t i = 0; i < 136 + 24 * w.image.segments.n; i++)
                 for (unsigned way = 0; way < 3; way++) {
-                        uint8_t b = way == 0 ? header[i] ^ 0xff : way == 1 ? header[i] + 1 : header[i] ^ 0x80;
+                        uint8_t b = way == 0   ? header[i] ^ 0xff
+                                    : way == 1 ? header[i] + 1
+                                               : header[i] ^ 0x80;
 
                         REQUIRE(pwrite(fd, &b, 1, (off_t)i) == 1);
                         if (handover_image_map(fd, &image, &w.error) == 0) {
-                                (void)handover_set_log(&image, SPAN(log_bytes, a_log(log_bytes, 200)), NULL);
+                                (void)handover_set_log(&image,
+                                                SPAN(log_bytes, a_log(log_bytes, 200)), NULL);
                                 (void)handover_set_systemd_log(&image, SPAN("x", 1), NULL);
                                 handover_image_release(&image);
                         } else {
@@ -638,28 +659,31 @@ static void the_next_hop(void)
         CHECK(w.facts.has_old_overlay && w.facts.has_firmware);
         CHECK(w.facts.firmware_runtime == 0xfffffffefea10b98); /* not the overlay's own table */
         CHECK(host_memory_covers(w.facts.memory.ranges, w.facts.memory.n, GUEST_START, GUEST_END,
-                1u << EfiConventionalMemory));
+                        1u << EfiConventionalMemory));
         CHECK_EQ(world_prepare(&w), 0);
         map = u32_at(&w, GUEST_PARAMS + 0x1d0);
         CHECK_EQ(u32_at(&w, GUEST_PARAMS + 0x1d4), 3 * 48); /* one overlay, not two */
-        /* the virtual address is taken below the firmware's regions again, not below the old overlay */
+        /* the virtual address is taken below the firmware's regions again, not below the old
+         * overlay */
         CHECK(u64_at(&w, map + 16) >= 0xfffffffefe400000);
         CHECK(has_bytes(&w, u64_at(&w, map + 8), u64_at(&w, map + 8) + 4096 * u64_at(&w, map + 24),
-                u"LoaderInfo", 22));
+                        u"LoaderInfo", 22));
         overlay_record_release(&old);
         world_free(&w);
 }
 
 static const struct tap_test tests[] = {
-        {"facts of a recorded machine", facts_of_a_machine},
-        {"plain facts, for predict only", plain_facts_for_predict},
-        {"what the second kernel sees: tables, SETUP_EFI, EFI map, e820, screen", the_second_kernels_view},
-        {"variables shown and hidden, and the record for the next hop", variables_and_record},
-        {"without firmware: physical table, no SETUP_EFI", without_firmware},
-        {"refusals have their reason", refusals},
-        {"staged, mapped, finished with the logs", staged_and_finished},
-        {"without a TPM there is no log table", without_a_log},
-        {"forged staged files", forged_images},
-        {"the next hop chains and doesn't stack up", the_next_hop},
+                {"facts of a recorded machine", facts_of_a_machine},
+                {"plain facts, for predict only", plain_facts_for_predict},
+                {"what the second kernel sees: tables, SETUP_EFI, EFI map, e820, screen",
+                                the_second_kernels_view},
+                {"variables shown and hidden, and the record for the next hop",
+                                variables_and_record},
+                {"without firmware: physical table, no SETUP_EFI", without_firmware},
+                {"refusals have their reason", refusals},
+                {"staged, mapped, finished with the logs", staged_and_finished},
+                {"without a TPM there is no log table", without_a_log},
+                {"forged staged files", forged_images},
+                {"the next hop chains and doesn't stack up", the_next_hop},
 };
 TAP_MAIN(tests)

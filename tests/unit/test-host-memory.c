@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Memory map text and its merging, the second kernel's EFI map, e820, ACPI log area, segments, kexec's
- * early refusals: the parts of shim/handover that need no guest. */
+/* Memory map text and its merging, the second kernel's EFI map, e820, ACPI log area, segments,
+ * kexec's early refusals: the parts of shim/handover that need no guest. */
 #include "tests/unit/tap.h"
 
 #include "base/cleanup.h"
@@ -14,7 +14,7 @@
 #include "shim/handover/segments.h"
 #include "tests/unit/tree.h"
 
-#define RT  EFI_MEMORY_RUNTIME
+#define RT      EFI_MEMORY_RUNTIME
 #define TEXT(t) SPAN(t, strlen(t))
 
 /* An OVMF machine of 512 MB, as its sysfs shows it. */
@@ -81,11 +81,11 @@ static void reads_a_machine(void)
 static void bytes_become_pages(void)
 {
         struct host_entry entries[] = {
-                {0x100000, 0x200800, EfiConventionalMemory},
-                {0x200800, 0x300000, EfiReservedMemoryType},
-                {0x300000, 0x3ffe00, EfiConventionalMemory},
-                {0x400100, 0x500000, EfiACPIMemoryNVS},
-                {0x4ff000, 0x500000, EfiACPIMemoryNVS}, /* twice the same is nothing new */
+                        {0x100000, 0x200800, EfiConventionalMemory},
+                        {0x200800, 0x300000, EfiReservedMemoryType},
+                        {0x300000, 0x3ffe00, EfiConventionalMemory},
+                        {0x400100, 0x500000, EfiACPIMemoryNVS},
+                        {0x4ff000, 0x500000, EfiACPIMemoryNVS}, /* twice the same is nothing new */
         };
         struct host_memory m = {0};
 
@@ -131,23 +131,24 @@ static void refuses_odd_text(void)
         static const struct {
                 const char *file, *text;
         } bad[] = {
-                {"firmware/memmap/3/start", "808000\n"},
-                {"firmware/memmap/3/start", "0x"},
-                {"firmware/memmap/3/start", "0x10000000000000000\n"},
-                {"firmware/memmap/3/start", "0x80g000\n"},
-                {"firmware/memmap/3/start", "0x808000\n\n"},
-                {"firmware/memmap/3/start", ""},
-                {"firmware/memmap/3/end", "0x807fff\n"},           /* end < start - 1 */
-                {"firmware/memmap/3/end", "0xffffffffffffffff\n"}, /* beyond physical addresses */
-                {"firmware/memmap/3/end", "0x1e7fffff\n"},         /* overlaps 4, another type */
-                {"firmware/memmap/3/type", "System RAM?\n"},
-                {"firmware/memmap/3/type", "\n"},
-                {"firmware/efi/runtime-map/1/num_pages", "0x0\n"},
-                {"firmware/efi/runtime-map/1/num_pages", "0x10000000000000\n"},
-                {"firmware/efi/runtime-map/1/phys_addr", "0x1eaed001\n"},
-                {"firmware/efi/runtime-map/1/phys_addr", "0x1eaec000\n"}, /* overlaps 0 */
-                {"firmware/efi/runtime-map/1/type", "0x10\n"},
-                {"firmware/efi/runtime-map/1/attribute", "-1\n"},
+                        {"firmware/memmap/3/start", "808000\n"},
+                        {"firmware/memmap/3/start", "0x"},
+                        {"firmware/memmap/3/start", "0x10000000000000000\n"},
+                        {"firmware/memmap/3/start", "0x80g000\n"},
+                        {"firmware/memmap/3/start", "0x808000\n\n"},
+                        {"firmware/memmap/3/start", ""},
+                        {"firmware/memmap/3/end", "0x807fff\n"}, /* end < start - 1 */
+                        {"firmware/memmap/3/end",
+                                        "0xffffffffffffffff\n"},   /* beyond physical addresses */
+                        {"firmware/memmap/3/end", "0x1e7fffff\n"}, /* overlaps 4, another type */
+                        {"firmware/memmap/3/type", "System RAM?\n"},
+                        {"firmware/memmap/3/type", "\n"},
+                        {"firmware/efi/runtime-map/1/num_pages", "0x0\n"},
+                        {"firmware/efi/runtime-map/1/num_pages", "0x10000000000000\n"},
+                        {"firmware/efi/runtime-map/1/phys_addr", "0x1eaed001\n"},
+                        {"firmware/efi/runtime-map/1/phys_addr", "0x1eaec000\n"}, /* overlaps 0 */
+                        {"firmware/efi/runtime-map/1/type", "0x10\n"},
+                        {"firmware/efi/runtime-map/1/attribute", "-1\n"},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -197,8 +198,8 @@ static void plain_map(void)
         check_order(&m);
         for (size_t i = 0; i < m.n; i++)
                 if (m.ranges[i].type == EfiConventionalMemory)
-                        *(m.ranges[i].start < 1ull << 32 ? &low : &high) +=
-                                m.ranges[i].end - m.ranges[i].start;
+                        *(m.ranges[i].start < 1ull << 32 ? &low : &high) += m.ranges[i].end -
+                                                                            m.ranges[i].start;
         CHECK(low > 2ull << 30);
         CHECK(high > 2ull << 30);
         host_memory_release(&m);
@@ -207,9 +208,9 @@ static void plain_map(void)
 static void covers(void)
 {
         const struct fw_memory_range r[] = {
-                {0x1000, 0x3000, EfiACPIMemoryNVS, 0, 0},
-                {0x3000, 0x4000, EfiACPIReclaimMemory, 0, 0},
-                {0x5000, 0x6000, EfiACPIMemoryNVS, 0, 0},
+                        {0x1000, 0x3000, EfiACPIMemoryNVS, 0, 0},
+                        {0x3000, 0x4000, EfiACPIReclaimMemory, 0, 0},
+                        {0x5000, 0x6000, EfiACPIMemoryNVS, 0, 0},
         };
         uint32_t acpi = 1u << EfiACPIMemoryNVS | 1u << EfiACPIReclaimMemory;
 
@@ -226,9 +227,9 @@ static void covers(void)
 static void virtual_addresses(void)
 {
         const struct fw_memory_range r[] = {
-                {0x1000, 0x3000, EfiConventionalMemory, 0xf, 0},
-                {0x9ed000, 0xaed000, EfiRuntimeServicesData, RT, 0xfffffffefe9ed000},
-                {0xaed000, 0xb6d000, EfiRuntimeServicesCode, RT, 0xfffffffefe4ed000},
+                        {0x1000, 0x3000, EfiConventionalMemory, 0xf, 0},
+                        {0x9ed000, 0xaed000, EfiRuntimeServicesData, RT, 0xfffffffefe9ed000},
+                        {0xaed000, 0xb6d000, EfiRuntimeServicesCode, RT, 0xfffffffefe4ed000},
         };
         uint64_t v;
 
@@ -250,14 +251,15 @@ static void virtual_addresses(void)
 static void efi_map(void)
 {
         const struct fw_memory_range r[] = {
-                {0x1000, 0x3000, EfiConventionalMemory, 0xf, 0},
-                {0x8000, 0xa000, EfiRuntimeServicesData, RT | 0xf, 0xfffffffefe9e8000},
+                        {0x1000, 0x3000, EfiConventionalMemory, 0xf, 0},
+                        {0x8000, 0xa000, EfiRuntimeServicesData, RT | 0xf, 0xfffffffefe9e8000},
         };
-        const struct fw_memory_range ours = {0x5000, 0x6000, EfiRuntimeServicesCode, RT | 8,
-                0xfffffffefe205000};
+        const struct fw_memory_range ours = {
+                        0x5000, 0x6000, EfiRuntimeServicesCode, RT | 8, 0xfffffffefe205000};
         _cleanup_buf_ struct buf b = {0};
-        static const uint8_t first[48] = {5, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x50, 0, 0, 0, 0, 0, 0, 0x00, 0x50,
-                0x20, 0xfe, 0xfe, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0x80};
+        static const uint8_t first[48] = {5, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x50, 0, 0, 0, 0, 0, 0,
+                        0x00, 0x50, 0x20, 0xfe, 0xfe, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0, 0, 0, 0, 8,
+                        0, 0, 0, 0, 0, 0, 0x80};
 
         CHECK_EQ(efi_map_put(r, 2, &ours, 48, &b), 2);
         REQUIRE(b.size == 96);
@@ -280,7 +282,8 @@ static void e820(void)
         CHECK(e820_sort(m));
         CHECK(e820_retype(m, 0x140000, 0x141000, E820_RAM, E820_RESERVED));
         CHECK_EQ(m->n, 5);
-        CHECK(m->entries[2].start == 0x140000 && m->entries[2].size == 0x1000 && m->entries[2].type == 2);
+        CHECK(m->entries[2].start == 0x140000 && m->entries[2].size == 0x1000 &&
+                        m->entries[2].type == 2);
         CHECK(m->entries[3].start == 0x141000 && m->entries[3].size == 0xbf000);
         CHECK(e820_retype(m, 0x1ff000, 0x200000, E820_RAM, E820_ACPI)); /* joins its neighbour */
         CHECK_EQ(m->n, 5);
@@ -307,7 +310,7 @@ static void tpm2_table(uint8_t table[76], uint32_t length, uint32_t laml, uint64
 static void acpi_log(void)
 {
         const struct fw_memory_range r[] = {{0x800000, 0x808000, EfiACPIMemoryNVS, 0, 0},
-                {0x808000, 0x900000, EfiConventionalMemory, 0xf, 0}};
+                        {0x808000, 0x900000, EfiConventionalMemory, 0xf, 0}};
         uint8_t table[76];
         struct acpi_log log;
         struct tree t;
@@ -417,7 +420,8 @@ static void gaps_stay_out_of_what_is_not_ram(void)
 
         for (unsigned i = 0; i < 20; i++) {
                 ranges[i] = (struct ram_range){0x100000 + 0x2000ull * i, 0x101000 + 0x2000ull * i};
-                a[i] = (struct fw_memory_range){ranges[i].start, ranges[i].end, EfiLoaderData, 0, 0};
+                a[i] = (struct fw_memory_range){
+                                ranges[i].start, ranges[i].end, EfiLoaderData, 0, 0};
         }
         REQUIRE(ram_new(ranges, 20, 1 << 20, &ram, &e) == 0);
         for (unsigned i = 0; i < 20; i++)
@@ -431,11 +435,11 @@ static void gaps_stay_out_of_what_is_not_ram(void)
 static void guard_page(void)
 {
         const struct fw_memory_range r[] = {
-                {0x0, 0xa0000, EfiBootServicesData, 0xf, 0},
-                {0x80000, 0x100000, EfiConventionalMemory, 0xf, 0},
-                {0x100000, 0x200000, EfiReservedMemoryType, 0, 0},
-                {0x200000, 0x300000, EfiConventionalMemory, 0xf, 0},
-                {1ull << 32, 1ull << 33, EfiConventionalMemory, 0xf, 0},
+                        {0x0, 0xa0000, EfiBootServicesData, 0xf, 0},
+                        {0x80000, 0x100000, EfiConventionalMemory, 0xf, 0},
+                        {0x100000, 0x200000, EfiReservedMemoryType, 0, 0},
+                        {0x200000, 0x300000, EfiConventionalMemory, 0xf, 0},
+                        {1ull << 32, 1ull << 33, EfiConventionalMemory, 0xf, 0},
         };
         uint64_t page = 0;
 
@@ -479,20 +483,21 @@ static void kexec_refusals(void)
 }
 
 static const struct tap_test tests[] = {
-        {"an OVMF machine's map is read and merged", reads_a_machine},
-        {"bytes become pages, RAM inward and others outward", bytes_become_pages},
-        {"an earlier overlay is RAM again, a false claim isn't", an_earlier_overlay_is_ram_again},
-        {"odd text is refused with the file's name", refuses_odd_text},
-        {"missing files and endless lists are refused", refuses_missing_and_endless},
-        {"the plain map has room below and above 4 GB", plain_map},
-        {"covered ranges", covers},
-        {"virtual addresses of runtime regions", virtual_addresses},
-        {"the second kernel's EFI map", efi_map},
-        {"e820 changes types, or nothing", e820},
-        {"the ACPI log area and its forged twins", acpi_log},
-        {"segments: merged, committed only, limited", segments},
-        {"segments: gaps are filled over RAM only", gaps_stay_out_of_what_is_not_ram},
-        {"the guard's page", guard_page},
-        {"kexec is refused early, with the reason", kexec_refusals},
+                {"an OVMF machine's map is read and merged", reads_a_machine},
+                {"bytes become pages, RAM inward and others outward", bytes_become_pages},
+                {"an earlier overlay is RAM again, a false claim isn't",
+                                an_earlier_overlay_is_ram_again},
+                {"odd text is refused with the file's name", refuses_odd_text},
+                {"missing files and endless lists are refused", refuses_missing_and_endless},
+                {"the plain map has room below and above 4 GB", plain_map},
+                {"covered ranges", covers},
+                {"virtual addresses of runtime regions", virtual_addresses},
+                {"the second kernel's EFI map", efi_map},
+                {"e820 changes types, or nothing", e820},
+                {"the ACPI log area and its forged twins", acpi_log},
+                {"segments: merged, committed only, limited", segments},
+                {"segments: gaps are filled over RAM only", gaps_stay_out_of_what_is_not_ram},
+                {"the guard's page", guard_page},
+                {"kexec is refused early, with the reason", kexec_refusals},
 };
 TAP_MAIN(tests)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The runtime overlay, for real: the region is put into executable memory and its services are called as the
- * second kernel calls them, with a firmware of this test behind it. And the record that lets hops chain. */
+/* The runtime overlay, for real: the region is put into executable memory and its services are
+ * called as the second kernel calls them, with a firmware of this test behind it. And the record
+ * that lets hops chain. */
 #include "tests/unit/tap.h"
 
 #include <sys/mman.h>
@@ -22,7 +23,8 @@ struct runtime_table {
         void *slot[14];
 };
 
-typedef EFI_STATUS(MS_ABI *get_fn)(const char16_t *, const EFI_GUID *, uint32_t *, uint64_t *, void *);
+typedef EFI_STATUS(MS_ABI *get_fn)(
+                const char16_t *, const EFI_GUID *, uint32_t *, uint64_t *, void *);
 typedef EFI_STATUS(MS_ABI *next_fn)(uint64_t *, char16_t *, EFI_GUID *);
 typedef EFI_STATUS(MS_ABI *set_fn)(const char16_t *, const EFI_GUID *, uint32_t, uint64_t, void *);
 typedef EFI_STATUS(MS_ABI *any_fn)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
@@ -34,13 +36,13 @@ static struct {
         const EFI_GUID *vendor;
         const char *data;
 } firmware[] = {
-        {u"BootOrder", &guid_global_variable, "order"},
-        {u"LoaderInfo", &guid_loader, "first"},
-        {u"StubInfo", &guid_loader, "first stub"},
-        {u"StubInfo", &guid_global_variable, "same name, other vendor"},
-        {u"LoaderEntryOneShot", &guid_loader, "nv"},
-        {u"StubProfile", &guid_loader, "first profile"},
-        {u"SecureBoot", &guid_global_variable, "1"},
+                {u"BootOrder", &guid_global_variable, "order"},
+                {u"LoaderInfo", &guid_loader, "first"},
+                {u"StubInfo", &guid_loader, "first stub"},
+                {u"StubInfo", &guid_global_variable, "same name, other vendor"},
+                {u"LoaderEntryOneShot", &guid_loader, "nv"},
+                {u"StubProfile", &guid_loader, "first profile"},
+                {u"SecureBoot", &guid_global_variable, "1"},
 };
 
 static unsigned firmware_calls;
@@ -70,8 +72,8 @@ static size_t firmware_find(const char16_t *name, const EFI_GUID *vendor)
         return i;
 }
 
-static EFI_STATUS MS_ABI firmware_get(const char16_t *name, const EFI_GUID *vendor, uint32_t *attributes,
-                uint64_t *size, void *data)
+static EFI_STATUS MS_ABI firmware_get(const char16_t *name, const EFI_GUID *vendor,
+                uint32_t *attributes, uint64_t *size, void *data)
 {
         size_t i = firmware_find(name, vendor), n;
 
@@ -114,8 +116,8 @@ static EFI_STATUS MS_ABI firmware_next(uint64_t *size, char16_t *name, EFI_GUID 
         return EFI_SUCCESS;
 }
 
-static EFI_STATUS MS_ABI firmware_set(const char16_t *name, const EFI_GUID *vendor, uint32_t attributes,
-                uint64_t size, void *data)
+static EFI_STATUS MS_ABI firmware_set(const char16_t *name, const EFI_GUID *vendor,
+                uint32_t attributes, uint64_t size, void *data)
 {
         firmware_calls++;
         last_set = name;
@@ -123,11 +125,11 @@ static EFI_STATUS MS_ABI firmware_set(const char16_t *name, const EFI_GUID *vend
 }
 
 /* The other slots: each says who it is and proves that all five arguments came through. */
-#define THROUGH(n)                                                                                 \
-        static EFI_STATUS MS_ABI firmware_slot_##n(uint64_t a, uint64_t b, uint64_t c, uint64_t d, \
-                        uint64_t e)                                                                \
-        {                                                                                          \
-                return (n) * 1000000 + a * 10000 + b * 1000 + c * 100 + d * 10 + e;                \
+#define THROUGH(n)                                                                  \
+        static EFI_STATUS MS_ABI firmware_slot_##n(                                 \
+                        uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) \
+        {                                                                           \
+                return (n)*1000000 + a * 10000 + b * 1000 + c * 100 + d * 10 + e;   \
         }
 THROUGH(0)
 THROUGH(1)
@@ -142,16 +144,23 @@ THROUGH(12)
 THROUGH(13)
 
 static struct runtime_table firmware_table = {
-        .slot = {firmware_slot_0, firmware_slot_1, firmware_slot_2, firmware_slot_3, firmware_slot_4,
-                firmware_slot_5, firmware_get, firmware_next, firmware_set, firmware_slot_9,
-                firmware_slot_10, firmware_slot_11, firmware_slot_12, firmware_slot_13},
+                .slot = {firmware_slot_0, firmware_slot_1, firmware_slot_2, firmware_slot_3,
+                                firmware_slot_4, firmware_slot_5, firmware_get, firmware_next,
+                                firmware_set, firmware_slot_9, firmware_slot_10, firmware_slot_11,
+                                firmware_slot_12, firmware_slot_13},
 };
 
 /* ---- an overlay in front of it ---- */
 
 static struct fw_variable of_boot[] = {
-        {.name = (char *)"StubInfo", .attributes = BS_RT, .data = (uint8_t *)"second stub", .size = 11},
-        {.name = (char *)"LoaderTimeExecUSec", .attributes = BS_RT, .data = (uint8_t *)"12", .size = 2},
+                {.name = (char *)"StubInfo",
+                                .attributes = BS_RT,
+                                .data = (uint8_t *)"second stub",
+                                .size = 11},
+                {.name = (char *)"LoaderTimeExecUSec",
+                                .attributes = BS_RT,
+                                .data = (uint8_t *)"12",
+                                .size = 2},
 };
 
 struct overlay {
@@ -169,13 +178,13 @@ static bool overlay_new(struct overlay *o, bool with_firmware)
         static const char16_t vendor[] = u"EDK II";
         _cleanup_buf_ struct buf b = {0};
         struct overlay_setup setup = {
-                .shown = shown,
-                .n_shown = 2,
-                .systemd_log_capacity = 5000,
-                .tables = tables,
-                .n_tables = 2,
-                .vendor = SPAN(vendor, 12),
-                .revision = 0x10000,
+                        .shown = shown,
+                        .n_shown = 2,
+                        .systemd_log_capacity = 5000,
+                        .tables = tables,
+                        .n_tables = 2,
+                        .vendor = SPAN(vendor, 12),
+                        .revision = 0x10000,
         };
         void *region;
         size_t size;
@@ -183,8 +192,8 @@ static bool overlay_new(struct overlay *o, bool with_firmware)
         memset(o, 0, sizeof(*o));
         of_boot[0].vendor = of_boot[1].vendor = guid_loader;
         if (overlay_record_hide(&o->record, "LoaderInfo") < 0 ||
-                overlay_record_hide(&o->record, "StubInfo") < 0 ||
-                overlay_record_hide(&o->record, "StubProfile") < 0)
+                        overlay_record_hide(&o->record, "StubInfo") < 0 ||
+                        overlay_record_hide(&o->record, "StubProfile") < 0)
                 return false;
         o->record.firmware_runtime = with_firmware ? (uintptr_t)&firmware_table : 0;
         setup.record = &o->record;
@@ -192,7 +201,8 @@ static bool overlay_new(struct overlay *o, bool with_firmware)
                 return false;
         size = b.size;
         buf_release(&b);
-        region = mmap(NULL, size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        region = mmap(NULL, size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+                        -1, 0);
         if (region == MAP_FAILED)
                 return false;
         setup.physical = setup.virtual_start = (uintptr_t)region;
@@ -215,8 +225,8 @@ static void overlay_free(struct overlay *o)
                 munmap(o->region, o->size);
 }
 
-static EFI_STATUS get(const struct overlay *o, const char16_t *name, const EFI_GUID *vendor, char *to,
-                uint64_t *size)
+static EFI_STATUS get(const struct overlay *o, const char16_t *name, const EFI_GUID *vendor,
+                char *to, uint64_t *size)
 {
         uint32_t attributes = 0;
 
@@ -342,8 +352,9 @@ static size_t iterate(const struct overlay *o, char names[][64], size_t max)
                         return SIZE_MAX;
                 for (size_t i = 0; i <= length16(name); i++)
                         names[n][i] = (char)name[i];
-                strcat(names[n], guid_equal(&vendor, &guid_loader) ? "@loader" :
-                                 guid_equal(&vendor, &guid_mkexec) ? "@mkexec" : "@global");
+                strcat(names[n], guid_equal(&vendor, &guid_loader)   ? "@loader"
+                                 : guid_equal(&vendor, &guid_mkexec) ? "@mkexec"
+                                                                     : "@global");
                 n++;
         }
 }
@@ -351,8 +362,8 @@ static size_t iterate(const struct overlay *o, char names[][64], size_t max)
 static void names_once_each(void)
 {
         static const char *const wanted[] = {"StubInfo@loader", "LoaderTimeExecUSec@loader",
-                "MkexecOverlay@mkexec", "BootOrder@global", "StubInfo@global", "LoaderEntryOneShot@loader",
-                "SecureBoot@global"};
+                        "MkexecOverlay@mkexec", "BootOrder@global", "StubInfo@global",
+                        "LoaderEntryOneShot@loader", "SecureBoot@global"};
         struct overlay o;
         char names[20][64];
         next_fn next;
@@ -465,7 +476,8 @@ static void without_firmware(void)
         CHECK(get(&o, u"StubInfo", &guid_loader, data, &size) == EFI_SUCCESS);
         CHECK(get(&o, u"BootOrder", &guid_global_variable, data, &size) == EFI_NOT_FOUND);
         CHECK_EQ(iterate(&o, names, 20), 3);
-        CHECK(((set_fn)o.table->slot[8])(u"BootNext", &guid_global_variable, 7, 3, data) == EFI_UNSUPPORTED);
+        CHECK(((set_fn)o.table->slot[8])(u"BootNext", &guid_global_variable, 7, 3, data) ==
+                        EFI_UNSUPPORTED);
         for (unsigned i = 0; i < 14; i++)
                 if (i < 4 || i == 5 || i > 8)
                         CHECK(((any_fn)o.table->slot[i])(1, 2, 3, 4, 5) == EFI_UNSUPPORTED);
@@ -491,8 +503,10 @@ static void without_firmware(void)
 
 static void records_and_their_twins(void)
 {
-        struct overlay_record r = {.firmware_runtime = 0xfffffffefe4ee018, .regions = {{0x1000, 2}, {0x8000, 1}},
-                .n_regions = 2}, back;
+        struct overlay_record r = {.firmware_runtime = 0xfffffffefe4ee018,
+                                              .regions = {{0x1000, 2}, {0x8000, 1}},
+                                              .n_regions = 2},
+                              back;
         _cleanup_buf_ struct buf b = {0};
         struct error e = {0};
 
@@ -512,12 +526,13 @@ static void records_and_their_twins(void)
                 size_t offset;
                 uint8_t value;
         } twins[] = {
-                {0, 'X'}, {4, 2},                /* magic, version */
-                {16, 0}, {16, 1}, {16, 33},      /* regions: none, fewer than there are, too many */
-                {20, 2}, {20, 200},              /* names */
-                {24, 1}, {25, 0x80},             /* region 0: not aligned, overlapping region 1 */
-                {32, 0}, {32 + 7, 1},            /* no pages, too many pages */
-                {536, 0}, {537, 1}, {538, '\n'}, /* name's size, its text */
+                        {0, 'X'}, {4, 2}, /* magic, version */
+                        {16, 0}, {16, 1},
+                        {16, 33},             /* regions: none, fewer than there are, too many */
+                        {20, 2}, {20, 200},   /* names */
+                        {24, 1}, {25, 0x80},  /* region 0: not aligned, overlapping region 1 */
+                        {32, 0}, {32 + 7, 1}, /* no pages, too many pages */
+                        {536, 0}, {537, 1}, {538, '\n'}, /* name's size, its text */
         };
         for (size_t i = 0; i < ARRAY_SIZE(twins); i++) {
                 uint8_t saved = b.data[twins[i].offset];
@@ -546,8 +561,10 @@ static void put_record(const struct tree *t, const struct overlay_record *r, uin
 
 static void a_record_must_be_at_work(void)
 {
-        struct overlay_record r = {.firmware_runtime = 0xfffffffefe4ee018, .regions = {{0x1000000, 2}},
-                .n_regions = 1}, back = {0};
+        struct overlay_record r = {.firmware_runtime = 0xfffffffefe4ee018,
+                                              .regions = {{0x1000000, 2}},
+                                              .n_regions = 1},
+                              back = {0};
         struct tree t;
         struct error e = {0};
         bool found = true;
@@ -558,8 +575,10 @@ static void a_record_must_be_at_work(void)
         put_record(&t, &r, BS_RT);
         CHECK_EQ(overlay_record_read(t.root, &found, &back, &e), 0);
         CHECK(!found); /* nothing runs over it */
-        tree_runtime(&t, 0, EfiRuntimeServicesData, 0x8000, 1, 0xfffffffefea08000, EFI_MEMORY_RUNTIME);
-        tree_runtime(&t, 1, EfiRuntimeServicesCode, 0x1000000, 2, 0xfffffffefe200000, EFI_MEMORY_RUNTIME);
+        tree_runtime(&t, 0, EfiRuntimeServicesData, 0x8000, 1, 0xfffffffefea08000,
+                        EFI_MEMORY_RUNTIME);
+        tree_runtime(&t, 1, EfiRuntimeServicesCode, 0x1000000, 2, 0xfffffffefe200000,
+                        EFI_MEMORY_RUNTIME);
         tree_text(&t, "firmware/efi/runtime", "0xfffffffefe4ee018\n");
         CHECK_EQ(overlay_record_read(t.root, &found, &back, &e), 0);
         CHECK(!found); /* it runs over the firmware's own table */
@@ -586,8 +605,11 @@ static void a_record_must_be_at_work(void)
 
 static void which_variables(void)
 {
-        struct fw_variable v = {.vendor = guid_loader, .name = (char *)"StubPcrKernelImage", .attributes = BS_RT,
-                .data = (uint8_t *)u"11", .size = 6};
+        struct fw_variable v = {.vendor = guid_loader,
+                        .name = (char *)"StubPcrKernelImage",
+                        .attributes = BS_RT,
+                        .data = (uint8_t *)u"11",
+                        .size = 6};
 
         CHECK(overlay_is_of_first_boot(&v));
         CHECK(!overlay_shows(&v, 0));
@@ -620,16 +642,20 @@ static void which_variables(void)
 }
 
 static const struct tap_test tests[] = {
-        {"system table, configuration tables, runtime table and their CRCs", tables_are_right},
-        {"GetVariable shows ours, hides the first boot's, passes the rest", shows_and_hides},
-        {"GetNextVariableName: every name once, small buffers", names_once_each},
-        {"SetVariable: ours and hidden ones are write-protected", writes_are_refused_or_passed},
-        {"all other services go through with their arguments", others_pass_through},
-        {"systemd's log appears when it is filled in", the_systemd_log},
-        {"the record leads the next hop to the firmware", hops_chain},
-        {"without firmware: own variables, SetVirtualAddressMap", without_firmware},
-        {"records and their forged twins", records_and_their_twins},
-        {"a record counts only if the kernel runs over its overlay", a_record_must_be_at_work},
-        {"which variables are hidden and shown", which_variables},
+                {"system table, configuration tables, runtime table and their CRCs",
+                                tables_are_right},
+                {"GetVariable shows ours, hides the first boot's, passes the rest",
+                                shows_and_hides},
+                {"GetNextVariableName: every name once, small buffers", names_once_each},
+                {"SetVariable: ours and hidden ones are write-protected",
+                                writes_are_refused_or_passed},
+                {"all other services go through with their arguments", others_pass_through},
+                {"systemd's log appears when it is filled in", the_systemd_log},
+                {"the record leads the next hop to the firmware", hops_chain},
+                {"without firmware: own variables, SetVirtualAddressMap", without_firmware},
+                {"records and their forged twins", records_and_their_twins},
+                {"a record counts only if the kernel runs over its overlay",
+                                a_record_must_be_at_work},
+                {"which variables are hidden and shown", which_variables},
 };
 TAP_MAIN(tests)

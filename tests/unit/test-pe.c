@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tcg2/pe and tcg2/authenticode: forged headers, and digests compared with those that sbsign puts into a
- * signature of systemd's own stub. */
+/* tcg2/pe and tcg2/authenticode: forged headers, and digests compared with those that sbsign puts
+ * into a signature of systemd's own stub. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -31,8 +31,8 @@ static void put32(uint8_t *at, uint32_t value)
         put16(at + 2, value >> 16);
 }
 
-static void put_section(uint8_t *file, unsigned i, const char *name, uint32_t address, uint32_t size,
-                uint32_t offset, uint32_t raw_size)
+static void put_section(uint8_t *file, unsigned i, const char *name, uint32_t address,
+                uint32_t size, uint32_t offset, uint32_t raw_size)
 {
         uint8_t *at = file + SECTIONS_AT + 40 * i;
 
@@ -115,36 +115,36 @@ struct forgery {
 static void test_parse_refuses(void)
 {
         static const struct forgery forgeries[] = {
-                {"no MZ",                         0,                   2, 0x4d5b              },
-                {"TE image",                      0,                   2, 0x5a56              },
-                {"lfanew at the end",             0x3c,                4, FILE_BYTES          },
-                {"lfanew beyond",                 0x3c,                4, FILE_BYTES + 1      },
-                {"lfanew negative",               0x3c,                4, 0xffffffff          },
-                {"no PE signature",               PE_AT,               4, 0x4550 + 0x10000    },
-                {"no sections",                   PE_AT + 6,           2, 0                   },
-                {"more sections than headers",    PE_AT + 6,           2, 20                  },
-                {"65535 sections",                PE_AT + 6,           2, 0xffff              },
-                {"optional header too long",      PE_AT + 20,          2, 0xffff              },
-                {"optional header too short",     PE_AT + 20,          2, 100                 },
-                {"no optional header",            PE_AT + 20,          2, 0                   },
-                {"magic",                         OPTIONAL_AT,         2, 0x107               },
-                {"17 directories in room for 16", OPTIONAL_AT + 108,   4, 17                  },
-                {"directories: all bits",         OPTIONAL_AT + 108,   4, 0xffffffff          },
-                {"headers beyond the file",       OPTIONAL_AT + 60,    4, FILE_BYTES + 1      },
-                {"headers: all bits",             OPTIONAL_AT + 60,    4, 0xffffffff          },
-                {"headers before sections",       OPTIONAL_AT + 60,    4, SECTIONS_AT + 79    },
-                {"headers 0",                     OPTIONAL_AT + 60,    4, 0                   },
-                {"raw data beyond the file",      SECTIONS_AT + 16,    4, 0x401               },
-                {"raw size: all bits",            SECTIONS_AT + 16,    4, 0xffffffff          },
-                {"raw offset: all bits",          SECTIONS_AT + 20,    4, 0xffffffff          },
-                {"raw offset + size wraps",       SECTIONS_AT + 20,    4, 0xfffffe00          },
-                {"second section's raw data",     SECTIONS_AT + 60,    4, FILE_BYTES - 0x1ff  },
-                {"certificates beyond the file",  OPTIONAL_AT + 148,   4, FILE_BYTES + 1      },
-                {"cut in the section table",      0,                   0, 0, SECTIONS_AT + 79 },
-                {"cut in the optional header",    0,                   0, 0, OPTIONAL_AT + 100},
-                {"cut in the file header",        0,                   0, 0, PE_AT + 10       },
-                {"cut in the DOS header",         0,                   0, 0, 0x3f             },
-                {"two bytes",                     0,                   0, 0, 2                },
+                        {"no MZ", 0, 2, 0x4d5b},
+                        {"TE image", 0, 2, 0x5a56},
+                        {"lfanew at the end", 0x3c, 4, FILE_BYTES},
+                        {"lfanew beyond", 0x3c, 4, FILE_BYTES + 1},
+                        {"lfanew negative", 0x3c, 4, 0xffffffff},
+                        {"no PE signature", PE_AT, 4, 0x4550 + 0x10000},
+                        {"no sections", PE_AT + 6, 2, 0},
+                        {"more sections than headers", PE_AT + 6, 2, 20},
+                        {"65535 sections", PE_AT + 6, 2, 0xffff},
+                        {"optional header too long", PE_AT + 20, 2, 0xffff},
+                        {"optional header too short", PE_AT + 20, 2, 100},
+                        {"no optional header", PE_AT + 20, 2, 0},
+                        {"magic", OPTIONAL_AT, 2, 0x107},
+                        {"17 directories in room for 16", OPTIONAL_AT + 108, 4, 17},
+                        {"directories: all bits", OPTIONAL_AT + 108, 4, 0xffffffff},
+                        {"headers beyond the file", OPTIONAL_AT + 60, 4, FILE_BYTES + 1},
+                        {"headers: all bits", OPTIONAL_AT + 60, 4, 0xffffffff},
+                        {"headers before sections", OPTIONAL_AT + 60, 4, SECTIONS_AT + 79},
+                        {"headers 0", OPTIONAL_AT + 60, 4, 0},
+                        {"raw data beyond the file", SECTIONS_AT + 16, 4, 0x401},
+                        {"raw size: all bits", SECTIONS_AT + 16, 4, 0xffffffff},
+                        {"raw offset: all bits", SECTIONS_AT + 20, 4, 0xffffffff},
+                        {"raw offset + size wraps", SECTIONS_AT + 20, 4, 0xfffffe00},
+                        {"second section's raw data", SECTIONS_AT + 60, 4, FILE_BYTES - 0x1ff},
+                        {"certificates beyond the file", OPTIONAL_AT + 148, 4, FILE_BYTES + 1},
+                        {"cut in the section table", 0, 0, 0, SECTIONS_AT + 79},
+                        {"cut in the optional header", 0, 0, 0, OPTIONAL_AT + 100},
+                        {"cut in the file header", 0, 0, 0, PE_AT + 10},
+                        {"cut in the DOS header", 0, 0, 0, 0x3f},
+                        {"two bytes", 0, 0, 0, 2},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(forgeries); i++) {
@@ -171,19 +171,19 @@ static void test_parse_refuses(void)
 static void test_layout_refuses(void)
 {
         static const struct forgery forgeries[] = {
-                {"entry behind the image",       OPTIONAL_AT + 16,  4, 0x3000    },
-                {"alignment 0",                  OPTIONAL_AT + 32,  4, 0         },
-                {"alignment no power of two",    OPTIONAL_AT + 32,  4, 0x1800    },
-                {"image smaller than headers",   OPTIONAL_AT + 56,  4, 0x1ff     },
-                {"image 0",                      OPTIONAL_AT + 56,  4, 0         },
-                {"section behind the image",     OPTIONAL_AT + 56,  4, 0x27ff    },
-                {"section over the headers",     SECTIONS_AT + 12,  4, 0x1ff     },
-                {"sections overlap",             SECTIONS_AT + 8,   4, 0x1001    },
-                {"sections at one place",        SECTIONS_AT + 12,  4, 0x2000    },
-                {"section size: all bits",       SECTIONS_AT + 8,   4, 0xffffffff},
-                {"section address: all bits",    SECTIONS_AT + 12,  4, 0xffffffff},
-                {"relocations behind the image", OPTIONAL_AT + 156, 4, 0x3001    },
-                {"relocations: all bits",        OPTIONAL_AT + 156, 4, 0xffffffff},
+                        {"entry behind the image", OPTIONAL_AT + 16, 4, 0x3000},
+                        {"alignment 0", OPTIONAL_AT + 32, 4, 0},
+                        {"alignment no power of two", OPTIONAL_AT + 32, 4, 0x1800},
+                        {"image smaller than headers", OPTIONAL_AT + 56, 4, 0x1ff},
+                        {"image 0", OPTIONAL_AT + 56, 4, 0},
+                        {"section behind the image", OPTIONAL_AT + 56, 4, 0x27ff},
+                        {"section over the headers", SECTIONS_AT + 12, 4, 0x1ff},
+                        {"sections overlap", SECTIONS_AT + 8, 4, 0x1001},
+                        {"sections at one place", SECTIONS_AT + 12, 4, 0x2000},
+                        {"section size: all bits", SECTIONS_AT + 8, 4, 0xffffffff},
+                        {"section address: all bits", SECTIONS_AT + 12, 4, 0xffffffff},
+                        {"relocations behind the image", OPTIONAL_AT + 156, 4, 0x3001},
+                        {"relocations: all bits", OPTIONAL_AT + 156, 4, 0xffffffff},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(forgeries); i++) {
@@ -218,17 +218,17 @@ static void test_digest_ignores(void)
                 unsigned offset;
                 bool ignored;
         } places[] = {
-                {OPTIONAL_AT + 59,            false},
-                {OPTIONAL_AT + 64,            true }, /* CheckSum */
-                {OPTIONAL_AT + 67,            true },
-                {OPTIONAL_AT + 68 + 4,        false},
-                {OPTIONAL_AT + 112 + 32 - 1,  false},
-                {OPTIONAL_AT + 112 + 32,      true }, /* security directory: address */
-                {OPTIONAL_AT + 112 + 32 + 3,  true },
-                {OPTIONAL_AT + 112 + 40 + 15, false},
-                {SECTIONS_AT + 80,            false}, /* behind the section table */
-                {0x200,                       false},
-                {FILE_BYTES - 1,              false},
+                        {OPTIONAL_AT + 59, false},
+                        {OPTIONAL_AT + 64, true}, /* CheckSum */
+                        {OPTIONAL_AT + 67, true},
+                        {OPTIONAL_AT + 68 + 4, false},
+                        {OPTIONAL_AT + 112 + 32 - 1, false},
+                        {OPTIONAL_AT + 112 + 32, true}, /* security directory: address */
+                        {OPTIONAL_AT + 112 + 32 + 3, true},
+                        {OPTIONAL_AT + 112 + 40 + 15, false},
+                        {SECTIONS_AT + 80, false}, /* behind the section table */
+                        {0x200, false},
+                        {FILE_BYTES - 1, false},
         };
         struct banks banks = sha256_bank();
         struct digests good, other;
@@ -242,7 +242,8 @@ static void test_digest_ignores(void)
                 REQUIRE(authenticode_digest(SPAN(file, FILE_BYTES), &banks, &other, NULL) == 0);
                 CHECK_EQ(digests_equal(&good, &other), places[i].ignored);
         }
-        /* "certificates" that are a section's bytes: nothing follows the sections, so nothing is left out */
+        /* "certificates" that are a section's bytes: nothing follows the sections, so nothing is
+         * left out */
         make(file);
         put32(file + OPTIONAL_AT + 148, 0x10);
         put32(file + OPTIONAL_AT + 144, FILE_BYTES - 0x10);
@@ -367,12 +368,12 @@ static void test_real_files(void)
 }
 
 static const struct tap_test tests[] = {
-        {"fields and sections", test_fields},
-        {"forged headers", test_parse_refuses},
-        {"forged layouts", test_layout_refuses},
-        {"what the digest covers", test_digest_ignores},
-        {"sections in the file's order", test_section_order},
-        {"digests as in real signatures", test_signatures},
-        {"systemd's stub and boot loader", test_real_files},
+                {"fields and sections", test_fields},
+                {"forged headers", test_parse_refuses},
+                {"forged layouts", test_layout_refuses},
+                {"what the digest covers", test_digest_ignores},
+                {"sections in the file's order", test_section_order},
+                {"digests as in real signatures", test_signatures},
+                {"systemd's stub and boot loader", test_real_files},
 };
 TAP_MAIN(tests)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI_TCG2_PROTOCOL as the payload meets it, in guest memory: pointers, structures, where the logs stand, and
- * what firmware measures itself. The protocol's semantics are test-tcg2's. */
+/* EFI_TCG2_PROTOCOL as the payload meets it, in guest memory: pointers, structures, where the logs
+ * stand, and what firmware measures itself. The protocol's semantics are test-tcg2's. */
 #include "eventlog/parse.h"
 #include "tcg2/protocol.h"
 #include "tests/unit/firmware-fixture.h"
@@ -71,7 +71,7 @@ static size_t n_logged(uint64_t location)
         if (!ram_view(fixture.ram, location, 0x10000, &bytes) ||
                         event_log_open(&log, bytes, NULL) < 0)
                 return SIZE_MAX;
-        EVENT_LOG_FOREACH(&log, &e, r, NULL)
+        EVENT_LOG_FOREACH (&log, &e, r, NULL)
                 n++;
         return r < 0 ? SIZE_MAX : n;
 }
@@ -98,7 +98,8 @@ static void test_capability(void)
         CHECK_EQ(FIXTURE_CALL(protocol, GET_CAPABILITY, 0, at), EFI_INVALID_PARAMETER);
         CHECK_EQ(FIXTURE_CALL(protocol, GET_CAPABILITY, protocol + 8, at), EFI_INVALID_PARAMETER);
         CHECK_EQ(FIXTURE_CALL(protocol, GET_CAPABILITY, protocol, 0), EFI_INVALID_PARAMETER);
-        CHECK_EQ(FIXTURE_CALL(protocol, GET_CAPABILITY, protocol, FIXTURE_BAD), EFI_INVALID_PARAMETER);
+        CHECK_EQ(FIXTURE_CALL(protocol, GET_CAPABILITY, protocol, FIXTURE_BAD),
+                        EFI_INVALID_PARAMETER);
         tear_down();
 }
 
@@ -130,7 +131,8 @@ static void test_measure_and_log(void)
         CHECK(fixture_get(out) != location);
         CHECK_EQ(FIXTURE_CALL(protocol, GET_EVENT_LOG, protocol, 3, out, out + 8, 0),
                         EFI_INVALID_PARAMETER);
-        CHECK_EQ(FIXTURE_CALL(protocol, GET_EVENT_LOG, 0, 2, out, out + 8, 0), EFI_INVALID_PARAMETER);
+        CHECK_EQ(FIXTURE_CALL(protocol, GET_EVENT_LOG, 0, 2, out, out + 8, 0),
+                        EFI_INVALID_PARAMETER);
         CHECK_EQ(FIXTURE_CALL(protocol, GET_EVENT_LOG, protocol, 2, FIXTURE_BAD, 0, 0),
                         EFI_INVALID_PARAMETER);
         tear_down();
@@ -171,7 +173,8 @@ static void test_final_table(void)
         CHECK_EQ(tcg2_record(tcg2)->events[2].payload_pcr, 5);
         CHECK_EQ(tcg2_record(tcg2)->events[2].type, EV_EFI_ACTION);
         CHECK_EQ(tcg2_record(tcg2)->events[2].source, RECORD_FIRMWARE);
-        CHECK(span_equal(tcg2_record(tcg2)->events[2].data, SPAN("Exit Boot Services Invocation", 29)));
+        CHECK(span_equal(tcg2_record(tcg2)->events[2].data,
+                        SPAN("Exit Boot Services Invocation", 29)));
         CHECK(span_equal(tcg2_record(tcg2)->events[3].data,
                         SPAN("Exit Boot Services Returned with Success", 40)));
         tear_down();
@@ -185,7 +188,7 @@ static void test_hash_log_extend_pointers(void)
         REQUIRE(set_up(false));
         event = put_event(11, EV_IPL, "text");
         data = fixture_bytes(DATA_AT, "abc", 3);
-#define HLEE(this, data_at, bytes, event_at)                                                       \
+#define HLEE(this, data_at, bytes, event_at) \
         FIXTURE_CALL(protocol, HASH_LOG_EXTEND, this, 0, data_at, bytes, event_at)
         CHECK_EQ(HLEE(0, data, 3, event), EFI_INVALID_PARAMETER);
         CHECK_EQ(HLEE(protocol, data, 3, 0), EFI_INVALID_PARAMETER);
@@ -226,8 +229,8 @@ static void test_lost_measurement_ends_run(void)
 
 static void test_submit(void)
 {
-        static const uint8_t read[] = {0x80, 0x01, 0, 0, 0, 20, 0, 0, 0x01, 0x7e, 0, 0, 0, 1, 0,
-                        0x0b, 3, 0, 1, 0};
+        static const uint8_t read[] = {
+                        0x80, 0x01, 0, 0, 0, 20, 0, 0, 0x01, 0x7e, 0, 0, 0, 1, 0, 0x0b, 3, 0, 1, 0};
         uint8_t response[64];
         uint64_t in, out;
 
@@ -250,7 +253,8 @@ static void test_submit(void)
         CHECK_EQ(CALL(protocol, sizeof(read), in, 5000, out), EFI_INVALID_PARAMETER);
         CHECK_EQ(CALL(protocol, sizeof(read), FIXTURE_BAD, 64, out), EFI_INVALID_PARAMETER);
         CHECK_EQ(CALL(protocol, sizeof(read), in, 64, FIXTURE_BAD), EFI_INVALID_PARAMETER);
-        CHECK_EQ(CALL(protocol, sizeof(read), in, sizeof(response), in), EFI_SUCCESS); /* in place */
+        CHECK_EQ(CALL(protocol, sizeof(read), in, sizeof(response), in),
+                        EFI_SUCCESS); /* in place */
         tear_down();
 }
 
@@ -277,15 +281,16 @@ static void test_banks(void)
 
 static void test_measure_image(void)
 {
-        static const uint8_t path[] = {0x04, 0x04, 0x08, 0x00, 'b', 0, 0, 0, 0x7f, 0xff, 0x04, 0x00};
+        static const uint8_t path[] = {
+                        0x04, 0x04, 0x08, 0x00, 'b', 0, 0, 0, 0x7f, 0xff, 0x04, 0x00};
         const char *stub = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
         static const struct {
                 uint16_t subsystem;
                 uint32_t pcr, type;
         } rows[] = {
-                {10, 4, EV_EFI_BOOT_SERVICES_APPLICATION},
-                {11, 2, EV_EFI_BOOT_SERVICES_DRIVER},
-                {12, 2, EV_EFI_RUNTIME_SERVICES_DRIVER},
+                        {10, 4, EV_EFI_BOOT_SERVICES_APPLICATION},
+                        {11, 2, EV_EFI_BOOT_SERVICES_DRIVER},
+                        {12, 2, EV_EFI_RUNTIME_SERVICES_DRIVER},
         };
         struct buf file = {0};
 
@@ -333,14 +338,14 @@ static void test_without_tpm(void)
 }
 
 static const struct tap_test tests[] = {
-        {"GetCapability", test_capability},
-        {"a measurement stands in the log in guest memory", test_measure_and_log},
-        {"final-events table", test_final_table},
-        {"HashLogExtendEvent: pointers", test_hash_log_extend_pointers},
-        {"a measurement that gets lost ends the run", test_lost_measurement_ends_run},
-        {"SubmitCommand", test_submit},
-        {"bank functions", test_banks},
-        {"images", test_measure_image},
-        {"no TPM", test_without_tpm},
+                {"GetCapability", test_capability},
+                {"a measurement stands in the log in guest memory", test_measure_and_log},
+                {"final-events table", test_final_table},
+                {"HashLogExtendEvent: pointers", test_hash_log_extend_pointers},
+                {"a measurement that gets lost ends the run", test_lost_measurement_ends_run},
+                {"SubmitCommand", test_submit},
+                {"bank functions", test_banks},
+                {"images", test_measure_image},
+                {"no TPM", test_without_tpm},
 };
 TAP_MAIN(tests)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tcg2/: the protocol's checks and status codes, what is recorded, what the payload sees, and which commands
- * reach the TPM (a made-up one that keeps a list). Expected digests were computed with Python's hashlib. */
+/* tcg2/: the protocol's checks and status codes, what is recorded, what the payload sees, and which
+ * commands reach the TPM (a made-up one that keeps a list). Expected digests were computed with
+ * Python's hashlib. */
 #include <errno.h>
 
 #include "base/cleanup.h"
@@ -12,7 +13,8 @@
 #include "tcg2/tpm-command.h"
 #include "tests/unit/tap.h"
 
-/* A PCR of zeros extended with the hash of "abc", then with that of nothing; one of ones with that of "abc". */
+/* A PCR of zeros extended with the hash of "abc", then with that of nothing; one of ones with that
+ * of "abc". */
 #define ABC_SHA256         "589f9ffed4c477966bfb8d41f37895b08c69047df8f911d6f3b57fbe08faee8d"
 #define ABC_EMPTY_SHA256   "ef6a5fdbba9e14e07fa74d23b7ae639d146ce41635cf3fe44315988c4cbd0caf"
 #define ONES_ABC_SHA256    "ded4cee9953bb84c83278424b1e8256ee3483023f4ae5730affa51aad0063efb"
@@ -43,8 +45,8 @@ static uint32_t code_of(struct span command)
         return code;
 }
 
-static int fake_transmit(struct tpm *tpm, struct span command, struct buf *response,
-                struct error *error)
+static int fake_transmit(
+                struct tpm *tpm, struct span command, struct buf *response, struct error *error)
 {
         struct fake *fake = (struct fake *)tpm;
         uint32_t code = code_of(command);
@@ -81,8 +83,7 @@ static void fake_release(struct fake *fake)
         buf_release(&fake->commands);
         buf_release(&fake->last);
 }
-#define FAKE(name)                                                                                 \
-        __attribute__((cleanup(fake_release))) struct fake name = {.tpm = {&fake_ops}}
+#define FAKE(name) __attribute__((cleanup(fake_release))) struct fake name = {.tpm = {&fake_ops}}
 
 /* ---- shorthands ---- */
 
@@ -107,8 +108,8 @@ static struct tcg2 *new_tcg2(struct tcg2_config config)
         return tcg2;
 }
 
-static struct tcg2_hash_log_extend event(uint32_t pcr, uint32_t type, const char *data,
-                const char *text)
+static struct tcg2_hash_log_extend event(
+                uint32_t pcr, uint32_t type, const char *data, const char *text)
 {
         return (struct tcg2_hash_log_extend){.data = SPAN(data, strlen(data)),
                         .size = (uint32_t)(18 + strlen(text)),
@@ -158,7 +159,7 @@ static size_t n_events(struct span bytes)
 
         if (event_log_open(&log, bytes, NULL) < 0)
                 return SIZE_MAX;
-        EVENT_LOG_FOREACH(&log, &e, r, NULL)
+        EVENT_LOG_FOREACH (&log, &e, r, NULL)
                 n++;
         return r < 0 ? SIZE_MAX : n;
 }
@@ -195,19 +196,19 @@ static void test_map_twins(void)
         static const struct {
                 const char *text, *where;
         } bad[] = {
-                {"4 10",            "m:1:"}, /* IMA's */
-                {"4 16",            "m:1:"}, /* resettable */
-                {"4 23",            "m:1:"},
-                {"4 7",             "m:1:"},
-                {"4 24",            "m:1:"},
-                {"\n24 8",          "m:2:"},
-                {"-1 8",            "m:1:"},
-                {"4 08",            "m:1:"},
-                {"0x4 8",           "m:1:"},
-                {"4",               "m:1:"},
-                {"4 8 9",           "m:1:"},
-                {"4 8\n5 9\n4 9\n", "m:3:"}, /* twice */
-                {"four 8",          "m:1:"},
+                        {"4 10", "m:1:"}, /* IMA's */
+                        {"4 16", "m:1:"}, /* resettable */
+                        {"4 23", "m:1:"},
+                        {"4 7", "m:1:"},
+                        {"4 24", "m:1:"},
+                        {"\n24 8", "m:2:"},
+                        {"-1 8", "m:1:"},
+                        {"4 08", "m:1:"},
+                        {"0x4 8", "m:1:"},
+                        {"4", "m:1:"},
+                        {"4 8 9", "m:1:"},
+                        {"4 8\n5 9\n4 9\n", "m:3:"}, /* twice */
+                        {"four 8", "m:1:"},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -249,7 +250,8 @@ static void test_record(void)
         struct recorded_event e = {.payload_pcr = 11, .type = EV_IPL, .data = SPAN("abcd", 4)};
         struct error error = {};
 
-        record_init(&record, &config.banks, (struct record_limits){.n_events = 5, .data_bytes = 18});
+        record_init(&record, &config.banks,
+                        (struct record_limits){.n_events = 5, .data_bytes = 18});
         REQUIRE(hash_span(&config.banks, SPAN("x", 1), &e.digests) == 0);
         for (int i = 0; i < 4; i++)
                 REQUIRE(record_add(&record, &e, &error) == 0);
@@ -300,14 +302,14 @@ static void test_capability(void)
         CHECK_EQ(bytes, 36);
         CHECK_EQ(c[0], 36);
         CHECK(c[1] == 1 && c[2] == 1 && c[3] == 1 && c[4] == 1);
-        CHECK_EQ(c[8], 0xf);                    /* HashAlgorithmBitmap */
-        CHECK_EQ(c[12], 3);                     /* both logs: SHA-1 is active */
-        CHECK_EQ(c[16], 1);                     /* TPMPresentFlag */
-        CHECK(c[18] == 0xbc && c[19] == 0x0a);  /* MaxCommandSize */
-        CHECK(c[20] == 0x00 && c[21] == 0x10);  /* MaxResponseSize */
+        CHECK_EQ(c[8], 0xf);                   /* HashAlgorithmBitmap */
+        CHECK_EQ(c[12], 3);                    /* both logs: SHA-1 is active */
+        CHECK_EQ(c[16], 1);                    /* TPMPresentFlag */
+        CHECK(c[18] == 0xbc && c[19] == 0x0a); /* MaxCommandSize */
+        CHECK(c[20] == 0x00 && c[21] == 0x10); /* MaxResponseSize */
         CHECK(c[24] == 0 && c[25] == 'M' && c[26] == 'B' && c[27] == 'I');
-        CHECK_EQ(c[28], 4);                     /* NumberOfPCRBanks */
-        CHECK_EQ(c[32], 3);                     /* ActivePcrBanks */
+        CHECK_EQ(c[28], 4); /* NumberOfPCRBanks */
+        CHECK_EQ(c[32], 3); /* ActivePcrBanks */
 
         CHECK_EQ(tcg2_active_pcr_banks(tcg2), 3);
         CHECK_EQ(tcg2_set_active_pcr_banks(tcg2, 0), EFI_INVALID_PARAMETER);
@@ -518,7 +520,8 @@ static void test_final_events(void)
         CHECK_EQ(table.size, 16);
         CHECK_EQ(table.data[0], 1);
         CHECK_EQ(table.data[8], 0);
-        CHECK_EQ(tcg2_get_event_log(tcg2, 1, &log), EFI_SUCCESS); /* the other format's doesn't count */
+        CHECK_EQ(tcg2_get_event_log(tcg2, 1, &log),
+                        EFI_SUCCESS); /* the other format's doesn't count */
         CHECK_EQ(tcg2_hash_log_extend_event(tcg2, &e), EFI_SUCCESS);
         CHECK_EQ(tcg2_final_events(tcg2).size, 16);
         CHECK_EQ(tcg2_get_event_log(tcg2, 2, &log), EFI_SUCCESS);
@@ -553,7 +556,7 @@ static void test_sha1_log(void)
 
 /* ---- SubmitCommand ---- */
 
-#define PW_AUTH "\x00\x00\x00\x09\x40\x00\x00\x09\x00\x00\x01\x00\x00"
+#define PW_AUTH       "\x00\x00\x00\x09\x40\x00\x00\x09\x00\x00\x01\x00\x00"
 #define PW_AUTH_BYTES 13
 
 /* A command with its size filled in. */
@@ -576,8 +579,8 @@ static uint32_t send(struct tcg2 *tcg2, struct span command, struct buf *respons
         return tpm_response_code(buf_span(response), &rc) ? rc : 0xffffffff;
 }
 
-static uint32_t send_code(struct tcg2 *tcg2, bool sessions, uint32_t code, const void *rest,
-                size_t size)
+static uint32_t send_code(
+                struct tcg2 *tcg2, bool sessions, uint32_t code, const void *rest, size_t size)
 {
         _cleanup_buf_ struct buf command = {}, response = {};
 
@@ -606,8 +609,7 @@ static void test_submit_sizes(void)
         CHECK_EQ(tcg2_submit_command(tcg2, buf_span(&command), 4097, &response),
                         EFI_INVALID_PARAMETER);
         CHECK_EQ(response.size, 0);
-        CHECK_EQ(tcg2_submit_command(tcg2, buf_span(&command), 9, &response),
-                        EFI_BUFFER_TOO_SMALL);
+        CHECK_EQ(tcg2_submit_command(tcg2, buf_span(&command), 9, &response), EFI_BUFFER_TOO_SMALL);
         CHECK_EQ(response.size, 0);
         CHECK_EQ(tcg2_submit_command(tcg2, buf_span(&command), 10, &response), EFI_SUCCESS);
         CHECK_EQ(response.size, 10);
@@ -627,20 +629,22 @@ static void test_submit_malformed(void)
                 uint32_t rc;
         } bad[] = {
 #define BYTES(text) text, sizeof(text) - 1
-                {BYTES("\x80"),                                                 TPM2_RC_COMMAND_SIZE},
-                {BYTES("\x80\x01\x00\x00\x00\x0a\x00\x00\x01"),                 TPM2_RC_COMMAND_SIZE},
-                {BYTES("\x80\x01\x00\x00\x00\x0b\x00\x00\x01\x81"),             TPM2_RC_COMMAND_SIZE},
-                {BYTES("\x80\x01\x00\x00\x00\x0a\x00\x00\x01\x81\x00"),         TPM2_RC_COMMAND_SIZE},
-                {BYTES("\x80\x03\x00\x00\x00\x0a\x00\x00\x01\x81"),             TPM2_RC_BAD_TAG     },
-                {BYTES("\x80\x01\x00\x00\x00\x0a\x20\x00\x01\x81"),             TPM2_RC_COMMAND_CODE},
-                {BYTES("\x80\x01\x00\x00\x00\x0d\x00\x00\x01\x73\x81\x00\x00"), 0x19a               },
-                {BYTES("\x80\x02\x00\x00\x00\x0a\x00\x00\x01\x81"),             TPM2_RC_INSUFFICIENT},
-                {BYTES("\x80\x02\x00\x00\x00\x0e\x00\x00\x01\x81\x00\x00\x00\x00"),
-                                TPM2_RC_SIZE},
-                {BYTES("\x80\x02\x00\x00\x00\x0e\x00\x00\x01\x81\x00\x00\x00\x01"),
-                                TPM2_RC_SIZE},
-                {BYTES("\x80\x02\x00\x00\x00\x12\x00\x00\x01\x81\x00\x00\x00\x04\x40\x00\x00\x09"),
-                                TPM2_RC_SIZE},
+                        {BYTES("\x80"), TPM2_RC_COMMAND_SIZE},
+                        {BYTES("\x80\x01\x00\x00\x00\x0a\x00\x00\x01"), TPM2_RC_COMMAND_SIZE},
+                        {BYTES("\x80\x01\x00\x00\x00\x0b\x00\x00\x01\x81"), TPM2_RC_COMMAND_SIZE},
+                        {BYTES("\x80\x01\x00\x00\x00\x0a\x00\x00\x01\x81\x00"),
+                                        TPM2_RC_COMMAND_SIZE},
+                        {BYTES("\x80\x03\x00\x00\x00\x0a\x00\x00\x01\x81"), TPM2_RC_BAD_TAG},
+                        {BYTES("\x80\x01\x00\x00\x00\x0a\x20\x00\x01\x81"), TPM2_RC_COMMAND_CODE},
+                        {BYTES("\x80\x01\x00\x00\x00\x0d\x00\x00\x01\x73\x81\x00\x00"), 0x19a},
+                        {BYTES("\x80\x02\x00\x00\x00\x0a\x00\x00\x01\x81"), TPM2_RC_INSUFFICIENT},
+                        {BYTES("\x80\x02\x00\x00\x00\x0e\x00\x00\x01\x81\x00\x00\x00\x00"),
+                                        TPM2_RC_SIZE},
+                        {BYTES("\x80\x02\x00\x00\x00\x0e\x00\x00\x01\x81\x00\x00\x00\x01"),
+                                        TPM2_RC_SIZE},
+                        {BYTES("\x80\x02\x00\x00\x00\x12\x00\x00\x01\x81\x00\x00\x00\x04\x40\x00"
+                               "\x00\x09"),
+                                        TPM2_RC_SIZE},
 #undef BYTES
         };
 
@@ -699,8 +703,9 @@ static void test_submit_pcr_read(void)
                         "\0\0\0\3\x00\x0c\3\xff\xff\xff\x00\x04\3\xff\1\0\x00\x0b\3\0\x08\0", 22);
         CHECK_EQ(send(tcg2, buf_span(&command), &response), TPM2_RC_SUCCESS);
         REQUIRE(response.size == 10 + 4 + 4 + 18 + 4 + 8 * 22);
-        CHECK(memcmp(response.data + 10, "\0\0\0\1\0\0\0\3\x00\x0c\3\0\0\0\x00\x04\3\xff\0\0"
-                                         "\x00\x0b\3\0\0\0\0\0\0\x08",
+        CHECK(memcmp(response.data + 10,
+                              "\0\0\0\1\0\0\0\3\x00\x0c\3\0\0\0\x00\x04\3\xff\0\0"
+                              "\x00\x0b\3\0\0\0\0\0\0\x08",
                               30) == 0);
         buf_release(&command);
         buf_release(&response);
@@ -711,7 +716,8 @@ static void test_submit_pcr_read(void)
         CHECK(memcmp(response.data + 30, wanted, 32) == 0);
 
         CHECK_EQ(send_code(tcg2, false, TPM2_CC_PCR_Read, "\0\0\0\1\x00\x0b\3\0\x08", 9), 0x1da);
-        CHECK_EQ(send_code(tcg2, false, TPM2_CC_PCR_Read, "\0\0\0\1\x00\x0b\4\0\x08\0\0", 11), 0x1c4);
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_PCR_Read, "\0\0\0\1\x00\x0b\4\0\x08\0\0", 11),
+                        0x1c4);
         CHECK_EQ(send_code(tcg2, false, TPM2_CC_PCR_Read, "\0\0\0\1\x00\x27\3\0\x08\0", 10), 0x1c3);
         CHECK_EQ(send_code(tcg2, false, TPM2_CC_PCR_Read, "\0\0\0\1\x00\x0b\3\0\x08\0x", 11),
                         TPM2_RC_SIZE);
@@ -726,7 +732,7 @@ static void put_extend(struct buf *b, uint32_t pcr, const char *banks)
         buf_put(b, PW_AUTH, PW_AUTH_BYTES);
         buf_put_be32(b, (uint32_t)strlen(banks));
         for (; *banks; banks++) {
-                const struct alg *alg = alg_by_name(*banks == '1' ? "sha1"
+                const struct alg *alg = alg_by_name(*banks == '1'   ? "sha1"
                                                     : *banks == '2' ? "sha256"
                                                                     : "sha384");
                 struct banks one = {1, {alg}};
@@ -788,10 +794,11 @@ static void test_submit_authorization(void)
                 size_t size;
                 uint32_t rc;
         } bad[] = {
-                {"\0\0\0\x09\x40\0\0\x09\0\0\x41\0\0",   13, 0x982}, /* attributes */
-                {"\0\0\0\x0a\x40\0\0\x09\0\1x\1\0\0",    14, 0x98f}, /* nonce */
-                {"\0\0\0\x0a\x40\0\0\x09\0\0\1\0\1x",    14, 0x9a2}, /* password */
-                {"\0\0\0\x09\x02\0\0\0\0\0\1\0\0",       13, 0x918}, /* a session that isn't open */
+                        {"\0\0\0\x09\x40\0\0\x09\0\0\x41\0\0", 13, 0x982}, /* attributes */
+                        {"\0\0\0\x0a\x40\0\0\x09\0\1x\1\0\0", 14, 0x98f},  /* nonce */
+                        {"\0\0\0\x0a\x40\0\0\x09\0\0\1\0\1x", 14, 0x9a2},  /* password */
+                        {"\0\0\0\x09\x02\0\0\0\0\0\1\0\0", 13,
+                                        0x918}, /* a session that isn't open */
         };
         _cleanup_tcg2_ struct tcg2 *tcg2 = new_tcg2(two_banks());
 
@@ -821,16 +828,18 @@ static void test_submit_pcr_event(void)
         CHECK(pcr_is(tcg2, "sha256", 9, ABC_SHA256));
         REQUIRE(tcg2_record(tcg2)->n == 1);
         CHECK(span_equal(tcg2_record(tcg2)->events[0].data, SPAN("abc", 3)));
-        CHECK_EQ(send_code(tcg2, true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW_AUTH "\4\1abc", 22), 0x1d5);
-        CHECK_EQ(send_code(tcg2, true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW_AUTH "\0\4abc", 22), 0x1da);
+        CHECK_EQ(send_code(tcg2, true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW_AUTH "\4\1abc", 22),
+                        0x1d5);
+        CHECK_EQ(send_code(tcg2, true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW_AUTH "\0\4abc", 22),
+                        0x1da);
         CHECK_EQ(send_code(tcg2, true, TPM2_CC_PCR_Event, "\0\0\0\x09" PW_AUTH "\0\2abc", 22),
                         TPM2_RC_SIZE);
         CHECK_EQ(tcg2_record(tcg2)->n, 1);
 }
 
-#define START_POLICY(type)                                                                         \
-        "\x40\0\0\x07\x40\0\0\x07\0\x10"                                                           \
-        "0123456789abcdef"                                                                         \
+#define START_POLICY(type)               \
+        "\x40\0\0\x07\x40\0\0\x07\0\x10" \
+        "0123456789abcdef"               \
         "\0\0" type "\0\x10\0\x0b"
 #define START_POLICY_BYTES 33
 
@@ -845,8 +854,9 @@ static void test_submit_handles(void)
         CHECK_EQ(send_code(tcg2, false, TPM2_CC_StartAuthSession, START_POLICY("\1"),
                                  START_POLICY_BYTES),
                         TPM2_RC_SUCCESS); /* 0x03000000 */
-        CHECK_EQ(send_code(tcg2, false, TPM2_CC_HashSequenceStart, "\0\0\0\x0b", 4), 0); /* 80000001 */
-        CHECK_EQ(send_code(tcg2, false, TPM2_CC_LoadExternal, "", 0), 0);                /* 80000002 */
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_HashSequenceStart, "\0\0\0\x0b", 4),
+                        0);                                               /* 80000001 */
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_LoadExternal, "", 0), 0); /* 80000002 */
         CHECK_EQ(fake.n_open, 3);
         /* others' handles are not the payload's business */
         CHECK_EQ(send_code(tcg2, false, TPM2_CC_ReadPublic, "\x80\0\0\x09", 4), 0x910);
@@ -860,7 +870,8 @@ static void test_submit_handles(void)
                                  "\x80\0\0\x01" PW_AUTH "\0\0\x40\0\0\7", 23),
                         0);
         CHECK_EQ(fake.n_open, 2);
-        CHECK_EQ(send_code(tcg2, false, TPM2_CC_SequenceUpdate, "\x80\0\0\x01", 4), 0x910); /* gone */
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_SequenceUpdate, "\x80\0\0\x01", 4),
+                        0x910); /* gone */
         CHECK_EQ(send_code(tcg2, false, TPM2_CC_FlushContext, "\x80\0\0\x02", 4), 0);
         CHECK_EQ(fake.n_open, 1);
         tcg2_end(tcg2); /* flushes the session */
@@ -886,7 +897,8 @@ static void test_submit_too_many_handles(void)
         CHECK_EQ(fake.n_open, 0);
 }
 
-/* PolicyPCR is sent with the digest of the view, so that real PCRs of the first boot don't open anything. */
+/* PolicyPCR is sent with the digest of the view, so that real PCRs of the first boot don't open
+ * anything. */
 static void test_submit_policy_pcr(void)
 {
         FAKE(fake);
@@ -901,8 +913,8 @@ static void test_submit_policy_pcr(void)
         CHECK_EQ(send_code(tcg2, false, TPM2_CC_StartAuthSession, START_POLICY("\1"),
                                  START_POLICY_BYTES),
                         0);
-        CHECK_EQ(send_code(tcg2, false, TPM2_CC_PolicyPCR,
-                                 "\3\0\0\0\0\0\0\0\0\1\x00\x0b\3\0\x01\0", 16),
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_PolicyPCR, "\3\0\0\0\0\0\0\0\0\1\x00\x0b\3\0\x01\0",
+                                 16),
                         0);
         sent = buf_span(&fake.last);
         REQUIRE(sent.size == 10 + 4 + 2 + 32 + 10);
@@ -929,30 +941,92 @@ static void test_submit_policy_pcr(void)
         CHECK_EQ(send_code(tcg2, false, TPM2_CC_PolicyPCR, "\3\0\0\0\0\0\0\0\0\1", 10), 0x2da);
 }
 
+/* ---- banks of a TPM ---- */
+
+static struct tpm_bank bank_rows[TPM_BANKS_MAX];
+static size_t n_bank_rows;
+
+static int fake_bank_list(
+                struct tpm *tpm, struct tpm_bank ret[TPM_BANKS_MAX], size_t *n, struct error *error)
+{
+        memcpy(ret, bank_rows, sizeof(bank_rows));
+        *n = n_bank_rows;
+        return 0;
+}
+
+static int fake_properties(struct tpm *tpm, struct tpm_properties *ret, struct error *error)
+{
+        *ret = (struct tpm_properties){.manufacturer = 0x49465800,
+                        .max_command_bytes = 1280,
+                        .max_response_bytes = 100000};
+        return 0;
+}
+
+static void test_active_banks(void)
+{
+        static const struct tpm_ops ops = {
+                        .bank_list = fake_bank_list, .properties = fake_properties};
+        struct tpm tpm = {&ops};
+        struct tcg2_config config = {.log_bytes = 7};
+        struct banks banks = {};
+        struct error error = {}, left_out = {};
+
+        bank_rows[0] = (struct tpm_bank){TPM_ALG_SHA256, 0xffffff};
+        bank_rows[1] = (struct tpm_bank){TPM_ALG_SHA1, 0};
+        bank_rows[2] = (struct tpm_bank){TPM_ALG_SHA384, 0xffff};
+        bank_rows[3] = (struct tpm_bank){0x0027, 0};
+        bank_rows[4] = (struct tpm_bank){
+                        TPM_ALG_SHA512, 0x7e0000}; /* DRTM only: no concern of ours */
+        n_bank_rows = 5;
+        REQUIRE(tpm_active_banks(&tpm, &banks, &error) == 0);
+        REQUIRE(banks.n == 2);
+        CHECK(banks.alg[0]->id == TPM_ALG_SHA256 && banks.alg[1]->id == TPM_ALG_SHA384);
+        REQUIRE(tcg2_config_from_tpm(&tpm, &config, &error) == 0);
+        CHECK_EQ(config.supported_banks, 0xf);
+        CHECK_EQ(config.max_command_bytes, 1280);
+        CHECK_EQ(config.max_response_bytes, 4096);
+        CHECK_EQ(config.log_bytes, 7);
+
+        bank_rows[3].pcrs = 0xffffff; /* SHA3-256 */
+        banks.n = 77;
+        CHECK_EQ(tpm_active_banks(&tpm, &banks, &error), -EOPNOTSUPP);
+        CHECK(strstr(error.text, "0x0027") && strstr(error.text, "sha3_256"));
+        CHECK_EQ(banks.n, 77);
+        bank_rows[2].pcrs = 0x80; /* PCR 7 only */
+        CHECK_EQ(tpm_active_banks(&tpm, &banks, &error), -EOPNOTSUPP);
+        CHECK(strstr(error.text, "sha384") && strstr(error.text, "sha3_256"));
+        REQUIRE(tpm_usable_banks(&tpm, &banks, &left_out, &error) == 0);
+        CHECK_EQ(banks.n, 1);
+        CHECK(strstr(left_out.text, "sha384") && strstr(left_out.text, "sha3_256"));
+        bank_rows[0].pcrs = 0;
+        CHECK_EQ(tpm_usable_banks(&tpm, &banks, &left_out, &error), -ENODEV);
+}
+
 static const struct tap_test tests[] = {
-        {"register map", test_map},
-        {"register map: what is refused, and where", test_map_twins},
-        {"close list", test_close_list},
-        {"record and its limits", test_record},
-        {"GetCapability, bank functions", test_capability},
-        {"one bank, no SHA-1 log", test_one_bank_without_sha1},
-        {"HashLogExtendEvent: digests, PCRs, log", test_measure},
-        {"HashLogExtendEvent: checks", test_measure_checks},
-        {"EV_NO_ACTION and EXTEND_ONLY", test_no_action_and_extend_only},
-        {"an event that imitates ours ends the run", test_imitation},
-        {"more events than can be recorded end the run", test_limits_fail_closed},
-        {"log full", test_log_full},
-        {"final-events table", test_final_events},
-        {"SHA-1 log", test_sha1_log},
-        {"SubmitCommand: sizes", test_submit_sizes},
-        {"SubmitCommand: malformed", test_submit_malformed},
-        {"SubmitCommand: what changes the TPM is refused", test_submit_refused},
-        {"PCR_Read shows the view", test_submit_pcr_read},
-        {"PCR_Extend is recorded", test_submit_pcr_extend},
-        {"PCR authorization", test_submit_authorization},
-        {"PCR_Event is recorded", test_submit_pcr_event},
-        {"what the payload opens is flushed", test_submit_handles},
-        {"too many open handles", test_submit_too_many_handles},
-        {"PolicyPCR sees the view", test_submit_policy_pcr},
+                {"register map", test_map},
+                {"register map: what is refused, and where", test_map_twins},
+                {"close list", test_close_list},
+                {"record and its limits", test_record},
+                {"GetCapability, bank functions", test_capability},
+                {"one bank, no SHA-1 log", test_one_bank_without_sha1},
+                {"HashLogExtendEvent: digests, PCRs, log", test_measure},
+                {"HashLogExtendEvent: checks", test_measure_checks},
+                {"EV_NO_ACTION and EXTEND_ONLY", test_no_action_and_extend_only},
+                {"an event that imitates ours ends the run", test_imitation},
+                {"more events than can be recorded end the run", test_limits_fail_closed},
+                {"log full", test_log_full},
+                {"final-events table", test_final_events},
+                {"SHA-1 log", test_sha1_log},
+                {"SubmitCommand: sizes", test_submit_sizes},
+                {"SubmitCommand: malformed", test_submit_malformed},
+                {"SubmitCommand: what changes the TPM is refused", test_submit_refused},
+                {"PCR_Read shows the view", test_submit_pcr_read},
+                {"PCR_Extend is recorded", test_submit_pcr_extend},
+                {"PCR authorization", test_submit_authorization},
+                {"PCR_Event is recorded", test_submit_pcr_event},
+                {"what the payload opens is flushed", test_submit_handles},
+                {"too many open handles", test_submit_too_many_handles},
+                {"PolicyPCR sees the view", test_submit_policy_pcr},
+                {"active banks of a TPM", test_active_banks},
 };
 TAP_MAIN(tests)

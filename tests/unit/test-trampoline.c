@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The trampoline and the guard, run for real: the copy jobs as a function, the whole page on a bare virtual
- * processor (KVM) in the state in which kexec enters it. Skipped where there is no /dev/kvm. */
+/* The trampoline and the guard, run for real: the copy jobs as a function, the whole page on a bare
+ * virtual processor (KVM) in the state in which kexec enters it. Skipped where there is no
+ * /dev/kvm. */
 #include "tests/unit/tap.h"
 
 #include <fcntl.h>
@@ -31,13 +32,13 @@ static void jobs_are_exact(void)
         static uint8_t from[10000], to[20000], wanted[20000];
         struct vcpu_regs regs = {0};
         struct trampoline_job jobs[TRAMPOLINE_MAX_JOBS + 1] = {
-                {(uintptr_t)to + 123, (uintptr_t)from + 1, 4099},
-                {(uintptr_t)to + 123 + 4099, 0, 777},
-                {(uintptr_t)to + 9000, (uintptr_t)from, 0},
-                {(uintptr_t)to + 19999, (uintptr_t)from + 9999, 1},
+                        {(uintptr_t)to + 123, (uintptr_t)from + 1, 4099},
+                        {(uintptr_t)to + 123 + 4099, 0, 777},
+                        {(uintptr_t)to + 9000, (uintptr_t)from, 0},
+                        {(uintptr_t)to + 19999, (uintptr_t)from + 9999, 1},
         };
-        uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                0);
+        uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         REQUIRE(page != MAP_FAILED);
         for (size_t i = 0; i < sizeof(from); i++)
@@ -58,7 +59,8 @@ static void jobs_are_exact(void)
         memset(to, 0x55, sizeof(to));
         REQUIRE(trampoline_set_jobs(page, jobs, 1));
         ((void (*)(void))(void *)(page + trampoline_jobs_offset()))();
-        CHECK(to[122] == 0x55 && to[123] == from[1] && to[123 + 4098] == from[4099] && to[123 + 4099] == 0x55);
+        CHECK(to[122] == 0x55 && to[123] == from[1] && to[123 + 4098] == from[4099] &&
+                        to[123 + 4099] == 0x55);
         CHECK(to[19999] == 0x55);
 
         CHECK(!trampoline_set_jobs(page, jobs, TRAMPOLINE_MAX_JOBS + 1));
@@ -110,8 +112,13 @@ static bool vm_registers(struct vm *vm, uint64_t entry)
 {
         struct kvm_sregs s;
         struct kvm_regs r = {.rip = entry, .rsp = STACK, .rflags = 2};
-        struct kvm_segment code = {.limit = 0xffffffff, .selector = 0x08, .type = 11, .present = 1, .s = 1,
-                .l = 1, .g = 1};
+        struct kvm_segment code = {.limit = 0xffffffff,
+                        .selector = 0x08,
+                        .type = 11,
+                        .present = 1,
+                        .s = 1,
+                        .l = 1,
+                        .g = 1};
 
         if (ioctl(vm->cpu, KVM_GET_SREGS, &s) < 0)
                 return false;
@@ -133,7 +140,8 @@ static bool vm_cpuid(struct vm *vm)
         bool ok;
 
         cpuid->head.nent = 256;
-        ok = ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, cpuid) == 0 && ioctl(vm->cpu, KVM_SET_CPUID2, cpuid) == 0;
+        ok = ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, cpuid) == 0 &&
+             ioctl(vm->cpu, KVM_SET_CPUID2, cpuid) == 0;
         free(cpuid);
         return ok;
 }
@@ -151,7 +159,8 @@ static bool vm_new(struct vm *vm, uint64_t entry)
         vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
         if (vm->fd < 0)
                 return false;
-        vm->memory = mmap(NULL, VM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        vm->memory = mmap(
+                        NULL, VM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (vm->memory == MAP_FAILED) {
                 vm->memory = NULL;
                 return false;
@@ -179,8 +188,8 @@ static bool vm_new(struct vm *vm, uint64_t entry)
 static void registers_are_restored(void)
 {
         static const uint8_t target[] = {
-                0x0f, 0x11, 0x04, 0x24, /* movups %xmm0,(%rsp): faults unless SSE is on */
-                0xf4,                   /* hlt */
+                        0x0f, 0x11, 0x04, 0x24, /* movups %xmm0,(%rsp): faults unless SSE is on */
+                        0xf4,                   /* hlt */
         };
         struct vcpu_regs regs;
         struct trampoline_job jobs[] = {{0x400123, 0x500001, 5000}, {0x400123 + 5000, 0, 300}};
@@ -205,7 +214,8 @@ static void registers_are_restored(void)
                 vm.memory[0x500000 + i] = (uint8_t)(i * 13);
 
         CHECK_EQ(ioctl(vm.cpu, KVM_RUN, 0), 0);
-        if (vm.run->exit_reason == KVM_EXIT_INTERNAL_ERROR) { /* a KVM that emulates, and not enough (pvm) */
+        if (vm.run->exit_reason ==
+                        KVM_EXIT_INTERNAL_ERROR) { /* a KVM that emulates, and not enough (pvm) */
                 vm_free(&vm);
                 SKIP("this KVM can't run code at privilege level 0");
         }
@@ -214,13 +224,13 @@ static void registers_are_restored(void)
         CHECK_EQ(ioctl(vm.cpu, KVM_GET_SREGS, &s), 0);
         CHECK_EQ(r.rip, TARGET + sizeof(target));
         CHECK(r.rax == regs.r[REG_RAX] && r.rcx == regs.r[REG_RCX] && r.rdx == regs.r[REG_RDX] &&
-                r.rbx == regs.r[REG_RBX]);
+                        r.rbx == regs.r[REG_RBX]);
         CHECK(r.rsp == regs.r[REG_RSP] && r.rbp == regs.r[REG_RBP] && r.rsi == regs.r[REG_RSI] &&
-                r.rdi == regs.r[REG_RDI]);
+                        r.rdi == regs.r[REG_RDI]);
         CHECK(r.r8 == regs.r[REG_R8] && r.r9 == regs.r[REG_R9] && r.r10 == regs.r[REG_R10] &&
-                r.r11 == regs.r[REG_R11]);
+                        r.r11 == regs.r[REG_R11]);
         CHECK(r.r12 == regs.r[REG_R12] && r.r13 == regs.r[REG_R13] && r.r14 == regs.r[REG_R14] &&
-                r.r15 == regs.r[REG_R15]);
+                        r.r15 == regs.r[REG_R15]);
         CHECK_EQ(r.rflags, 0xcd7);
         CHECK_EQ(s.cr4 & 0x600, 0x600);
         CHECK_EQ(s.cr0 & 0x4000e, 2);
@@ -250,13 +260,13 @@ static const struct {
         uint8_t bytes[4];
         uint8_t length; /* of the whole instruction, 0: lretq */
 } privileged[] = {
-        {1, {0xfa}, 1},             /* cli */
-        {3, {0x0f, 0x01, 0x15}, 7}, /* lgdt */
-        {3, {0x0f, 0x01, 0x1d}, 7}, /* lidt */
-        {1, {0x8e}, 2},             /* mov %eax,%sreg */
-        {2, {0x48, 0xcb}, 0},       /* lretq */
-        {2, {0x0f, 0x20}, 3},       /* mov %cr,%rax */
-        {2, {0x0f, 0x22}, 3},       /* mov %rax,%cr */
+                {1, {0xfa}, 1},             /* cli */
+                {3, {0x0f, 0x01, 0x15}, 7}, /* lgdt */
+                {3, {0x0f, 0x01, 0x1d}, 7}, /* lidt */
+                {1, {0x8e}, 2},             /* mov %eax,%sreg */
+                {2, {0x48, 0xcb}, 0},       /* lretq */
+                {2, {0x0f, 0x20}, 3},       /* mov %cr,%rax */
+                {2, {0x0f, 0x22}, 3},       /* mov %rax,%cr */
 };
 
 static bool step_over(pid_t pid, struct user_regs_struct *r)
@@ -282,7 +292,7 @@ static bool step_over(pid_t pid, struct user_regs_struct *r)
 static void run_in_child(const struct vcpu_regs *regs, const struct trampoline_job *jobs, size_t n)
 {
         uint8_t *m = mmap((void *)(uintptr_t)P_ENTRY, 0x40000, PROT_READ | PROT_WRITE | PROT_EXEC,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
         if (m == MAP_FAILED || ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
                 _exit(1);
@@ -299,7 +309,8 @@ static void run_in_child(const struct vcpu_regs *regs, const struct trampoline_j
 static void registers_in_a_process(void)
 {
         struct vcpu_regs regs;
-        const struct trampoline_job jobs[] = {{P_AREA + 0x123, P_SOURCE + 1, 64}, {P_AREA + 0x163, 0, 5}};
+        const struct trampoline_job jobs[] = {
+                        {P_AREA + 0x123, P_SOURCE + 1, 64}, {P_AREA + 0x163, 0, 5}};
         struct user_regs_struct r = {0};
         unsigned stops = 0;
         int status = 0;
@@ -313,9 +324,10 @@ static void registers_in_a_process(void)
         REQUIRE(pid >= 0);
         if (pid == 0)
                 run_in_child(&regs, jobs, 2);
-        while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGSEGV &&
-                stops++ < 40 && ptrace(PTRACE_GETREGS, pid, 0, &r) == 0 && step_over(pid, &r) &&
-                ptrace(PTRACE_CONT, pid, 0, 0) == 0)
+        while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) &&
+                        WSTOPSIG(status) == SIGSEGV && stops++ < 40 &&
+                        ptrace(PTRACE_GETREGS, pid, 0, &r) == 0 && step_over(pid, &r) &&
+                        ptrace(PTRACE_CONT, pid, 0, 0) == 0)
                 ;
         if (WIFEXITED(status))
                 SKIP("no ptrace");
@@ -324,16 +336,18 @@ static void registers_in_a_process(void)
         CHECK_EQ(ptrace(PTRACE_GETREGS, pid, 0, &r), 0);
         CHECK_EQ(r.rip, P_TARGET + 1);
         CHECK(r.rax == regs.r[REG_RAX] && r.rcx == regs.r[REG_RCX] && r.rdx == regs.r[REG_RDX] &&
-                r.rbx == regs.r[REG_RBX]);
+                        r.rbx == regs.r[REG_RBX]);
         CHECK(r.rsp == regs.r[REG_RSP] && r.rbp == regs.r[REG_RBP] && r.rsi == regs.r[REG_RSI] &&
-                r.rdi == regs.r[REG_RDI]);
+                        r.rdi == regs.r[REG_RDI]);
         CHECK(r.r8 == regs.r[REG_R8] && r.r9 == regs.r[REG_R9] && r.r10 == regs.r[REG_R10] &&
-                r.r11 == regs.r[REG_R11]);
+                        r.r11 == regs.r[REG_R11]);
         CHECK(r.r12 == regs.r[REG_R12] && r.r13 == regs.r[REG_R13] && r.r14 == regs.r[REG_R14] &&
-                r.r15 == regs.r[REG_R15]);
-        CHECK_EQ(r.eflags & ~0x10200ull, 0xcd7); /* IF can't be cleared here; the debugger sets RF */
+                        r.r15 == regs.r[REG_R15]);
+        CHECK_EQ(r.eflags & ~0x10200ull,
+                        0xcd7); /* IF can't be cleared here; the debugger sets RF */
         CHECK_EQ(ptrace(PTRACE_PEEKTEXT, pid, P_AREA + 0x11c, 0), (long)0x0daaaaaaaaaaaaaa);
-        CHECK_EQ(ptrace(PTRACE_PEEKTEXT, pid, P_AREA + 0x162, 0) & 0xffffffffffff, 0x40 * 13 & 0xff);
+        CHECK_EQ(ptrace(PTRACE_PEEKTEXT, pid, P_AREA + 0x162, 0) & 0xffffffffffff,
+                        0x40 * 13 & 0xff);
         CHECK_EQ((uint8_t)ptrace(PTRACE_PEEKTEXT, pid, P_AREA + 0x168, 0), 0xaa);
         kill(pid, SIGKILL);
         waitpid(pid, &status, 0);
@@ -363,7 +377,8 @@ static void the_guard_resets(void)
                 CHECK_EQ(((uint8_t *)vm.run)[vm.run->io.data_offset], wanted[n].value);
                 n++;
         }
-        if (vm.run->exit_reason == KVM_EXIT_INTERNAL_ERROR) { /* see above; the ports were checked */
+        if (vm.run->exit_reason ==
+                        KVM_EXIT_INTERNAL_ERROR) { /* see above; the ports were checked */
                 vm_free(&vm);
                 SKIP("this KVM can't run code at privilege level 0");
         }
@@ -374,10 +389,13 @@ static void the_guard_resets(void)
 }
 
 static const struct tap_test tests[] = {
-        {"the jobs write what they should and not a byte more", jobs_are_exact},
-        {"a trampoline's page is recognized", pages_are_recognized},
-        {"in a process: 16 registers, flags, jobs, nothing unexpected on the way", registers_in_a_process},
-        {"on a bare processor: SSE, GDT, jobs, 16 registers, flags", registers_are_restored},
-        {"the guard resets by port 0xcf9, keyboard controller, triple fault", the_guard_resets},
+                {"the jobs write what they should and not a byte more", jobs_are_exact},
+                {"a trampoline's page is recognized", pages_are_recognized},
+                {"in a process: 16 registers, flags, jobs, nothing unexpected on the way",
+                                registers_in_a_process},
+                {"on a bare processor: SSE, GDT, jobs, 16 registers, flags",
+                                registers_are_restored},
+                {"the guard resets by port 0xcf9, keyboard controller, triple fault",
+                                the_guard_resets},
 };
 TAP_MAIN(tests)

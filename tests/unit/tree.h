@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Recorded sysfs-like trees for unit tests: a temporary folder, files put into it, removed at the end. */
+/* Recorded sysfs-like trees for unit tests: a temporary folder, files put into it, removed at the
+ * end. */
 #pragma once
 
 #include <errno.h>
@@ -55,7 +56,8 @@ static inline void tree_remove(const struct tree *t, const char *path)
         unlink(full);
 }
 
-static inline int tree_unlink_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+static inline int tree_unlink_one(
+                const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
         (void)st;
         (void)flag;
@@ -92,8 +94,8 @@ static inline void tree_runtime(const struct tree *t, unsigned n, unsigned type,
         const struct {
                 const char *name;
                 unsigned long long value;
-        } fields[] = {{"type", type}, {"phys_addr", phys}, {"num_pages", pages}, {"virt_addr", virt},
-                {"attribute", attribute}};
+        } fields[] = {{"type", type}, {"phys_addr", phys}, {"num_pages", pages},
+                        {"virt_addr", virt}, {"attribute", attribute}};
 
         for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
                 char path[96], text[64];
