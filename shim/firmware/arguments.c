@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reads the structures behind a service's pointer arguments out of guest memory, bounded and checked: the
- * conversions that every edge of shim/firmware/ shares. Strings are ram_read_utf16's. */
+/* Reads the structures behind a service's pointer arguments out of guest memory, bounded and
+ * checked: the conversions that every edge of shim/firmware/ shares. Strings are ram_read_utf16's.
+ */
 #include "base/cleanup.h"
 #include "shim/firmware/device-path.h"
 #include "shim/firmware/internal.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The boot services table, row by row in slot order (UEFI 2.10, 4.4), and the edges for memory, time, utilities
- * and ExitBootServices. */
+/* The boot services table, row by row in slot order (UEFI 2.10, 4.4), and the edges for memory,
+ * time, utilities and ExitBootServices. */
 #include "shim/firmware/boot-services.h"
 
 #include <string.h>
@@ -52,8 +52,8 @@ const struct fw_service fw_boot_services[] = {
                 {"LocateProtocol", "gpP", bs_locate_protocol, false},
                 {"InstallMultipleProtocolInterfaces", "H.", bs_install_multiple_protocol_interfaces,
                                 false},
-                {"UninstallMultipleProtocolInterfaces", "h.", bs_uninstall_multiple_protocol_interfaces,
-                                false},
+                {"UninstallMultipleProtocolInterfaces", "h.",
+                                bs_uninstall_multiple_protocol_interfaces, false},
                 {"CalculateCrc32", "pnW", bs_calculate_crc32, false},
                 {"CopyMem", "ppn", bs_copy_mem, false},
                 {"SetMem", "pnn", bs_set_mem, false},
@@ -113,7 +113,8 @@ BOOT_SERVICE(get_memory_map)
                 return EFI_INVALID_PARAMETER;
         if (firmware_memory_map(fw, &rows, &n) < 0)
                 return EFI_OUT_OF_RESOURCES;
-        /* All four are told with BUFFER_TOO_SMALL, too, and those behind the map may be NULL, as in edk2. */
+        /* All four are told with BUFFER_TOO_SMALL, too, and those behind the map may be NULL, as in
+         * edk2. */
         if ((arg[2] && !ram_put_u64(fw->ram, arg[2], memory_map_key(fw))) ||
                         (arg[3] && !ram_put_u64(fw->ram, arg[3], EFI_MEMORY_DESCRIPTOR_SIZE)) ||
                         (arg[4] && !ram_put_u32(fw->ram, arg[4], EFI_MEMORY_DESCRIPTOR_VERSION)) ||
@@ -151,7 +152,8 @@ BOOT_SERVICE(free_pool)
 
 /* ---- 7.5 utilities ---- */
 
-/* CopyMem(Destination, Source, Length): the two may overlap. Firmware would fault on a bad address. */
+/* CopyMem(Destination, Source, Length): the two may overlap. Firmware would fault on a bad address.
+ */
 BOOT_SERVICE(copy_mem)
 {
         uint8_t *to;
@@ -214,7 +216,8 @@ BOOT_SERVICE(get_next_monotonic_count)
         return EFI_SUCCESS;
 }
 
-/* Nobody is waited for: messages that stubs leave on the screen for seconds are in the console log. */
+/* Nobody is waited for: messages that stubs leave on the screen for seconds are in the console log.
+ */
 BOOT_SERVICE(stall)
 {
         fw_skip_time(fw, arg[0] > UINT64_MAX / 10 ? UINT64_MAX : arg[0] * 10);
@@ -229,8 +232,9 @@ BOOT_SERVICE(set_watchdog_timer)
 
 /* ---- 7.4.6 ---- */
 
-/* ExitBootServices(ImageHandle, MapKey). Any image's handle will do: kernels call it with the stub's. The order of
- * events and measurements is edk2's: a wrong map key measures the failure only. */
+/* ExitBootServices(ImageHandle, MapKey). Any image's handle will do: kernels call it with the
+ * stub's. The order of events and measurements is edk2's: a wrong map key measures the failure
+ * only. */
 BOOT_SERVICE(exit_boot_services)
 {
         if (!image_exists(fw, arg[0]))

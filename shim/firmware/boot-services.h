@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The edges of the boot services (UEFI 2.10, chapter 7), one function per slot: they check pointers, convert and
- * call the plain functions. The table that names them is in boot-services.c. */
+/* The edges of the boot services (UEFI 2.10, chapter 7), one function per slot: they check
+ * pointers, convert and call the plain functions. The table that names them is in boot-services.c.
+ */
 #pragma once
 
 #include "shim/firmware/internal.h"

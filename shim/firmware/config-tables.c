@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The array of EFI_CONFIGURATION_TABLE behind the system table (UEFI 2.10, 4.6, 7.5.6). The rows are kept where
- * the payload and the second kernel read them, in guest memory; how many there are is the broker's number. */
+/* The array of EFI_CONFIGURATION_TABLE behind the system table (UEFI 2.10, 4.6, 7.5.6). The rows
+ * are kept where the payload and the second kernel read them, in guest memory; how many there are
+ * is the broker's number. */
 #include <errno.h>
 
 #include "shim/firmware/system-table.h"
@@ -20,7 +21,8 @@ static EFI_STATUS row_remove(struct firmware *fw, size_t i)
         uint64_t at = fw->config_tables + i * ROW_BYTES;
         size_t bytes = (fw->n_config_tables - i - 1) * ROW_BYTES;
 
-        if (!ram_read(fw->ram, at + ROW_BYTES, rows, bytes) || !ram_write(fw->ram, at, rows, bytes) ||
+        if (!ram_read(fw->ram, at + ROW_BYTES, rows, bytes) ||
+                        !ram_write(fw->ram, at, rows, bytes) ||
                         !ram_zero(fw->ram, at + bytes, ROW_BYTES))
                 return EFI_OUT_OF_RESOURCES;
         system_table_set_n_config_tables(fw, fw->n_config_tables - 1);
@@ -50,8 +52,8 @@ EFI_STATUS fw_install_config_table(struct firmware *fw, const EFI_GUID *guid, ui
 int config_tables_setup(struct firmware *fw, struct error *error)
 {
         for (size_t i = 0; i < fw->setup.n_tables; i++)
-                if (efi_error(fw_install_config_table(fw, &fw->setup.tables[i].guid,
-                                    fw->setup.tables[i].address)))
+                if (efi_error(fw_install_config_table(
+                                    fw, &fw->setup.tables[i].guid, fw->setup.tables[i].address)))
                         return error_set(error, EINVAL, "too many configuration tables");
         return 0;
 }

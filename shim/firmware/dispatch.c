@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The dispatcher: runs the guest until it stops, serves the service whose thunk it stopped at, and goes on; or
- * emulates a privileged instruction; or ends the run. Guest functions that a service calls (image entry points,
- * notify functions, LoadFile) run in the same loop, nested. */
+/* The dispatcher: runs the guest until it stops, serves the service whose thunk it stopped at, and
+ * goes on; or emulates a privileged instruction; or ends the run. Guest functions that a service
+ * calls (image entry points, notify functions, LoadFile) run in the same loop, nested. */
 #include "shim/firmware/dispatch.h"
 
 #include <errno.h>
@@ -13,16 +13,17 @@
 #include "shim/firmware/image.h"
 #include "shim/machine/instruction.h"
 
-#define SHADOW_BYTES  32u     /* ms_abi: the callee's home space for its register arguments */
-#define RFLAGS_DF_TF  0x500u  /* must be clear at a call */
+#define SHADOW_BYTES        32u    /* ms_abi: the callee's home space for its register arguments */
+#define RFLAGS_DF_TF        0x500u /* must be clear at a call */
 #define LONGEST_INSTRUCTION 15u
-#define WHERE_BYTES 96u
+#define WHERE_BYTES         96u
 #define WALL_TIME_FACTOR    4u /* of the run, to the time that the guest alone may take */
 
 /* ms_abi order of integer arguments. */
 static const int argument_registers[4] = {VCPU_RCX, VCPU_RDX, VCPU_R8, VCPU_R9};
 
-void fw_end(struct firmware *fw, enum firmware_end_kind kind, EFI_STATUS status, const char *format, ...)
+void fw_end(struct firmware *fw, enum firmware_end_kind kind, EFI_STATUS status, const char *format,
+                ...)
 {
         va_list ap;
 
@@ -63,8 +64,8 @@ bool fw_stack_arg(struct firmware *fw, size_t i, uint64_t *ret)
         return ram_get_u64(fw->ram, regs->r[VCPU_RSP] + 8 + 8 * i, ret);
 }
 
-static bool fetch_arguments(struct firmware *fw, const struct fw_service *service,
-                uint64_t arg[FW_MAX_ARGS])
+static bool fetch_arguments(
+                struct firmware *fw, const struct fw_service *service, uint64_t arg[FW_MAX_ARGS])
 {
         for (size_t i = 0; i < FW_MAX_ARGS; i++) {
                 arg[i] = 0;
@@ -90,7 +91,8 @@ static int return_to_guest(struct firmware *fw, struct vcpu_regs *regs, uint64_t
         uint64_t back;
 
         if (!ram_get_u64(fw->ram, regs->r[VCPU_RSP], &back)) {
-                fw_stop(fw, "no return address at rsp 0x%llx", (unsigned long long)regs->r[VCPU_RSP]);
+                fw_stop(fw, "no return address at rsp 0x%llx",
+                                (unsigned long long)regs->r[VCPU_RSP]);
                 return -ECANCELED;
         }
         regs->r[VCPU_RAX] = result;
@@ -99,7 +101,8 @@ static int return_to_guest(struct firmware *fw, struct vcpu_regs *regs, uint64_t
         return set_regs(fw, regs);
 }
 
-static int serve(struct firmware *fw, const struct fw_service *service, const struct vcpu_regs *regs)
+static int serve(
+                struct firmware *fw, const struct fw_service *service, const struct vcpu_regs *regs)
 {
         struct fw_frame frame = {.parent = fw->frame, .service = service, .regs = *regs};
         uint64_t arg[FW_MAX_ARGS] = {0};
@@ -149,8 +152,8 @@ static const char *describe(const struct firmware *fw, uint64_t address, char to
         return to;
 }
 
-/* A #GP that isn't a thunk's. After ExitBootServices the first privileged instruction is where the second
- * kernel takes over: it isn't carried out here but again on the bare machine. */
+/* A #GP that isn't a thunk's. After ExitBootServices the first privileged instruction is where the
+ * second kernel takes over: it isn't carried out here but again on the bare machine. */
 static int privileged(struct firmware *fw, struct vcpu_regs *regs, bool code64)
 {
         uint8_t bytes[LONGEST_INSTRUCTION];
@@ -159,10 +162,11 @@ static int privileged(struct firmware *fw, struct vcpu_regs *regs, bool code64)
         char where[WHERE_BYTES];
 
         describe(fw, regs->r[VCPU_RIP], where);
-        switch (instruction_emulate(bytes_at(fw, regs->r[VCPU_RIP], bytes), code64, &after, &instruction)) {
+        switch (instruction_emulate(
+                        bytes_at(fw, regs->r[VCPU_RIP], bytes), code64, &after, &instruction)) {
         case INSTRUCTION_UNKNOWN:
-                fw_stop(fw, "general protection fault at %s%s%s", where, instruction.name[0] ? ": " : "",
-                                instruction.name);
+                fw_stop(fw, "general protection fault at %s%s%s", where,
+                                instruction.name[0] ? ": " : "", instruction.name);
                 return -ECANCELED;
         case INSTRUCTION_REFUSED:
                 if (!fw->exited_boot_services) {
@@ -207,7 +211,8 @@ static bool out_of_time(struct firmware *fw)
         return true;
 }
 
-/* Runs the guest until the function that was called with return_rsp - 8 as its stack pointer returns. */
+/* Runs the guest until the function that was called with return_rsp - 8 as its stack pointer
+ * returns. */
 static int run_guest(struct firmware *fw, uint64_t return_rsp, uint64_t *ret)
 {
         while (!fw->ended && !out_of_time(fw)) {
@@ -246,7 +251,8 @@ static int run_guest(struct firmware *fw, uint64_t return_rsp, uint64_t *ret)
         return -ECANCELED;
 }
 
-/* Registers and stack for a call: arguments, home space, return address; RSP + 8 is a multiple of 16. */
+/* Registers and stack for a call: arguments, home space, return address; RSP + 8 is a multiple
+ * of 16. */
 static int prepare_call(struct firmware *fw, uint64_t function, const uint64_t *args, size_t n_args,
                 uint64_t *ret_rsp)
 {
@@ -281,7 +287,8 @@ no_stack:
         return -ECANCELED;
 }
 
-int fw_call(struct firmware *fw, uint64_t function, const uint64_t *args, size_t n_args, uint64_t *ret)
+int fw_call(struct firmware *fw, uint64_t function, const uint64_t *args, size_t n_args,
+                uint64_t *ret)
 {
         uint64_t return_rsp, result = 0;
         unsigned depth;

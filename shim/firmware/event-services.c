@@ -5,8 +5,8 @@
 
 #define MAX_WAIT_EVENTS 64u
 
-/* RaiseTPL and RestoreTPL have no way to refuse; going the wrong way is a bug of the payload, which edk2 asserts
- * on and which is named in the trace here. */
+/* RaiseTPL and RestoreTPL have no way to refuse; going the wrong way is a bug of the payload, which
+ * edk2 asserts on and which is named in the trace here. */
 BOOT_SERVICE(raise_tpl)
 {
         uint64_t before = events_tpl(fw);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Events, timers and task priority levels (UEFI 2.10, 7.1). Nothing happens behind the payload's back: timers
- * are looked at and notify functions run only when a service returns or waits. A payload that spins on a flag
- * without calling anything never sees its timer; its deadline ends it. */
+/* Events, timers and task priority levels (UEFI 2.10, 7.1). Nothing happens behind the payload's
+ * back: timers are looked at and notify functions run only when a service returns or waits. A
+ * payload that spins on a flag without calling anything never sees its timer; its deadline ends it.
+ */
 #include "shim/firmware/events.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ struct event {
         bool has_group;
         EFI_GUID group;
         bool signaled;
-        bool queued;    /* its notify function is to run */
+        bool queued; /* its notify function is to run */
         uint64_t queued_at;
         bool armed;
         uint64_t due, period; /* 100 ns; period 0: once */
@@ -99,8 +100,9 @@ bool fw_event_exists(const struct firmware *fw, uint64_t event)
         return event_find(fw, event);
 }
 
-EFI_STATUS fw_event_new(struct firmware *fw, uint32_t type, uint64_t notify_tpl, uint64_t notify_function,
-                uint64_t notify_context, const EFI_GUID *group, uint64_t *event)
+EFI_STATUS fw_event_new(struct firmware *fw, uint32_t type, uint64_t notify_tpl,
+                uint64_t notify_function, uint64_t notify_context, const EFI_GUID *group,
+                uint64_t *event)
 {
         struct fw_events *all = fw->events;
 

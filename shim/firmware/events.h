@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Events, timers and task priority as the core sees them (UEFI 2.10, 7.1); the rest is in internal.h. */
+/* Events, timers and task priority as the core sees them (UEFI 2.10, 7.1); the rest is in
+ * internal.h. */
 #pragma once
 
 #include "shim/firmware/internal.h"
@@ -14,10 +15,10 @@ enum {
         TPL_HIGH_LEVEL = 31,
 };
 
-#define EVT_TIMER         0x80000000u
-#define EVT_RUNTIME       0x40000000u
-#define EVT_NOTIFY_WAIT   0x00000100u
-#define EVT_NOTIFY_SIGNAL 0x00000200u
+#define EVT_TIMER                         0x80000000u
+#define EVT_RUNTIME                       0x40000000u
+#define EVT_NOTIFY_WAIT                   0x00000100u
+#define EVT_NOTIFY_SIGNAL                 0x00000200u
 #define EVT_SIGNAL_EXIT_BOOT_SERVICES     0x00000201u
 #define EVT_SIGNAL_VIRTUAL_ADDRESS_CHANGE 0x60000202u
 
@@ -37,15 +38,18 @@ static inline uint64_t event_number(uint64_t event)
 int events_setup(struct firmware *fw, struct error *error);
 void events_release(struct firmware *fw);
 
-/* Runs the notify functions that are due at the present priority, in the guest. Called when a service is done. */
+/* Runs the notify functions that are due at the present priority, in the guest. Called when a
+ * service is done. */
 void events_run_pending(struct firmware *fw);
 uint64_t events_tpl(const struct firmware *fw);
 /* Sets the priority; what becomes due by lowering it runs with the next events_run_pending. */
 void events_set_tpl(struct firmware *fw, uint64_t tpl);
 
 EFI_STATUS event_check(struct firmware *fw, uint64_t event);
-EFI_STATUS event_set_timer(struct firmware *fw, uint64_t event, uint64_t type, uint64_t units_100ns);
-/* Waits for one of the events; a clock that nobody looks at is turned forward instead of slept away. */
+EFI_STATUS event_set_timer(
+                struct firmware *fw, uint64_t event, uint64_t type, uint64_t units_100ns);
+/* Waits for one of the events; a clock that nobody looks at is turned forward instead of slept
+ * away. */
 EFI_STATUS events_wait(struct firmware *fw, const uint64_t *events, size_t n, size_t *index);
 /* Before- and ExitBootServices groups; timers are off from then on. */
 void events_before_exit_boot_services(struct firmware *fw);

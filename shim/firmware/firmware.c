@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The firmware as the verbs see it: sets up guest, tables and protocols, runs the payload to one of its ends,
- * and answers what the hand-over asks afterwards. */
+/* The firmware as the verbs see it: sets up guest, tables and protocols, runs the payload to one of
+ * its ends, and answers what the hand-over asks afterwards. */
 #include "shim/firmware/firmware.h"
 
 #include <errno.h>
@@ -118,8 +118,8 @@ int firmware_new(const struct firmware_setup *setup, struct firmware **ret, stru
         return firmware_new_on(setup, ram, vcpu, ret, error);
 }
 
-/* The volume's device handle. Without a path of the machine's a vendor path stands in, so that LoadImage by path
- * works and the image has one to be measured with. */
+/* The volume's device handle. Without a path of the machine's a vendor path stands in, so that
+ * LoadImage by path works and the image has one to be measured with. */
 int fw_image_setup(struct firmware *fw, struct error *error)
 {
         _cleanup_buf_ struct buf made_up = {0};
@@ -136,8 +136,8 @@ int fw_image_setup(struct firmware *fw, struct error *error)
                 return error_set(error, EINVAL, "the volume's device path is malformed");
         if (efi_error(pool_allocate_own(fw, EfiBootServicesData, path.size, &address)) ||
                         !ram_write(fw->ram, address, path.data, path.size) ||
-                        efi_error(fw_install_protocol(fw, &fw->device_handle, &guid_device_path,
-                                        address)))
+                        efi_error(fw_install_protocol(
+                                        fw, &fw->device_handle, &guid_device_path, address)))
                 return error_set(error, ENOMEM, "no guest memory for the volume's handle");
         return 0;
 }
@@ -167,8 +167,8 @@ static int payload_refused(struct firmware *fw, EFI_STATUS status, struct error 
 
         if (!*why)
                 why = name ? name : "unknown status";
-        return error_set(error, status == EFI_OUT_OF_RESOURCES ? ENOMEM : ENOEXEC, "%s can't be loaded: %s",
-                        path, why);
+        return error_set(error, status == EFI_OUT_OF_RESOURCES ? ENOMEM : ENOEXEC,
+                        "%s can't be loaded: %s", path, why);
 }
 
 int firmware_run(struct firmware *fw, struct firmware_end *end, struct error *error)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who has a protocol open: OpenProtocol, CloseProtocol, OpenProtocolInformation (UEFI 2.10, 7.3.9 to 7.3.11),
- * with edk2's rules. There are no drivers here that could be asked to let go, so what a driver (of the payload)
- * holds stays held. */
+/* Who has a protocol open: OpenProtocol, CloseProtocol, OpenProtocolInformation (UEFI 2.10, 7.3.9
+ * to 7.3.11), with edk2's rules. There are no drivers here that could be asked to let go, so what a
+ * driver (of the payload) holds stays held. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +10,8 @@
 #define MAX_OPENS 4096u /* of one interface */
 
 /* Opens that only looked: they don't keep an interface from being uninstalled. */
-#define LOOKED_ONLY                                                                                \
-        (EFI_OPEN_PROTOCOL_BY_HANDLE_PROTOCOL | EFI_OPEN_PROTOCOL_GET_PROTOCOL |                   \
+#define LOOKED_ONLY                                                              \
+        (EFI_OPEN_PROTOCOL_BY_HANDLE_PROTOCOL | EFI_OPEN_PROTOCOL_GET_PROTOCOL | \
                         EFI_OPEN_PROTOCOL_TEST_PROTOCOL)
 
 bool handle_opens_block_removal(const struct handle_interface *i)
@@ -33,8 +33,8 @@ static EFI_STATUS check_parties(const struct firmware *fw, uint64_t handle, uint
         case EFI_OPEN_PROTOCOL_BY_DRIVER:
         case EFI_OPEN_PROTOCOL_BY_DRIVER | EFI_OPEN_PROTOCOL_EXCLUSIVE:
                 return handle_exists(fw, agent) && handle_exists(fw, controller)
-                                ? EFI_SUCCESS
-                                : EFI_INVALID_PARAMETER;
+                                       ? EFI_SUCCESS
+                                       : EFI_INVALID_PARAMETER;
         case EFI_OPEN_PROTOCOL_EXCLUSIVE:
                 return handle_exists(fw, agent) ? EFI_SUCCESS : EFI_INVALID_PARAMETER;
         case EFI_OPEN_PROTOCOL_BY_HANDLE_PROTOCOL:
@@ -97,7 +97,8 @@ EFI_STATUS handle_open_protocol(struct firmware *fw, uint64_t handle, const EFI_
         if (agent && attributes != EFI_OPEN_PROTOCOL_BY_HANDLE_PROTOCOL) {
                 status = open_add(i, &open);
                 if (efi_error(status)) {
-                        /* 7.3.9: an interface that is open by the same agent is returned with this status. */
+                        /* 7.3.9: an interface that is open by the same agent is returned with this
+                         * status. */
                         if (status == EFI_ALREADY_STARTED)
                                 *interface = i->interface;
                         return status;
@@ -126,8 +127,8 @@ EFI_STATUS handle_close_protocol(struct firmware *fw, uint64_t handle, const EFI
         return kept < before ? EFI_SUCCESS : EFI_NOT_FOUND;
 }
 
-EFI_STATUS handle_open_information(const struct firmware *fw, uint64_t handle, const EFI_GUID *protocol,
-                struct handle_open **ret, size_t *n)
+EFI_STATUS handle_open_information(const struct firmware *fw, uint64_t handle,
+                const EFI_GUID *protocol, struct handle_open **ret, size_t *n)
 {
         const struct handle_interface *i = handle_find_interface(fw, handle, protocol);
         struct handle_open *list;

@@ -8,7 +8,8 @@
 #define EFI_NATIVE_INTERFACE 0u
 #define MAX_PAIRS            32u
 
-/* The variadic services take (EFI_GUID *, interface) pairs up to a NULL, from registers and stack alike. */
+/* The variadic services take (EFI_GUID *, interface) pairs up to a NULL, from registers and stack
+ * alike. */
 struct pair {
         EFI_GUID guid;
         uint64_t interface;
@@ -54,8 +55,8 @@ static bool device_path_taken(struct firmware *fw, const struct pair *pair)
         _cleanup_buf_ struct buf path = {0};
 
         return guid_equal(&pair->guid, &guid_device_path) && pair->interface &&
-                        fw_get_device_path(fw, pair->interface, &path) &&
-                        handle_with_device_path(fw, buf_span(&path));
+               fw_get_device_path(fw, pair->interface, &path) &&
+               handle_with_device_path(fw, buf_span(&path));
 }
 
 /* InstallMultipleProtocolInterfaces(*Handle, ...): all or nothing. */
@@ -78,15 +79,16 @@ BOOT_SERVICE(install_multiple_protocol_interfaces)
         }
         if (efi_error(status)) {
                 while (done-- > 0)
-                        (void)fw_uninstall_protocol(fw, handle, &pairs[done].guid,
-                                        pairs[done].interface);
+                        (void)fw_uninstall_protocol(
+                                        fw, handle, &pairs[done].guid, pairs[done].interface);
                 return status;
         }
         return ram_put_u64(fw->ram, arg[0], handle) ? EFI_SUCCESS : EFI_INVALID_PARAMETER;
 }
 
-/* UninstallMultipleProtocolInterfaces(Handle, ...): all or nothing; whatever fails is INVALID_PARAMETER (7.3.16).
- * Checked first, since a handle that lost its last protocol can't be brought back under its number. */
+/* UninstallMultipleProtocolInterfaces(Handle, ...): all or nothing; whatever fails is
+ * INVALID_PARAMETER (7.3.16). Checked first, since a handle that lost its last protocol can't be
+ * brought back under its number. */
 BOOT_SERVICE(uninstall_multiple_protocol_interfaces)
 {
         struct pair pairs[MAX_PAIRS];
@@ -95,7 +97,8 @@ BOOT_SERVICE(uninstall_multiple_protocol_interfaces)
         if (!handle_exists(fw, arg[0]) || !get_pairs(fw, pairs, &n))
                 return EFI_INVALID_PARAMETER;
         for (size_t i = 0; i < n; i++) {
-                const struct handle_interface *found = handle_find_interface(fw, arg[0], &pairs[i].guid);
+                const struct handle_interface *found = handle_find_interface(
+                                fw, arg[0], &pairs[i].guid);
 
                 if (!found || found->interface != pairs[i].interface ||
                                 handle_opens_block_removal(found))
@@ -154,8 +157,10 @@ BOOT_SERVICE(open_protocol)
 
         if (!fw_get_guid(fw, arg[1], &guid) || (!test && !arg[2]))
                 return EFI_INVALID_PARAMETER;
-        status = handle_open_protocol(fw, arg[0], &guid, arg[3], arg[4], (uint32_t)arg[5], &interface);
-        if (test || (efi_error(status) && status != EFI_UNSUPPORTED && status != EFI_ALREADY_STARTED))
+        status = handle_open_protocol(
+                        fw, arg[0], &guid, arg[3], arg[4], (uint32_t)arg[5], &interface);
+        if (test || (efi_error(status) && status != EFI_UNSUPPORTED &&
+                                    status != EFI_ALREADY_STARTED))
                 return status;
         return ram_put_u64(fw->ram, arg[2], interface) ? status : EFI_INVALID_PARAMETER;
 }
@@ -171,8 +176,8 @@ BOOT_SERVICE(close_protocol)
 }
 
 /* A pool block and how long the list in it is; the block is taken back if they can't be told. */
-static EFI_STATUS give_list(struct firmware *fw, struct span bytes, uint64_t n, uint64_t buffer_pointer,
-                uint64_t n_pointer)
+static EFI_STATUS give_list(struct firmware *fw, struct span bytes, uint64_t n,
+                uint64_t buffer_pointer, uint64_t n_pointer)
 {
         uint64_t address;
         EFI_STATUS status = fw_pool_put(fw, EfiBootServicesData, bytes, &address);
@@ -211,8 +216,8 @@ BOOT_SERVICE(open_protocol_information)
         return give_list(fw, buf_span(&list), n, arg[2], arg[3]);
 }
 
-/* ProtocolsPerHandle(Handle, ***ProtocolBuffer, *ProtocolBufferCount): pointers, and behind them in the same block
- * the GUIDs that they point to. */
+/* ProtocolsPerHandle(Handle, ***ProtocolBuffer, *ProtocolBufferCount): pointers, and behind them in
+ * the same block the GUIDs that they point to. */
 BOOT_SERVICE(protocols_per_handle)
 {
         _cleanup_free_ EFI_GUID *guids = NULL;
@@ -264,7 +269,8 @@ BOOT_SERVICE(connect_controller)
         return handle_exists(fw, arg[0]) ? EFI_NOT_FOUND : EFI_INVALID_PARAMETER;
 }
 
-/* DisconnectController(ControllerHandle, DriverImageHandle, ChildHandle): "no drivers are managing" is success. */
+/* DisconnectController(ControllerHandle, DriverImageHandle, ChildHandle): "no drivers are managing"
+ * is success. */
 BOOT_SERVICE(disconnect_controller)
 {
         for (size_t i = 0; i < 3; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The handle database: handles, the protocol interfaces on them, and who wants to hear of new ones (UEFI 2.10,
- * 7.3). Pure bookkeeping on guest addresses; calls no guest code but through events. */
+/* The handle database: handles, the protocol interfaces on them, and who wants to hear of new ones
+ * (UEFI 2.10, 7.3). Pure bookkeeping on guest addresses; calls no guest code but through events. */
 #include "shim/firmware/handles.h"
 
 #include <errno.h>
@@ -98,8 +98,8 @@ static struct handle_interface *interface_of(struct handle *h, const EFI_GUID *p
         return NULL;
 }
 
-struct handle_interface *handle_find_interface(const struct firmware *fw, uint64_t handle,
-                const EFI_GUID *protocol)
+struct handle_interface *handle_find_interface(
+                const struct firmware *fw, uint64_t handle, const EFI_GUID *protocol)
 {
         return interface_of(handle_find(fw, handle), protocol);
 }
@@ -207,7 +207,8 @@ static struct handle *handle_new(struct fw_handles *db)
                 return NULL;
         if (db->n == db->capacity) {
                 size_t capacity = db->capacity ? 2 * db->capacity : 32;
-                struct handle **grown = reallocarray(db->handles, capacity, sizeof(struct handle *));
+                struct handle **grown = reallocarray(
+                                db->handles, capacity, sizeof(struct handle *));
 
                 if (!grown)
                         return NULL;
@@ -235,8 +236,8 @@ static void handle_drop_if_empty(struct fw_handles *db, struct handle *h)
         handle_free(h);
 }
 
-EFI_STATUS fw_install_protocol(struct firmware *fw, uint64_t *handle, const EFI_GUID *protocol,
-                uint64_t interface)
+EFI_STATUS fw_install_protocol(
+                struct firmware *fw, uint64_t *handle, const EFI_GUID *protocol, uint64_t interface)
 {
         struct fw_handles *db = fw->handles;
         struct handle *h = *handle ? handle_find(fw, *handle) : NULL;
@@ -262,8 +263,8 @@ EFI_STATUS fw_install_protocol(struct firmware *fw, uint64_t *handle, const EFI_
         return EFI_SUCCESS;
 }
 
-EFI_STATUS fw_uninstall_protocol(struct firmware *fw, uint64_t handle, const EFI_GUID *protocol,
-                uint64_t interface)
+EFI_STATUS fw_uninstall_protocol(
+                struct firmware *fw, uint64_t handle, const EFI_GUID *protocol, uint64_t interface)
 {
         struct handle *h = handle_find(fw, handle);
         struct handle_interface *i = interface_of(h, protocol);
@@ -283,8 +284,8 @@ EFI_STATUS fw_uninstall_protocol(struct firmware *fw, uint64_t handle, const EFI
         return EFI_SUCCESS;
 }
 
-EFI_STATUS handle_reinstall(struct firmware *fw, uint64_t handle, const EFI_GUID *protocol, uint64_t old,
-                uint64_t interface)
+EFI_STATUS handle_reinstall(struct firmware *fw, uint64_t handle, const EFI_GUID *protocol,
+                uint64_t old, uint64_t interface)
 {
         struct handle_interface *i = handle_find_interface(fw, handle, protocol);
 
@@ -304,8 +305,8 @@ EFI_STATUS handle_reinstall(struct firmware *fw, uint64_t handle, const EFI_GUID
 
 /* ---- looking up ---- */
 
-EFI_STATUS fw_handle_protocol(struct firmware *fw, uint64_t handle, const EFI_GUID *protocol,
-                uint64_t *interface)
+EFI_STATUS fw_handle_protocol(
+                struct firmware *fw, uint64_t handle, const EFI_GUID *protocol, uint64_t *interface)
 {
         const struct handle_interface *i = handle_find_interface(fw, handle, protocol);
 
@@ -330,7 +331,8 @@ EFI_STATUS fw_locate_protocol(struct firmware *fw, const EFI_GUID *protocol, uin
         return EFI_NOT_FOUND;
 }
 
-bool handles_with(const struct firmware *fw, const EFI_GUID *protocol, uint64_t **ret, size_t *ret_n)
+bool handles_with(
+                const struct firmware *fw, const EFI_GUID *protocol, uint64_t **ret, size_t *ret_n)
 {
         uint64_t *list = calloc(fw->handles->n + 1, sizeof(*list));
         size_t n = 0;
@@ -381,8 +383,8 @@ uint64_t handle_with_device_path(struct firmware *fw, struct span path)
         return 0;
 }
 
-EFI_STATUS fw_locate_device_path(struct firmware *fw, const EFI_GUID *protocol, uint64_t device_path,
-                uint64_t *ret_handle, uint64_t *remaining)
+EFI_STATUS fw_locate_device_path(struct firmware *fw, const EFI_GUID *protocol,
+                uint64_t device_path, uint64_t *ret_handle, uint64_t *remaining)
 {
         _cleanup_buf_ struct buf path = {0};
         _cleanup_free_ uint64_t *list = NULL;

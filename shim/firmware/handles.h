@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The handle database as the core sees it (UEFI 2.10, 7.3); what protocols need is in internal.h. Handles are
- * numbers that lead nowhere: not canonical, so that a payload that follows one stops at once. */
+/* The handle database as the core sees it (UEFI 2.10, 7.3); what protocols need is in internal.h.
+ * Handles are numbers that lead nowhere: not canonical, so that a payload that follows one stops at
+ * once. */
 #pragma once
 
 #include "shim/firmware/internal.h"
@@ -46,8 +47,8 @@ EFI_STATUS handle_protocols(const struct firmware *fw, uint64_t handle, EFI_GUID
 /* The handle whose device path is exactly this one, 0 if none. */
 uint64_t handle_with_device_path(struct firmware *fw, struct span path);
 /* Replaces the interface (7.3.4). */
-EFI_STATUS handle_reinstall(struct firmware *fw, uint64_t handle, const EFI_GUID *protocol, uint64_t old,
-                uint64_t interface);
+EFI_STATUS handle_reinstall(struct firmware *fw, uint64_t handle, const EFI_GUID *protocol,
+                uint64_t old, uint64_t interface);
 
 /* RegisterProtocolNotify (7.3.5) and the two ways of asking what is new since. */
 EFI_STATUS handles_register_notify(struct firmware *fw, const EFI_GUID *protocol, uint64_t event,
@@ -61,8 +62,8 @@ EFI_STATUS handle_open_protocol(struct firmware *fw, uint64_t handle, const EFI_
                 uint64_t agent, uint64_t controller, uint32_t attributes, uint64_t *interface);
 EFI_STATUS handle_close_protocol(struct firmware *fw, uint64_t handle, const EFI_GUID *protocol,
                 uint64_t agent, uint64_t controller);
-EFI_STATUS handle_open_information(const struct firmware *fw, uint64_t handle, const EFI_GUID *protocol,
-                struct handle_open **ret, size_t *n);
+EFI_STATUS handle_open_information(const struct firmware *fw, uint64_t handle,
+                const EFI_GUID *protocol, struct handle_open **ret, size_t *n);
 /* An image is unloaded: whatever it opened is closed. */
 void handles_close_agent(struct firmware *fw, uint64_t agent);
 
@@ -81,7 +82,7 @@ struct handle {
 };
 
 struct handle *handle_find(const struct firmware *fw, uint64_t handle);
-struct handle_interface *handle_find_interface(const struct firmware *fw, uint64_t handle,
-                const EFI_GUID *protocol);
+struct handle_interface *handle_find_interface(
+                const struct firmware *fw, uint64_t handle, const EFI_GUID *protocol);
 struct handle **handles_all(const struct firmware *fw, size_t *n);
 bool handle_opens_block_removal(const struct handle_interface *i);

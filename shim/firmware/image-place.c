@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Puts a PE file into guest memory: pages, headers, sections, base relocations (Microsoft PE Format; UEFI 2.10,
- * 2.1.1). Everything is checked against SizeOfImage again where it is written, whatever the headers' check
- * said. Called by image.c. */
+/* Puts a PE file into guest memory: pages, headers, sections, base relocations (Microsoft PE
+ * Format; UEFI 2.10, 2.1.1). Everything is checked against SizeOfImage again where it is written,
+ * whatever the headers' check said. Called by image.c. */
 #include "base/cleanup.h"
 #include "shim/firmware/image.h"
 #include "shim/firmware/memory.h"
@@ -45,8 +45,8 @@ EFI_STATUS image_check(struct firmware *fw, const struct pe *pe)
         }
         if (pe->subsystem != IMAGE_SUBSYSTEM_EFI_APPLICATION &&
                         pe->subsystem != IMAGE_SUBSYSTEM_EFI_BOOT_SERVICE_DRIVER) {
-                /* A runtime driver would have to live on in the second kernel, where nothing of this
-                 * firmware is left. */
+                /* A runtime driver would have to live on in the second kernel, where nothing of
+                 * this firmware is left. */
                 image_refuse(fw, "subsystem %u is no application or boot service driver",
                                 pe->subsystem);
                 return EFI_UNSUPPORTED;
@@ -92,7 +92,8 @@ static bool copy_sections(struct firmware *fw, const struct pe *pe, const struct
 
                 if (!pe_section(pe, i, &s))
                         return false;
-                /* What the section has more in memory than in the file is zero: the pages are new. */
+                /* What the section has more in memory than in the file is zero: the pages are new.
+                 */
                 bytes = s.raw.size;
                 if (s.virtual_size && s.virtual_size < bytes)
                         bytes = s.virtual_size;
@@ -148,8 +149,8 @@ static bool relocate(uint8_t *image, uint64_t size, struct span table, uint64_t 
                         return false;
                 e = CURSOR(entries);
                 while (cursor_u16(&e, &entry))
-                        if (!relocate_one(image, size, (uint64_t)page + (entry & 0xfff), entry >> 12,
-                                            delta))
+                        if (!relocate_one(image, size, (uint64_t)page + (entry & 0xfff),
+                                            entry >> 12, delta))
                                 return false;
         }
         return true;
@@ -179,7 +180,8 @@ EFI_STATUS image_place(struct firmware *fw, const struct pe *pe, struct image_pl
         bool driver = pe->subsystem == IMAGE_SUBSYSTEM_EFI_BOOT_SERVICE_DRIVER;
         struct image_place p = {
                         .size = pe->size_of_image,
-                        .n_pages = ((uint64_t)pe->size_of_image + EFI_PAGE_SIZE - 1) >> EFI_PAGE_SHIFT,
+                        .n_pages = ((uint64_t)pe->size_of_image + EFI_PAGE_SIZE - 1) >>
+                                   EFI_PAGE_SHIFT,
                         .code_type = driver ? EfiBootServicesCode : EfiLoaderCode,
                         .data_type = driver ? EfiBootServicesData : EfiLoaderData,
         };

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The edges of the image services (UEFI 2.10, 7.4), and where LoadImage's bytes come from: a buffer of the
- * caller's, a file of our volume, or a LoadFile protocol, which may be the payload's own. */
+/* The edges of the image services (UEFI 2.10, 7.4), and where LoadImage's bytes come from: a buffer
+ * of the caller's, a file of our volume, or a LoadFile protocol, which may be the payload's own. */
 #include "base/cleanup.h"
 #include "shim/firmware/boot-services.h"
 #include "shim/firmware/handles.h"
 #include "shim/firmware/image.h"
 #include "shim/firmware/memory.h"
 
-/* Two calls of LoadFile(This, FilePath, BootPolicy, *BufferSize, Buffer), in the guest: size, then contents.
- * place is 8 bytes of guest memory for the size. */
-static EFI_STATUS call_load_file(struct firmware *fw, uint64_t interface, uint64_t rest, bool boot_policy,
-                uint64_t place, struct buf *ret)
+/* Two calls of LoadFile(This, FilePath, BootPolicy, *BufferSize, Buffer), in the guest: size, then
+ * contents. place is 8 bytes of guest memory for the size. */
+static EFI_STATUS call_load_file(struct firmware *fw, uint64_t interface, uint64_t rest,
+                bool boot_policy, uint64_t place, struct buf *ret)
 {
         uint64_t args[5] = {interface, rest, boot_policy, place, 0}, function, size, pages, status;
         struct memory_request request = {
@@ -65,15 +65,18 @@ static EFI_STATUS read_by_load_file(struct firmware *fw, const EFI_GUID *protoco
         return status;
 }
 
-static EFI_STATUS read_from_volume(struct firmware *fw, uint64_t path, struct span bytes, struct buf *ret)
+static EFI_STATUS read_from_volume(
+                struct firmware *fw, uint64_t path, struct span bytes, struct buf *ret)
 {
         uint64_t handle, rest;
         struct span nodes;
-        EFI_STATUS status = fw_locate_device_path(fw, &guid_simple_file_system, path, &handle, &rest);
+        EFI_STATUS status = fw_locate_device_path(
+                        fw, &guid_simple_file_system, path, &handle, &rest);
 
         if (efi_error(status))
                 return status;
-        if (handle != fw->device_handle || !span_sub(bytes, rest - path, bytes.size - (rest - path), &nodes)) {
+        if (handle != fw->device_handle ||
+                        !span_sub(bytes, rest - path, bytes.size - (rest - path), &nodes)) {
                 fw_trace(fw, "  not read: the file system is the payload's own");
                 return EFI_UNSUPPORTED;
         }
@@ -81,8 +84,8 @@ static EFI_STATUS read_from_volume(struct firmware *fw, uint64_t path, struct sp
 }
 
 /* In the order of 7.4.1. path: address of the device path whose bytes are given. */
-static EFI_STATUS read_by_path(struct firmware *fw, uint64_t path, struct span bytes, bool boot_policy,
-                struct buf *ret)
+static EFI_STATUS read_by_path(struct firmware *fw, uint64_t path, struct span bytes,
+                bool boot_policy, struct buf *ret)
 {
         EFI_STATUS status = read_from_volume(fw, path, bytes, ret);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Images: LoadImage, StartImage, Exit and UnloadImage as plain functions (UEFI 2.10, 7.4). An image that runs has
- * a place in the chain of those that run and can't be unloaded; image structures are looked up again after
- * every call into the guest. */
+/* Images: LoadImage, StartImage, Exit and UnloadImage as plain functions (UEFI 2.10, 7.4). An image
+ * that runs has a place in the chain of those that run and can't be unloaded; image structures are
+ * looked up again after every call into the guest. */
 #include "shim/firmware/image.h"
 
 #include <errno.h>
@@ -146,8 +146,10 @@ static void image_free(struct firmware *fw, struct image *im)
                 handles_close_agent(fw, im->handle);
                 /* The payload may have reinstalled them; what it holds open by a driver stays, as a
                  * pointer to memory that is gone. */
-                if (!efi_error(fw_handle_protocol(fw, im->handle, &guid_loaded_image_device_path, &interface)))
-                        (void)fw_uninstall_protocol(fw, im->handle, &guid_loaded_image_device_path, interface);
+                if (!efi_error(fw_handle_protocol(
+                                    fw, im->handle, &guid_loaded_image_device_path, &interface)))
+                        (void)fw_uninstall_protocol(
+                                        fw, im->handle, &guid_loaded_image_device_path, interface);
                 if (!efi_error(fw_handle_protocol(fw, im->handle, &guid_loaded_image, &interface)))
                         (void)fw_uninstall_protocol(fw, im->handle, &guid_loaded_image, interface);
         }
@@ -187,12 +189,14 @@ static EFI_STATUS put_own(struct firmware *fw, struct span bytes, uint64_t *addr
                 *address = 0;
                 return status;
         }
-        return ram_write(fw->ram, *address, bytes.data, bytes.size) ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
+        return ram_write(fw->ram, *address, bytes.data, bytes.size) ? EFI_SUCCESS
+                                                                    : EFI_OUT_OF_RESOURCES;
 }
 
-/* Device handle and what of the path is behind it, as edk2 splits it; without such a device the whole path. */
-static EFI_STATUS image_set_path(struct firmware *fw, struct image *im, struct span path,
-                struct loaded_image *what)
+/* Device handle and what of the path is behind it, as edk2 splits it; without such a device the
+ * whole path. */
+static EFI_STATUS image_set_path(
+                struct firmware *fw, struct image *im, struct span path, struct loaded_image *what)
 {
         EFI_STATUS status;
 
@@ -202,12 +206,13 @@ static EFI_STATUS image_set_path(struct firmware *fw, struct image *im, struct s
         if (efi_error(status))
                 return status;
         what->file_path = im->path;
-        (void)fw_locate_device_path(fw, &guid_device_path, im->path, &what->device_handle,
-                        &what->file_path);
+        (void)fw_locate_device_path(
+                        fw, &guid_device_path, im->path, &what->device_handle, &what->file_path);
         return EFI_SUCCESS;
 }
 
-static EFI_STATUS image_install(struct firmware *fw, struct image *im, uint64_t parent, struct span path)
+static EFI_STATUS image_install(
+                struct firmware *fw, struct image *im, uint64_t parent, struct span path)
 {
         struct loaded_image what = {.parent = parent, .place = &im->place};
         EFI_STATUS status = image_set_path(fw, im, path, &what);
@@ -218,12 +223,13 @@ static EFI_STATUS image_install(struct firmware *fw, struct image *im, uint64_t 
                 return EFI_OUT_OF_RESOURCES;
         status = fw_install_protocol(fw, &im->handle, &guid_loaded_image, im->protocol);
         if (!efi_error(status))
-                status = fw_install_protocol(fw, &im->handle, &guid_loaded_image_device_path, im->path);
+                status = fw_install_protocol(
+                                fw, &im->handle, &guid_loaded_image_device_path, im->path);
         return status;
 }
 
-EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_path, struct span file,
-                uint64_t *handle)
+EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_path,
+                struct span file, uint64_t *handle)
 {
         struct error error = {0};
         EFI_STATUS status;
@@ -275,14 +281,14 @@ EFI_STATUS image_set_load_options(struct firmware *fw, uint64_t handle, struct s
         if (efi_error(status))
                 return status;
         return loaded_image_set_options(fw, im->protocol, im->options, (uint32_t)options.size)
-                        ? EFI_SUCCESS
-                        : EFI_OUT_OF_RESOURCES;
+                               ? EFI_SUCCESS
+                               : EFI_OUT_OF_RESOURCES;
 }
 
 /* ---- running ---- */
 
-static EFI_STATUS image_finish(struct firmware *fw, struct image *im, EFI_STATUS status, uint64_t tpl,
-                uint64_t *exit_data_size, uint64_t *exit_data)
+static EFI_STATUS image_finish(struct firmware *fw, struct image *im, EFI_STATUS status,
+                uint64_t tpl, uint64_t *exit_data_size, uint64_t *exit_data)
 {
         im->state = IMAGE_RETURNED;
         if (im->exited)
@@ -298,8 +304,8 @@ static EFI_STATUS image_finish(struct firmware *fw, struct image *im, EFI_STATUS
         return status;
 }
 
-EFI_STATUS image_start(struct firmware *fw, uint64_t handle, uint64_t *exit_data_size,
-                uint64_t *exit_data)
+EFI_STATUS image_start(
+                struct firmware *fw, uint64_t handle, uint64_t *exit_data_size, uint64_t *exit_data)
 {
         const uint64_t args[2] = {handle, fw->system_table};
         struct fw_images *all = fw->images;
@@ -351,7 +357,8 @@ EFI_STATUS image_exit(struct firmware *fw, uint64_t handle, EFI_STATUS status, u
         im->exited = true;
         im->exit_status = status;
         im->exit_data = im->exit_data_size = 0;
-        if (data && data_size && !fw->exited_boot_services && ram_view(fw->ram, data, data_size, &bytes)) {
+        if (data && data_size && !fw->exited_boot_services &&
+                        ram_view(fw->ram, data, data_size, &bytes)) {
                 _cleanup_buf_ struct buf copy = {0};
 
                 buf_put_span(&copy, bytes);

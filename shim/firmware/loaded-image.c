@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI_LOADED_IMAGE_PROTOCOL (UEFI 2.10, 9.1): a structure of data in guest RAM, which loaders are meant to write
- * to. Nothing in it is believed later but the Unload function, and that only as an address to call. */
+/* EFI_LOADED_IMAGE_PROTOCOL (UEFI 2.10, 9.1): a structure of data in guest RAM, which loaders are
+ * meant to write to. Nothing in it is believed later but the Unload function, and that only as an
+ * address to call. */
 #include <errno.h>
 
 #include "shim/firmware/image.h"
@@ -48,10 +49,11 @@ int loaded_image_new(struct firmware *fw, const struct loaded_image *what, uint6
         return 0;
 }
 
-bool loaded_image_set_options(struct firmware *fw, uint64_t address, uint64_t options, uint32_t size)
+bool loaded_image_set_options(
+                struct firmware *fw, uint64_t address, uint64_t options, uint32_t size)
 {
         return ram_put_u64(fw->ram, address + LOAD_OPTIONS, options) &&
-                        ram_put_u32(fw->ram, address + LOAD_OPTIONS_SIZE, size);
+               ram_put_u32(fw->ram, address + LOAD_OPTIONS_SIZE, size);
 }
 
 bool loaded_image_get_unload(struct firmware *fw, uint64_t address, uint64_t *function)

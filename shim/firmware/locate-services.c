@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The edges of the services that search the handle database (UEFI 2.10, 7.3.6, 7.3.8, 7.3.17, 7.3.18). */
+/* The edges of the services that search the handle database
+ * (UEFI 2.10, 7.3.6, 7.3.8, 7.3.17, 7.3.18). */
 #include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "shim/firmware/boot-services.h"
 #include "shim/firmware/handles.h"
 
-/* The handles that a search gives; EFI_NOT_FOUND for none. ByRegisterNotify gives the oldest of those that are
- * new, and doesn't take it off yet. */
+/* The handles that a search gives; EFI_NOT_FOUND for none. ByRegisterNotify gives the oldest of
+ * those that are new, and doesn't take it off yet. */
 static EFI_STATUS search(struct firmware *fw, uint64_t type, uint64_t protocol, uint64_t key,
                 uint64_t **ret, size_t *n)
 {
@@ -92,8 +93,10 @@ BOOT_SERVICE(locate_handle_buffer)
         EFI_STATUS status;
         size_t n;
 
-        /* As in edk2 nothing is left undefined if nothing is found: older kernels free what they read there. */
-        if (!arg[3] || !arg[4] || !ram_put_u64(fw->ram, arg[3], 0) || !ram_put_u64(fw->ram, arg[4], 0))
+        /* As in edk2 nothing is left undefined if nothing is found: older kernels free what they
+         * read there. */
+        if (!arg[3] || !arg[4] || !ram_put_u64(fw->ram, arg[3], 0) ||
+                        !ram_put_u64(fw->ram, arg[4], 0))
                 return EFI_INVALID_PARAMETER;
         status = search(fw, arg[0], arg[1], arg[2], &handles, &n);
         if (efi_error(status))
@@ -139,6 +142,6 @@ BOOT_SERVICE(locate_device_path)
         if (efi_error(status))
                 return status;
         return ram_put_u64(fw->ram, arg[2], handle) && ram_put_u64(fw->ram, arg[1], remaining)
-                        ? EFI_SUCCESS
-                        : EFI_INVALID_PARAMETER;
+                               ? EFI_SUCCESS
+                               : EFI_INVALID_PARAMETER;
 }

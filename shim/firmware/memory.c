@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The page allocator: the machine's memory map cut into regions with a type and an owner (UEFI 2.10, 7.2).
- * Allocation opens the pages in guest RAM and in the vCPU, freeing closes them and gives the memory back to
- * the host. The bookkeeping is the broker's: nothing of it lies in guest memory. */
+/* The page allocator: the machine's memory map cut into regions with a type and an owner
+ * (UEFI 2.10, 7.2). Allocation opens the pages in guest RAM and in the vCPU, freeing closes them
+ * and gives the memory back to the host. The bookkeeping is the broker's: nothing of it lies in
+ * guest memory. */
 #include "shim/firmware/memory.h"
 
 #include <errno.h>
@@ -10,9 +11,10 @@
 
 #include "base/cleanup.h"
 
-#define LOWEST_RAM (64ull << 10) /* mmap_min_addr: the guest process can't map below */
-#define ONE_MIB    (1ull << 20)  /* second kernels put their real-mode trampoline below */
-#define FOUR_GIB   (1ull << 32)
+#define LOWEST_RAM  (64ull << 10) /* mmap_min_addr: the guest process can't map below */
+#define HIGHEST_RAM (1ull << 46)  /* 64 TiB: well within what a process can map */
+#define ONE_MIB     (1ull << 20)  /* second kernels put their real-mode trampoline below */
+#define FOUR_GIB    (1ull << 32)
 
 struct region {
         uint64_t start, end;
@@ -81,7 +83,7 @@ static size_t region_at(const struct fw_memory *m, uint64_t address)
 static bool region_joins(const struct region *a, const struct region *b)
 {
         return a->end == b->start && a->type == b->type && a->owner == b->owner &&
-                        a->attribute == b->attribute && !a->virtual_start && !b->virtual_start;
+               a->attribute == b->attribute && !a->virtual_start && !b->virtual_start;
 }
 
 static void region_insert(struct fw_memory *m, size_t i, struct region r)
@@ -100,10 +102,10 @@ static void region_join_next(struct fw_memory *m, size_t i)
         m->n--;
 }
 
-/* Gives [start, end), which lies inside region i, another type and owner. The caller has reserved room for
- * two more regions, so this can't fail. */
-static void region_retype(struct fw_memory *m, size_t i, uint64_t start, uint64_t end, uint32_t type,
-                enum memory_owner owner)
+/* Gives [start, end), which lies inside region i, another type and owner. The caller has reserved
+ * room for two more regions, so this can't fail. */
+static void region_retype(struct fw_memory *m, size_t i, uint64_t start, uint64_t end,
+                uint32_t type, enum memory_owner owner)
 {
         struct region whole = m->regions[i], part = whole;
 
@@ -165,8 +167,8 @@ static bool find_place(const struct fw_memory *m, const struct memory_request *q
                         find_top_down(m, size, align, FOUR_GIB, limit, index, start))
                 return true;
         return q->allocate_type == AllocateMaxAddress &&
-                        find_top_down(m, size, align, LOWEST_RAM, limit < ONE_MIB ? limit : ONE_MIB,
-                                        index, start);
+               find_top_down(m, size, align, LOWEST_RAM, limit < ONE_MIB ? limit : ONE_MIB, index,
+                               start);
 }
 
 static bool find_exact(const struct fw_memory *m, uint64_t address, uint64_t size, size_t *index)
@@ -206,7 +208,8 @@ static EFI_STATUS pages_open(struct firmware *fw, uint64_t start, uint64_t end)
         return EFI_SUCCESS;
 }
 
-/* A page that can't be closed would stay readable while others believe it free: the end of the run. */
+/* A page that can't be closed would stay readable while others believe it free: the end of the run.
+ */
 static void pages_close(struct firmware *fw, uint64_t start, uint64_t end)
 {
         int r = vcpu_close(fw->vcpu, start, end);
@@ -225,7 +228,7 @@ static bool type_allocatable(uint32_t type)
         if (type >= 0x70000000u) /* OEM and OS loader types, UEFI 7.2 */
                 return true;
         return type < EfiMaxMemoryType && type != EfiConventionalMemory &&
-                        type != EfiPersistentMemory && type != EfiUnacceptedMemoryType;
+               type != EfiPersistentMemory && type != EfiUnacceptedMemoryType;
 }
 
 EFI_STATUS memory_allocate(struct firmware *fw, const struct memory_request *q, uint64_t *address)
@@ -262,7 +265,8 @@ EFI_STATUS memory_allocate(struct firmware *fw, const struct memory_request *q, 
         return EFI_SUCCESS;
 }
 
-EFI_STATUS memory_free(struct firmware *fw, uint64_t address, uint64_t n_pages, enum memory_owner owner)
+EFI_STATUS memory_free(
+                struct firmware *fw, uint64_t address, uint64_t n_pages, enum memory_owner owner)
 {
         struct fw_memory *m = fw->memory;
         uint64_t end, at = address;
@@ -310,8 +314,8 @@ EFI_STATUS fw_free_pages(struct firmware *fw, uint64_t address, uint64_t n_pages
         return memory_free(fw, address, n_pages, MEMORY_PAYLOAD);
 }
 
-EFI_STATUS firmware_allocate(struct firmware *fw, uint32_t type, uint64_t n_pages, uint64_t below,
-                uint64_t *ret)
+EFI_STATUS firmware_allocate(
+                struct firmware *fw, uint32_t type, uint64_t n_pages, uint64_t below, uint64_t *ret)
 {
         const struct memory_request request = {
                         .allocate_type = below ? AllocateMaxAddress : AllocateAnyPages,
@@ -343,7 +347,7 @@ static struct fw_memory_range region_row(const struct region *r)
 static bool row_joins(const struct fw_memory_range *a, const struct fw_memory_range *b)
 {
         return a->end == b->start && a->type == b->type && a->attribute == b->attribute &&
-                        !a->virtual_start && !b->virtual_start;
+               !a->virtual_start && !b->virtual_start;
 }
 
 static bool is_allocated(const struct region *r)
@@ -406,7 +410,8 @@ static int sorted_rows(const struct firmware_setup *setup, struct fw_memory_rang
                 memcpy(rows, setup->memory, setup->n_memory * sizeof(*rows));
         qsort(rows, setup->n_memory, sizeof(*rows), compare_rows);
         for (size_t i = 0; i < setup->n_memory; i++) {
-                if ((rows[i].start | rows[i].end) & (EFI_PAGE_SIZE - 1) || rows[i].start >= rows[i].end)
+                if ((rows[i].start | rows[i].end) & (EFI_PAGE_SIZE - 1) ||
+                                rows[i].start >= rows[i].end)
                         return error_set(error, EINVAL, "memory map: bad range 0x%llx-0x%llx",
                                         (unsigned long long)rows[i].start,
                                         (unsigned long long)rows[i].end);
@@ -421,8 +426,8 @@ static int sorted_rows(const struct firmware_setup *setup, struct fw_memory_rang
 
 static bool contents_pages(const struct fw_contents *c, uint64_t *start, uint64_t *end)
 {
-        if (!c->bytes.size || c->address < LOWEST_RAM ||
-                        c->bytes.size > UINT64_MAX - EFI_PAGE_SIZE - c->address)
+        if (!c->bytes.size || c->address < LOWEST_RAM || c->address >= HIGHEST_RAM ||
+                        c->bytes.size > HIGHEST_RAM - c->address)
                 return false;
         *start = c->address & ~(EFI_PAGE_SIZE - 1);
         *end = (c->address + c->bytes.size + EFI_PAGE_SIZE - 1) & ~(EFI_PAGE_SIZE - 1);
@@ -472,8 +477,8 @@ int memory_ram_ranges(const struct firmware_setup *setup, struct ram_range **ret
         return 0;
 }
 
-/* Puts the bytes where the machine has them. Where they lie in RAM that could be allocated, the pages become
- * reserved: the machine's own tables are in them, and must stay. */
+/* Puts the bytes where the machine has them. Where they lie in RAM that could be allocated, the
+ * pages become reserved: the machine's own tables are in them, and must stay. */
 static int contents_setup(struct firmware *fw, const struct fw_contents *c, struct error *error)
 {
         struct fw_memory *m = fw->memory;
@@ -483,7 +488,8 @@ static int contents_setup(struct firmware *fw, const struct fw_contents *c, stru
                 return 0;
         if (efi_error(pages_open(fw, start, end)) ||
                         !ram_write(fw->ram, c->address, c->bytes.data, c->bytes.size))
-                return error_set(error, ENOMEM, "no guest memory for the machine's tables at 0x%llx",
+                return error_set(error, ENOMEM,
+                                "no guest memory for the machine's tables at 0x%llx",
                                 (unsigned long long)c->address);
         for (size_t i = region_at(m, start); i < m->n && m->regions[i].start < end; i++) {
                 struct region *r = m->regions + i;
@@ -511,8 +517,8 @@ static void row_add(struct fw_memory *m, const struct fw_memory_range *row)
                         .virtual_start = row->virtual_start,
         };
 
-        /* RAM that the guest process can't have: the second kernel gets it all the same, as memory of
-         * boot services that nobody may free. */
+        /* RAM that the guest process can't have: the second kernel gets it all the same, as memory
+         * of boot services that nobody may free. */
         if (r.owner == MEMORY_FREE && r.start < LOWEST_RAM) {
                 struct region low = r;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI objects: a structure in guest RAM that the payload holds a pointer to, and the broker's state behind it.
- * The pointer is looked up here and must be the address and kind that was given out; nothing that the payload
- * writes into the structure reaches the state. */
+/* EFI objects: a structure in guest RAM that the payload holds a pointer to, and the broker's state
+ * behind it. The pointer is looked up here and must be the address and kind that was given out;
+ * nothing that the payload writes into the structure reaches the state. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

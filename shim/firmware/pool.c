@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The pool allocator (UEFI 2.10, 7.2.4): slabs of one page per memory type and size class, whole pages for what
- * is larger. Its records are the broker's, so a block can't be forged, freed twice or freed by its neighbour's
- * overflow. Blocks of the firmware itself are in slabs of their own, out of FreePool's reach. */
+/* The pool allocator (UEFI 2.10, 7.2.4): slabs of one page per memory type and size class, whole
+ * pages for what is larger. Its records are the broker's, so a block can't be forged, freed twice
+ * or freed by its neighbour's overflow. Blocks of the firmware itself are in slabs of their own,
+ * out of FreePool's reach. */
 #include <errno.h>
 #include <search.h>
 #include <stdlib.h>
@@ -54,7 +55,7 @@ static struct slab **slab_list(struct fw_pool *pool, const struct slab *s)
         unsigned class = 0;
 
         while (SMALLEST_SLOT << class < s->slot_bytes)
-                class++;
+                class ++;
         return &pool->partial[s->owner][s->type][class];
 }
 
@@ -188,7 +189,8 @@ static EFI_STATUS pool_free(struct firmware *fw, enum pool_owner owner, uint64_t
         return EFI_SUCCESS;
 }
 
-EFI_STATUS fw_allocate_pool(struct firmware *fw, uint32_t memory_type, uint64_t size, uint64_t *address)
+EFI_STATUS fw_allocate_pool(
+                struct firmware *fw, uint32_t memory_type, uint64_t size, uint64_t *address)
 {
         return pool_allocate(fw, POOL_PAYLOAD, memory_type, size, address);
 }
@@ -198,7 +200,8 @@ EFI_STATUS fw_free_pool(struct firmware *fw, uint64_t address)
         return pool_free(fw, POOL_PAYLOAD, address);
 }
 
-EFI_STATUS pool_allocate_own(struct firmware *fw, uint32_t memory_type, uint64_t size, uint64_t *address)
+EFI_STATUS pool_allocate_own(
+                struct firmware *fw, uint32_t memory_type, uint64_t size, uint64_t *address)
 {
         return pool_allocate(fw, POOL_OWN, memory_type, size, address);
 }
@@ -208,7 +211,8 @@ EFI_STATUS pool_free_own(struct firmware *fw, uint64_t address)
         return pool_free(fw, POOL_OWN, address);
 }
 
-EFI_STATUS fw_pool_put(struct firmware *fw, uint32_t memory_type, struct span bytes, uint64_t *address)
+EFI_STATUS fw_pool_put(
+                struct firmware *fw, uint32_t memory_type, struct span bytes, uint64_t *address)
 {
         uint64_t place;
         EFI_STATUS status = fw_allocate_pool(fw, memory_type, bytes.size, &place);

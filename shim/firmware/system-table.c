@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI_SYSTEM_TABLE, EFI_BOOT_SERVICES and EFI_RUNTIME_SERVICES (UEFI 2.10, 4.3 to 4.5) in guest memory.
+/* EFI_SYSTEM_TABLE, EFI_BOOT_SERVICES and EFI_RUNTIME_SERVICES (UEFI 2.10, 4.3 to 4.5) in guest
+ * memory.
  *
  * The system table, the vendor's name and the array of configuration tables share one page of
- * EfiACPIReclaimMemory: the second kernel reads them at these physical addresses early on (efi_info, SETUP_EFI),
- * so e820 must keep the page out of the RAM that it allocates from, and the page must not be of a runtime type,
- * since the second kernel's EFI memory map holds the real firmware's runtime regions only. The hand-over puts
- * the firmware's RuntimeServices pointer in. Service tables and thunks are EfiBootServicesData and -Code: they
- * end with the run. */
+ * EfiACPIReclaimMemory: the second kernel reads them at these physical addresses early on
+ * (efi_info, SETUP_EFI), so e820 must keep the page out of the RAM that it allocates from, and the
+ * page must not be of a runtime type, since the second kernel's EFI memory map holds the real
+ * firmware's runtime regions only. The hand-over puts the firmware's RuntimeServices pointer in.
+ * Service tables and thunks are EfiBootServicesData and -Code: they end with the run. */
 #include "shim/firmware/system-table.h"
 
 #include <errno.h>
@@ -62,8 +63,9 @@ static bool update_crc(struct firmware *fw, uint64_t table, uint32_t size)
 {
         struct span bytes;
 
-        return ram_put_u32(fw->ram, table + HEADER_CRC, 0) && ram_view(fw->ram, table, size, &bytes) &&
-                        ram_put_u32(fw->ram, table + HEADER_CRC, efi_crc32(bytes));
+        return ram_put_u32(fw->ram, table + HEADER_CRC, 0) &&
+               ram_view(fw->ram, table, size, &bytes) &&
+               ram_put_u32(fw->ram, table + HEADER_CRC, efi_crc32(bytes));
 }
 
 void system_table_update_crc(struct firmware *fw)
@@ -87,8 +89,13 @@ void system_table_set_n_config_tables(struct firmware *fw, size_t n)
 void system_table_exit_boot_services(struct firmware *fw)
 {
         static const unsigned members[] = {
-                        FW_ST_CONSOLE_IN_HANDLE, FW_ST_CON_IN, FW_ST_CONSOLE_OUT_HANDLE, FW_ST_CON_OUT,
-                        FW_ST_STANDARD_ERROR_HANDLE, FW_ST_STD_ERR, BOOT_SERVICES,
+                        FW_ST_CONSOLE_IN_HANDLE,
+                        FW_ST_CON_IN,
+                        FW_ST_CONSOLE_OUT_HANDLE,
+                        FW_ST_CON_OUT,
+                        FW_ST_STANDARD_ERROR_HANDLE,
+                        FW_ST_STD_ERR,
+                        BOOT_SERVICES,
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(members); i++)
@@ -99,18 +106,19 @@ void system_table_exit_boot_services(struct firmware *fw)
 static bool put_header(struct firmware *fw, uint64_t table, uint64_t signature, uint32_t size)
 {
         return ram_put_u64(fw->ram, table + HEADER_SIGNATURE, signature) &&
-                        ram_put_u32(fw->ram, table + HEADER_REVISION, EFI_SYSTEM_TABLE_REVISION) &&
-                        ram_put_u32(fw->ram, table + HEADER_SIZE, size);
+               ram_put_u32(fw->ram, table + HEADER_REVISION, EFI_SYSTEM_TABLE_REVISION) &&
+               ram_put_u32(fw->ram, table + HEADER_SIZE, size);
 }
 
-static int service_table(struct firmware *fw, uint64_t signature, const struct fw_service *rows, size_t n,
-                uint64_t *ret)
+static int service_table(struct firmware *fw, uint64_t signature, const struct fw_service *rows,
+                size_t n, uint64_t *ret)
 {
         uint32_t size = (uint32_t)(HEADER_BYTES + 8 * n);
         uint64_t table;
 
         if (efi_error(pool_allocate_own(fw, EfiBootServicesData, size, &table)) ||
-                        !ram_zero(fw->ram, table, size) || !put_header(fw, table, signature, size) ||
+                        !ram_zero(fw->ram, table, size) ||
+                        !put_header(fw, table, signature, size) ||
                         fw_object_functions(fw, table, HEADER_BYTES / 8, rows, n) < 0 ||
                         !update_crc(fw, table, size))
                 return -ENOMEM;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Thunks: the addresses behind the function pointers of our tables and protocols. Each is one `hlt` in guest
- * RAM, which user mode may not execute, so that calling it stops the guest there. Which row is meant follows
- * from the address alone; what the payload writes over a thunk changes nothing but its own luck. */
+/* Thunks: the addresses behind the function pointers of our tables and protocols. Each is one `hlt`
+ * in guest RAM, which user mode may not execute, so that calling it stops the guest there. Which
+ * row is meant follows from the address alone; what the payload writes over a thunk changes nothing
+ * but its own luck. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "shim/firmware/dispatch.h"
@@ -22,11 +24,8 @@ struct fw_thunks {
 
 static bool page_add(struct firmware *fw)
 {
-        static const uint8_t code[THUNK_BYTES] = {
-                        0xf4,       /* hlt */
-                        0xeb, 0xfd, /* jmp to the hlt */
-                        0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
-        };
+        static const uint8_t hlt_forever[] = {0xf4, 0xeb, 0xfd}; /* hlt; jmp to it */
+        uint8_t code[THUNK_BYTES];
         const struct memory_request request = {
                         .allocate_type = AllocateAnyPages,
                         .memory_type = EfiBootServicesCode,
@@ -38,6 +37,8 @@ static bool page_add(struct firmware *fw)
 
         if (t->n_pages == MAX_PAGES || efi_error(memory_allocate(fw, &request, &page)))
                 return false;
+        memset(code, 0xcc, sizeof(code)); /* int3 */
+        memcpy(code, hlt_forever, sizeof(hlt_forever));
         for (size_t i = 0; i < PER_PAGE; i++)
                 if (!ram_write(fw->ram, page + i * THUNK_BYTES, code, sizeof(code)))
                         return false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The trace: one line per service call with decoded arguments and status, indented by how deep guest code is
- * nested. Called by dispatch.c; reads guest memory, changes nothing. Costs nothing when it is off. */
+/* The trace: one line per service call with decoded arguments and status, indented by how deep
+ * guest code is nested. Called by dispatch.c; reads guest memory, changes nothing. Costs nothing
+ * when it is off. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -327,7 +328,8 @@ void trace_announce(struct firmware *fw, struct fw_frame *frame)
         fw_trace(fw, "%s ...", frame->text);
 }
 
-void trace_leave(struct firmware *fw, struct fw_frame *frame, const uint64_t arg[], EFI_STATUS status)
+void trace_leave(struct firmware *fw, struct fw_frame *frame, const uint64_t arg[],
+                EFI_STATUS status)
 {
         char text[FW_TRACE_LINE];
         struct line l = {text, sizeof(text), 0};
