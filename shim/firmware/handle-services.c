@@ -49,7 +49,7 @@ BOOT_SERVICE(install_protocol_interface)
         return ram_put_u64(fw->ram, arg[0], handle) ? EFI_SUCCESS : EFI_INVALID_PARAMETER;
 }
 
-/* 7.3.15: a device path may exist only once. */
+/* 7.3.17: a device path may exist only once. */
 static bool device_path_taken(struct firmware *fw, const struct pair *pair)
 {
         _cleanup_buf_ struct buf path = {0};
@@ -87,7 +87,7 @@ BOOT_SERVICE(install_multiple_protocol_interfaces)
 }
 
 /* UninstallMultipleProtocolInterfaces(Handle, ...): all or nothing; whatever fails is
- * INVALID_PARAMETER (7.3.16). Checked first, since a handle that lost its last protocol can't be
+ * INVALID_PARAMETER (7.3.18). Checked first, since a handle that lost its last protocol can't be
  * brought back under its number. */
 BOOT_SERVICE(uninstall_multiple_protocol_interfaces)
 {
@@ -263,7 +263,7 @@ BOOT_SERVICE(register_protocol_notify)
         return ram_put_u64(fw->ram, arg[2], registration) ? EFI_SUCCESS : EFI_INVALID_PARAMETER;
 }
 
-/* 7.3.13, 7.3.14: there are no drivers that would connect anything. */
+/* 7.3.12, 7.3.13: there are no drivers that would connect anything. */
 BOOT_SERVICE(connect_controller)
 {
         return handle_exists(fw, arg[0]) ? EFI_NOT_FOUND : EFI_INVALID_PARAMETER;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The edges of the services that search the handle database
- * (UEFI 2.10, 7.3.6, 7.3.8, 7.3.17, 7.3.18). */
+ * (UEFI 2.10, 7.3.6, 7.3.8, 7.3.15, 7.3.16). */
 #include <stdlib.h>
 
 #include "base/cleanup.h"

@@ -111,7 +111,7 @@ int boot_params_find(const struct ram *ram, const struct vcpu_regs *regs, uint64
                 const struct fw_memory_range *allocations, size_t n, uint64_t *ret,
                 struct error *error)
 {
-        static const int likely[] = {REG_RDI, REG_RSI, REG_RBX, REG_RBP};
+        static const int likely[] = {VCPU_RDI, VCPU_RSI, VCPU_RBX, VCPU_RBP};
         unsigned found = 0;
         uint64_t address = 0;
 

@@ -119,8 +119,10 @@ static int explain(int errnum, struct error *error)
                                 "kexec_load: not permitted (container, seccomp or policy)");
         }
         for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
-                if (reasons[i].errnum == errnum)
-                        return error_set(error, errnum, "kexec_load: %s", reasons[i].text);
+                if (reasons[i].errnum ==
+                                errnum) /* no input of the user's is malformed: not EINVAL */
+                        return error_set(error, errnum == EINVAL ? EIO : errnum, "kexec_load: %s",
+                                        reasons[i].text);
         return error_set(error, errnum, "kexec_load: %s", strerror(errnum));
 }
 
@@ -155,5 +157,9 @@ int kexec_reboot(struct error *error)
         sync();
         (void)syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC,
                         NULL);
+        if (errno == EINVAL)
+                return error_set(error, EIO,
+                                "reboot into the loaded image: nothing is loaded, or this is a PID "
+                                "namespace (container)");
         return error_set(error, errno, "reboot into the loaded image: %s", strerror(errno));
 }

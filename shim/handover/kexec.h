@@ -14,12 +14,13 @@ struct kexec_part {
         uint64_t address, size; /* physical, page-aligned */
 };
 
-/* Replaces what is loaded. 0 or -errno with the reason in one line. */
+/* Replaces what is loaded. 0 or -errno with the reason in one line; what the kernel calls EINVAL is
+ * -EIO here, since no input of the user's is malformed. */
 int kexec_load(uint64_t entry, const struct kexec_part *parts, size_t n, struct error *error);
 int kexec_unload(struct error *error);
 /* 1, 0 or -errno (-ENOENT: kernel without kexec). root: "" or a recorded tree's prefix. */
 int kexec_loaded(const char *root);
 /* Early refusal: no CAP_SYS_BOOT, kernel.kexec_load_disabled, lockdown, no kexec in this kernel. */
 int kexec_check_possible(const char *root, struct error *error);
-/* sync and reboot(LINUX_REBOOT_CMD_KEXEC); returns only on failure. */
+/* sync and reboot(LINUX_REBOOT_CMD_KEXEC); returns only on failure (-EIO for EINVAL, as above). */
 int kexec_reboot(struct error *error);

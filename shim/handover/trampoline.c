@@ -9,11 +9,11 @@
 extern const uint8_t trampoline_code[], trampoline_jobs[], trampoline_params[], trampoline_end[];
 
 /* Offsets in the parameter block, as trampoline.S reads it. */
-#define PARAM_N_JOBS (REG_MAX * 8)
+#define PARAM_N_JOBS (VCPU_REGS * 8)
 #define PARAM_JOBS   (PARAM_N_JOBS + 8)
 #define PARAM_SIZE   (PARAM_JOBS + TRAMPOLINE_MAX_JOBS * 24)
 
-static_assert(REG_RFLAGS == 17 && REG_MAX == 18, "trampoline.S counts on it");
+static_assert(VCPU_RFLAGS == 17 && VCPU_REGS == 18, "trampoline.S counts on it");
 
 /* CF PF AF ZF SF DF OF; bit 1 is always set. IF stays clear: there is no IDT. */
 #define RFLAGS_KEPT  0xcd5u
@@ -41,9 +41,9 @@ void trampoline_build(const struct vcpu_regs *regs, uint8_t page[TRAMPOLINE_SIZE
 
         memset(page, 0, TRAMPOLINE_SIZE);
         memcpy(page, trampoline_code, params_offset());
-        for (unsigned i = 0; i < REG_MAX; i++)
+        for (unsigned i = 0; i < VCPU_REGS; i++)
                 put_u64(params + 8 * i, regs->r[i]);
-        put_u64(params + 8 * REG_RFLAGS, (regs->r[REG_RFLAGS] & RFLAGS_KEPT) | RFLAGS_FIXED);
+        put_u64(params + 8 * VCPU_RFLAGS, (regs->r[VCPU_RFLAGS] & RFLAGS_KEPT) | RFLAGS_FIXED);
 }
 
 bool trampoline_set_jobs(uint8_t page[TRAMPOLINE_SIZE], const struct trampoline_job *jobs, size_t n)

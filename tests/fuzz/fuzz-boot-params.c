@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         ram_commit(ram, OURS, OURS_END) < 0 || !guest_page_fill(ram))
                 abort();
         while (cursor_u32(&c, &offset) && cursor_u64(&c, &value)) {
-                regs.r[REG_RDI] = value;
+                regs.r[VCPU_RDI] = value;
                 (void)ram_put_u64(ram, WINDOW + offset % (WINDOW_END - WINDOW), value);
         }
         if (boot_params_find(ram, &regs, GUEST_SYSTAB, &allocation, 1, &address, NULL) == 0 &&

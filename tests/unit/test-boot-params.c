@@ -31,7 +31,7 @@ static struct ram *guest(void)
 
 static void found_by_register_or_scan(void)
 {
-        static const int registers[] = {REG_RDI, REG_RSI, REG_RBX, REG_RBP};
+        static const int registers[] = {VCPU_RDI, VCPU_RSI, VCPU_RBX, VCPU_RBP};
         struct ram *ram = guest();
         struct vcpu_regs regs = {0};
         struct error e = {0};
@@ -46,16 +46,16 @@ static void found_by_register_or_scan(void)
                         ram_write(ram, 0x300ffc, page, sizeof(page)));
         CHECK_EQ(boot_params_find(ram, &regs, GUEST_SYSTAB, allocations, 2, &at, &e), -EINVAL);
         for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
-                regs = (struct vcpu_regs){.r = {[REG_RAX] = GUEST_PARAMS}};
+                regs = (struct vcpu_regs){.r = {[VCPU_RAX] = GUEST_PARAMS}};
                 regs.r[registers[i]] = 0x300ffc;
                 CHECK_EQ(boot_params_find(ram, &regs, GUEST_SYSTAB, allocations, 2, &at, &e), 0);
                 CHECK_EQ(at, 0x300ffc);
         }
         /* registers that point nowhere, or to the end of memory */
-        regs.r[REG_RDI] = UINT64_MAX - 100;
-        regs.r[REG_RSI] = 0x21fff0;
-        regs.r[REG_RBX] = 0x100000;
-        regs.r[REG_RBP] = GUEST_PARAMS;
+        regs.r[VCPU_RDI] = UINT64_MAX - 100;
+        regs.r[VCPU_RSI] = 0x21fff0;
+        regs.r[VCPU_RBX] = 0x100000;
+        regs.r[VCPU_RBP] = GUEST_PARAMS;
         CHECK_EQ(boot_params_find(ram, &regs, GUEST_SYSTAB, allocations, 2, &at, &e), 0);
         CHECK_EQ(at, GUEST_PARAMS);
         ram_free(ram);

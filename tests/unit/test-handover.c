@@ -188,8 +188,8 @@ static void world_new(struct world *w)
         w->fw.variables = of_boot;
         w->fw.n_variables = 2;
         w->end = (struct firmware_end){.kind = FIRMWARE_HANDOVER};
-        w->end.regs.r[REG_RSI] = GUEST_PARAMS;
-        w->end.regs.r[REG_RIP] = 0x210010;
+        w->end.regs.r[VCPU_RSI] = GUEST_PARAMS;
+        w->end.regs.r[VCPU_RIP] = 0x210010;
         w->setup = (struct handover_setup){
                         .facts = &w->facts,
                         .machine_variables = of_machine,
@@ -479,7 +479,7 @@ static uint64_t job(const struct handover_image *image, size_t field)
                                 image->entry < parts[i].address + parts[i].size) {
                         const uint8_t *page = (const uint8_t *)parts[i].bytes +
                                               (image->entry - parts[i].address);
-                        struct vcpu_regs regs = {.r = {[REG_RAX] = 0x5a5a5a5a5a5a5a5a}};
+                        struct vcpu_regs regs = {.r = {[VCPU_RAX] = 0x5a5a5a5a5a5a5a5a}};
                         uint8_t probe[TRAMPOLINE_SIZE];
                         const uint8_t *params;
 

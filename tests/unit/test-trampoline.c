@@ -71,7 +71,7 @@ static void jobs_are_exact(void)
 
 static void pages_are_recognized(void)
 {
-        struct vcpu_regs regs = {.r = {[REG_RIP] = 1, [REG_RSI] = 2}};
+        struct vcpu_regs regs = {.r = {[VCPU_RIP] = 1, [VCPU_RSI] = 2}};
         uint8_t page[TRAMPOLINE_SIZE];
 
         trampoline_build(&regs, page);
@@ -197,11 +197,11 @@ static void registers_are_restored(void)
         struct kvm_regs r;
         struct kvm_sregs s;
 
-        for (unsigned i = 0; i < REG_MAX; i++)
+        for (unsigned i = 0; i < VCPU_REGS; i++)
                 regs.r[i] = 0x1111111111111111ull * (i + 1) + i;
-        regs.r[REG_RIP] = TARGET;
-        regs.r[REG_RSP] = GUEST_SP & ~15ull;
-        regs.r[REG_RFLAGS] = 0xffffffffffffffff; /* IF, TF, VM, AC ... must not come through */
+        regs.r[VCPU_RIP] = TARGET;
+        regs.r[VCPU_RSP] = GUEST_SP & ~15ull;
+        regs.r[VCPU_RFLAGS] = 0xffffffffffffffff; /* IF, TF, VM, AC ... must not come through */
         if (!vm_new(&vm, ENTRY)) {
                 vm_free(&vm);
                 SKIP("no KVM");
@@ -223,14 +223,14 @@ static void registers_are_restored(void)
         CHECK_EQ(ioctl(vm.cpu, KVM_GET_REGS, &r), 0);
         CHECK_EQ(ioctl(vm.cpu, KVM_GET_SREGS, &s), 0);
         CHECK_EQ(r.rip, TARGET + sizeof(target));
-        CHECK(r.rax == regs.r[REG_RAX] && r.rcx == regs.r[REG_RCX] && r.rdx == regs.r[REG_RDX] &&
-                        r.rbx == regs.r[REG_RBX]);
-        CHECK(r.rsp == regs.r[REG_RSP] && r.rbp == regs.r[REG_RBP] && r.rsi == regs.r[REG_RSI] &&
-                        r.rdi == regs.r[REG_RDI]);
-        CHECK(r.r8 == regs.r[REG_R8] && r.r9 == regs.r[REG_R9] && r.r10 == regs.r[REG_R10] &&
-                        r.r11 == regs.r[REG_R11]);
-        CHECK(r.r12 == regs.r[REG_R12] && r.r13 == regs.r[REG_R13] && r.r14 == regs.r[REG_R14] &&
-                        r.r15 == regs.r[REG_R15]);
+        CHECK(r.rax == regs.r[VCPU_RAX] && r.rcx == regs.r[VCPU_RCX] && r.rdx == regs.r[VCPU_RDX] &&
+                        r.rbx == regs.r[VCPU_RBX]);
+        CHECK(r.rsp == regs.r[VCPU_RSP] && r.rbp == regs.r[VCPU_RBP] && r.rsi == regs.r[VCPU_RSI] &&
+                        r.rdi == regs.r[VCPU_RDI]);
+        CHECK(r.r8 == regs.r[VCPU_R8] && r.r9 == regs.r[VCPU_R9] && r.r10 == regs.r[VCPU_R10] &&
+                        r.r11 == regs.r[VCPU_R11]);
+        CHECK(r.r12 == regs.r[VCPU_R12] && r.r13 == regs.r[VCPU_R13] && r.r14 == regs.r[VCPU_R14] &&
+                        r.r15 == regs.r[VCPU_R15]);
         CHECK_EQ(r.rflags, 0xcd7);
         CHECK_EQ(s.cr4 & 0x600, 0x600);
         CHECK_EQ(s.cr0 & 0x4000e, 2);
@@ -316,10 +316,10 @@ static void registers_in_a_process(void)
         int status = 0;
         pid_t pid;
 
-        for (unsigned i = 0; i < REG_MAX; i++)
+        for (unsigned i = 0; i < VCPU_REGS; i++)
                 regs.r[i] = 0x1111111111111111ull * (i + 1) + i;
-        regs.r[REG_RIP] = P_TARGET;
-        regs.r[REG_RFLAGS] = 0xffffffffffffffff;
+        regs.r[VCPU_RIP] = P_TARGET;
+        regs.r[VCPU_RFLAGS] = 0xffffffffffffffff;
         pid = fork();
         REQUIRE(pid >= 0);
         if (pid == 0)
@@ -335,14 +335,14 @@ static void registers_in_a_process(void)
         CHECK_EQ(stops, 13);
         CHECK_EQ(ptrace(PTRACE_GETREGS, pid, 0, &r), 0);
         CHECK_EQ(r.rip, P_TARGET + 1);
-        CHECK(r.rax == regs.r[REG_RAX] && r.rcx == regs.r[REG_RCX] && r.rdx == regs.r[REG_RDX] &&
-                        r.rbx == regs.r[REG_RBX]);
-        CHECK(r.rsp == regs.r[REG_RSP] && r.rbp == regs.r[REG_RBP] && r.rsi == regs.r[REG_RSI] &&
-                        r.rdi == regs.r[REG_RDI]);
-        CHECK(r.r8 == regs.r[REG_R8] && r.r9 == regs.r[REG_R9] && r.r10 == regs.r[REG_R10] &&
-                        r.r11 == regs.r[REG_R11]);
-        CHECK(r.r12 == regs.r[REG_R12] && r.r13 == regs.r[REG_R13] && r.r14 == regs.r[REG_R14] &&
-                        r.r15 == regs.r[REG_R15]);
+        CHECK(r.rax == regs.r[VCPU_RAX] && r.rcx == regs.r[VCPU_RCX] && r.rdx == regs.r[VCPU_RDX] &&
+                        r.rbx == regs.r[VCPU_RBX]);
+        CHECK(r.rsp == regs.r[VCPU_RSP] && r.rbp == regs.r[VCPU_RBP] && r.rsi == regs.r[VCPU_RSI] &&
+                        r.rdi == regs.r[VCPU_RDI]);
+        CHECK(r.r8 == regs.r[VCPU_R8] && r.r9 == regs.r[VCPU_R9] && r.r10 == regs.r[VCPU_R10] &&
+                        r.r11 == regs.r[VCPU_R11]);
+        CHECK(r.r12 == regs.r[VCPU_R12] && r.r13 == regs.r[VCPU_R13] && r.r14 == regs.r[VCPU_R14] &&
+                        r.r15 == regs.r[VCPU_R15]);
         CHECK_EQ(r.eflags & ~0x10200ull,
                         0xcd7); /* IF can't be cleared here; the debugger sets RF */
         CHECK_EQ(ptrace(PTRACE_PEEKTEXT, pid, P_AREA + 0x11c, 0), (long)0x0daaaaaaaaaaaaaa);
