@@ -10,18 +10,20 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import time
 import traceback
 
 import payloads
 import scene
 import tally
+import test_abort
 import test_baseline
 import test_guard
 import test_hop
 import vm
 
 # (scenario, needs mkexec), the longest first
-SCENARIOS = ((test_hop, True), (test_baseline, False), (test_guard, True))
+SCENARIOS = ((test_hop, True), (test_abort, True), (test_guard, True), (test_baseline, False))
 
 
 def jobs(names):
@@ -37,8 +39,10 @@ def run_job(counts, folder, job):
     if needs_program and not scene.program().exists():
         counts.skip(name, f"{scene.program()} is not built")
         return
+    started = time.monotonic()
     try:
         module.run(counts, folder / name, configuration)
+        counts.say(f"{name} took {time.monotonic() - started:.0f} s")
     except payloads.Unavailable as reason:
         counts.skip(name, f"a payload is not available: {reason}")
     except vm.Died as reason:

@@ -25,6 +25,11 @@ class Event:
     digests: dict
     data: bytes
 
+    @property
+    def told(self):
+        """What the event says of a boot, the same for every boot alike."""
+        return self.pcr, self.type, self.digests, masked(self.type, self.data)
+
 
 def parse(log):
     """(banks of the header, events after the header). Raises ValueError or struct.error on anything odd."""
@@ -67,6 +72,11 @@ def replay(log):
         elif match := re.fullmatch(r"    (\d+)\s*:\s*0x([0-9a-fA-F]+)", line):
             bank[int(match.group(1))] = match.group(2).lower()
     return found
+
+
+def masked(kind, data):
+    """Without ImageLocationInMemory, the first member of UEFI_IMAGE_LOAD_EVENT: where firmware found room."""
+    return (data[8:] if kind == "EV_EFI_BOOT_SERVICES_APPLICATION" else data).hex()
 
 
 def extend(bank, value, digest):

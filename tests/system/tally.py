@@ -3,6 +3,9 @@
 
 import threading
 
+NOTE_LIMIT = 900
+VALUE_LIMIT = 240
+
 
 class Wrong(Exception):
     """A check that failed; the text says what is and what should be."""
@@ -35,7 +38,9 @@ class Tally:
 
     @staticmethod
     def comment(text):
-        print("".join(f"#   {line}\n" for line in str(text or "").splitlines()), end="", flush=True)
+        lines = [line if len(line) <= 2 * VALUE_LIMIT else line[:2 * VALUE_LIMIT] + " ..."
+                 for line in bounded(str(text or "")).splitlines()]
+        print("".join(f"#   {line}\n" for line in lines), end="", flush=True)
 
     def skip(self, title, reason):
         with self.lock:
@@ -64,4 +69,30 @@ def expect(condition, reason):
 
 def expect_equal(what, found, wanted):
     if found != wanted:
-        raise Wrong(f"{what}:\n  is        {found}\n  should be {wanted}")
+        is_, should = differing_parts(found, wanted)
+        raise Wrong(f"{what}:\n  is        {is_}\n  should be {should}")
+
+
+def bounded(text):
+    """The text; of a long one its beginning and its end, where an exception's own words stand."""
+    if len(text) <= NOTE_LIMIT:
+        return text
+    return f"{text[:NOTE_LIMIT // 3]} ...\n... {text[-NOTE_LIMIT * 2 // 3:]}"
+
+
+def differing_parts(found, wanted):
+    """Both as text. Long ones only from a little before the first place where they differ; of dicts only the
+    members that differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = [key for key in (*wanted, *(k for k in found if k not in wanted))
+                if found.get(key, ...) != wanted.get(key, ...)]
+        if len(keys) == 1 and all(isinstance(side.get(keys[0]), dict) for side in (found, wanted)):
+            return tuple(f"[{keys[0]!r}] {part}" for part in differing_parts(found[keys[0]], wanted[keys[0]]))
+        found, wanted = ({key: side[key] for key in keys if key in side} for side in (found, wanted))
+    texts = [value if isinstance(value, str) else repr(value) for value in (found, wanted)]
+    if max(map(len, texts)) <= VALUE_LIMIT:
+        return tuple(texts)
+    same = next((i for i, pair in enumerate(zip(*texts)) if pair[0] != pair[1]), min(map(len, texts)))
+    start = max(0, same - VALUE_LIMIT // 4)
+    return tuple(("... " if start else "") + text[start:start + VALUE_LIMIT] + (" ..." if len(text) > start + VALUE_LIMIT else "")
+                 for text in texts)

@@ -5,6 +5,7 @@ import json
 import pathlib
 
 import hop_checks
+import log_twins
 import scene
 import uki
 from tally import expect
@@ -52,3 +53,6 @@ def run(tally, folder, configuration):
         tally.check(f"{title}: {check}", function, hop)
     for name in TWINS if with_twins else ():
         tally.check(f"{title}: B with another {name} is predicted differently", twin_differs, hop, name)
+    tally.check(f"{title}: log check takes the second kernel's log", log_twins.true_log_passes, hop)
+    for name, make in log_twins.TWINS.items():
+        tally.check(f"{title}: log check refuses: {name}", log_twins.twin_is_refused, hop, make)

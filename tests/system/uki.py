@@ -86,3 +86,8 @@ def place(image, name):
         if found.rstrip(b"\0") == name.encode():
             return raw, virtual_size
     raise KeyError(name)
+
+
+def machine_offset(image):
+    """Where the file says for which processors it is (PE/COFF specification, 3.3.1)."""
+    return Sections(bytearray(image)).n_sections_at - 2

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A chain of four boots in one machine: A by firmware, B by an exec whose last step fails, B by a good one, and B once
+more with another command line. What is refused, unloaded or aborted on the way must leave what it should and no more.
+"""
+
+import json
+import re
+import struct
+from dataclasses import dataclass
+
+import eventlog
+import hop_checks
+import log_twins
+import results
+import scene
+import swtpm
+import uki
+from tally import expect, expect_equal
+
+CONFIGURATIONS = (scene.Configuration("252", "6.1", ("sha256",)),)
+MARK_EXEC, MARK_ABORTED = 17, 18
+PAGE = 4096
+STAGED = ("image", "state.json", "journal")
+# Calls that must be refused with one line: exit codes and a word that the line must have.
+REFUSED = {
+    "not-pe": ("2", r"/etc/marker.*\bPE\b"),
+    "no-file": ("2", r"none\.efi"),
+    "other-machine": ("2", r"arm\.efi.*(machine|x86|processor)"),
+    "no-tpm": ("1", r"/dev/nonexistent"),
+    "no-root": ("1", r"\broot\b"),
+    "nothing-loaded": ("1", r"load"),
+}
+
+
+@dataclass
+class Chain:
+    scene: object
+    outcome: object
+    first: object
+    second: object
+    third: object
+
+    def pcrs(self, name):
+        """The PCRs that the first kernel's script collected under this name."""
+        return results.parse_pcrs(self.first.text(name))
+
+    @property
+    def aborted(self):
+        """Events of the hop that was aborted, abort included."""
+        events = added(self.first, self.second)
+        ends = [i for i, e in enumerate(events) if log_twins.tag(e) == log_twins.TAG_ABORT]
+        expect(len(ends) == 1, f"the second kernel's log has {len(ends)} abort events")
+        return events[:ends[0] + 1]
+
+    @property
+    def good(self):
+        return added(self.first, self.second)[len(self.aborted):]
+
+
+def added(before, after):
+    """Events that the later state's log has more."""
+    expect(after.log.startswith(before.log), "the log doesn't begin with that of the kernel before")
+    return [e for e in eventlog.parse(after.log)[1] if e.offset >= len(before.log)]
+
+
+def one_line(state, name, code, pattern):
+    said = state.text(f"{name}.err").splitlines()
+    expect_equal(f"exit code of {name} ({' | '.join(said)})", state.text(f"{name}.status"), code)
+    expect(len(said) == 1 and said[0].startswith("mkexec: "), f"{name} said {said}")
+    expect(re.search(pattern, said[0]), f"{name} said: {said[0]}")
+    return said[0]
+
+
+def nothing_staged(state, name, loaded):
+    left = set(state.text(f"{name}.left").split())
+    expect(not left & set(STAGED) and not [n for n in left if n.endswith(".new")], f"{name} left {sorted(left)}")
+    expect_equal(f"/sys/kernel/kexec_loaded after {name}", state.text(f"{name}.loaded"), loaded)
+
+
+def is_refused(chain, name):
+    line = one_line(chain.first, name, *REFUSED[name])
+    nothing_staged(chain.first, name, "0")
+    expect_equal("PCRs after the calls that are refused", chain.pcrs("pcrs-refused"), chain.first.pcrs)
+    return line
+
+
+def load_can_be_undone(chain):
+    first = chain.first
+    expect_equal(f"exit code of unload with nothing loaded ({first.text('nothing-to-unload.err')})",
+                 first.text("nothing-to-unload.status"), "0")
+    for name, loaded in (("load-unload", "1"), ("unload", "0")):
+        expect_equal(f"exit code of {name} ({first.text(name + '.err')})", first.text(f"{name}.status"), "0")
+        expect_equal(f"/sys/kernel/kexec_loaded after {name}", first.text(f"{name}.loaded"), loaded)
+    nothing_staged(first, "unload", "0")
+    expect_equal("PCRs after unload", chain.pcrs("pcrs-unloaded"), first.pcrs)
+
+
+def two_loads_end_cleanly(chain):
+    first, refused = chain.first, 0
+    for name in ("load-one", "load-two"):
+        if first.text(f"{name}.status") != "0":
+            one_line(first, name, "1", r"another mkexec \(process \d+\)")
+            refused += 1
+    expect(refused < 2, "neither of them loaded")
+    status = json.loads(first.files["status-loaded.out"])
+    expect(status["loaded"] is True and status["verdict"] == "ok" and status["hop"] == 1, f"status says {status}")
+    expect_equal("PCRs after both", chain.pcrs("pcrs-loaded"), first.pcrs)
+    left = first.text("status-loaded.left").split()
+    expect({"image", "state.json"} <= set(left) and not [n for n in left if n.endswith(".new")], f"they left {left}")
+    return f"{refused} of 2 was refused" if refused else "one waited for the other"
+
+
+def exec_failed_and_was_aborted(chain):
+    line = one_line(chain.first, "failing-exec", "1", r"abort")
+    nothing_staged(chain.first, "failing-exec", "1")
+    status = json.loads(chain.first.files["status-aborted.out"])
+    expect_equal("exit code of status", chain.first.text("status-aborted.status"), "0")
+    expect(status["loaded"] is False, "status says that something is loaded")
+    expect_equal("verdict", (status["verdict"], status["reason"]), ("ok", ""))
+    expect_equal("boots", status["boots"], 2)
+    expect_equal("hops, and whether aborted", [(hop["hop"], hop["aborted"]) for hop in status["hops"]], [(1, True)])
+    one_line(chain.first, "exec-again", "1", r"load")
+    return line
+
+
+def abort_is_in_the_tpm(chain):
+    commands = swtpm.between(chain.outcome.commands, MARK_EXEC, MARK_ABORTED)
+    expect(commands is not None, "the marks are not in swtpm's log")
+    odd = [str(c) for c in commands if c.name not in (*swtpm.READS, "PCR_Extend")]
+    expect(not odd, f"swtpm saw {odd}")
+    extended = [c.handle for c in commands if c.name == "PCR_Extend"]
+    expect_equal("PCRs extended, in order", extended, [e.pcr for e in chain.aborted])
+    for bank, now in chain.pcrs("pcrs-aborted").items():
+        wanted = dict(chain.first.pcrs[bank])
+        for event in chain.aborted:
+            wanted[event.pcr] = eventlog.extend(bank, wanted[event.pcr], event.digests[bank])
+        expect_equal(f"PCRs after abort, {bank}", {**now, hop_checks.IMA_PCR: ""}, {**wanted, hop_checks.IMA_PCR: ""})
+
+
+def prediction_knows_of_the_abort(chain):
+    expect_equal(f"exit code of predict ({chain.first.text('predict.err')})", chain.first.text("predict.status"), "0")
+    prediction = json.loads(chain.first.files["predict.out"])
+    expect_equal("number of the hop", prediction["hop"], 2)
+    expect_equal("what load printed", chain.first.text("load.out"),
+                 "\n".join(f"{bank} 8 {value}" for bank, value in prediction["registers"]["8"].items()))
+
+
+def prediction_came_true(before, after):
+    prediction = json.loads(before.files["predict.out"])["registers"]["8"]
+    expect_equal(f"exit code of load ({before.text('load.err')})", before.text("load.status"), "0")
+    for bank, pcrs in after.pcrs.items():
+        expect_equal(f"PCR 8, {bank}", pcrs[8], prediction.get(bank, "(not predicted)"))
+
+
+def log_tells_of_both(chain):
+    """The aborted hop, whole up to its abort, then the good one; both opened B."""
+    opens = [e for e in added(chain.first, chain.second) if log_twins.tag(e) == log_twins.TAG_OPEN and e.pcr == 8]
+    expect_equal("numbers of the hops", [struct.unpack_from("<I", e.data, 12)[0] for e in opens], [1, 2])
+    expect_equal("open of the good hop, but for its number", opens[1].data[16:], opens[0].data[16:])
+    expect_equal("extends that abort counts", struct.unpack_from("<I", chain.aborted[-1].data, 16)[0], len(chain.aborted) - 1)
+    expect_equal("events of the two hops between open and end",
+                 [e.told for e in chain.good if log_twins.tag(e) is None],
+                 [e.told for e in chain.aborted if log_twins.tag(e) is None])
+    expect_equal("end of the good hop", log_twins.tag(chain.good[-1]), log_twins.TAG_CLOSE)
+
+
+def log_is_right(state, boots):
+    hop_checks.log_replays(state)
+    hop_checks.mkexec_accepts_log(state, boots)
+
+
+def third_has_its_command_line(chain):
+    cmdline = chain.scene.cmdline_b
+    expect_equal("/proc/cmdline of the second", chain.second.text("cmdline"), cmdline)
+    expect_equal("/proc/cmdline of the third", chain.third.text("cmdline"), f"{cmdline} stage=3")
+    expect_equal("end of the script", chain.outcome.frames.get("exit-abort-second"), b"0\n")
+    predictions = [json.loads(state.files["predict.out"])["events"] for state in (chain.first, chain.second)]
+    texts = [[bytes.fromhex(e["data"]).decode("utf-16-le").rstrip("\0") for e in events if e["payload_pcr"] == 12]
+             for events in predictions]
+    expect_equal("events of payload PCR 12", texts, [[], [f"{cmdline} stage=3"]])
+
+
+def variables_stay_true(chain):
+    second, third = chain.second.efivars, chain.third.efivars
+    for name in hop_checks.SAME_VARIABLES:
+        expect_equal(f"variable {name} of the third", third.get(name), second.get(name))
+    expect_equal("names in efivarfs", chain.third.text("efivars/names").split(), chain.second.text("efivars/names").split())
+    shown = [name for name in hop_checks.HIDDEN_VARIABLES if name in second or name in third]
+    expect(not shown, f"{shown} would say that B was measured into the real PCRs")
+    identifier = third["LoaderImageIdentifier"][1].decode("utf-16-le").rstrip("\0")
+    expect_equal("LoaderImageIdentifier", identifier.lower(), "\\" + scene.PATH_B.replace("/", "\\").lower())
+
+
+def overlay(state):
+    """(regions as (start, pages), hidden names) of the record that a hop's overlay leaves, shim/handover/overlay-record.c."""
+    record = state.efivars["MkexecOverlay"][1]
+    magic, _, _, n_regions, _ = struct.unpack_from("<IIQII", record)
+    expect_equal("magic of MkexecOverlay", magic, 0x564f4b4d)
+    regions = [struct.unpack_from("<QQ", record, 24 + 16 * i) for i in range(n_regions)]
+    names, at = [], 24 + 16 * 32
+    while at < len(record):
+        size = struct.unpack_from("<H", record, at)[0]
+        names.append(record[at + 2:at + 2 + size].decode())
+        at += 2 + size
+    return regions, names
+
+
+def ram_bytes(state):
+    rows = [line.split(None, 2) for line in state.text("memmap").splitlines()]
+    return sum(int(end, 16) + 1 - int(start, 16) for start, end, kind in rows if kind == "System RAM")
+
+
+def nothing_stacks_up(chain):
+    """The overlay of a hop takes the place of the one before; firmware's memory map has the RAM back."""
+    (regions, names), (later, later_names) = overlay(chain.second), overlay(chain.third)
+    expect_equal("number of the overlay's regions", len(later), len(regions))
+    pages, later_pages = sum(n for _, n in regions), sum(n for _, n in later)
+    expect(later_pages <= pages + 1, f"the overlay has {later_pages} pages, before it had {pages}")
+    expect_equal("names that the overlay hides", sorted(later_names), sorted(names))
+    ram = [ram_bytes(state) for state in (chain.first, chain.second, chain.third)]
+    expect(ram[1] - ram[2] <= PAGE, f"the third kernel has {ram[1] - ram[2]} bytes of RAM less than the second")
+    return f"RAM in the memory map: {', '.join(map(str, ram))} bytes; the overlay has {later_pages} pages in {len(later)} regions"
+
+
+def kexec_disabled(chain):
+    line = one_line(chain.third, "disabled", "1", r"kexec_load_disabled")
+    expect_equal("PCRs after it", results.parse_pcrs(chain.third.text("pcrs-last")), chain.third.pcrs)
+    return line
+
+
+def kernels_are_content(chain):
+    for state in (chain.second, chain.third):
+        hop_checks.dmesg_is_clean(state, chain.first)
+
+
+CHECKS = {
+    "load and unload leave nothing": load_can_be_undone,
+    "two loads at once both end cleanly": two_loads_end_cleanly,
+    "an exec whose last step fails ends in abort, with the guard in the kernel": exec_failed_and_was_aborted,
+    "the TPM got the hop's extends and one for abort": abort_is_in_the_tpm,
+    "predict starts from the TPM's values and knows the hop's number": prediction_knows_of_the_abort,
+    "the second kernel's log has the aborted hop and the good one": log_tells_of_both,
+    "PCR 8 of the second kernel is what the first predicted": lambda c: prediction_came_true(c.first, c.second),
+    "the second kernel's log replays, checks and tells of 3 boots": lambda c: log_is_right(c.second, 3),
+    "--cmdline is the third kernel's command line, in payload PCR 12": third_has_its_command_line,
+    "PCR 8 of the third kernel is what the second predicted": lambda c: prediction_came_true(c.second, c.third),
+    "the third kernel's log goes on from the second's": lambda c: expect(added(c.second, c.third), "nothing was added"),
+    "the third kernel's log replays, checks and tells of 4 boots": lambda c: log_is_right(c.third, 4),
+    "EFI variables tell of B's boot in the third kernel, too": variables_stay_true,
+    "overlays don't stack up": nothing_stacks_up,
+    "dmesg of both has no trouble that A's hasn't": kernels_are_content,
+    "load says that kexec is switched off": kexec_disabled,
+}
+
+
+def run(tally, folder, configuration):
+    title = f"abort ({configuration})"
+    place = scene.Scene(folder, configuration, "abort-first", "abort-second", tally.say)
+    scripts = {"machine-offset": str(uki.machine_offset(place.uki_b))}
+    payload = place.payload("payload", {"bin/mkexec": scene.program()}, scripts)
+    outcome = place.run("chain", payload, deadline_seconds=480)
+    chain = Chain(place, outcome, *(outcome.state(name) for name in ("first", "second", "third")))
+    for name in REFUSED:
+        tally.check(f"{title}: refused: {name}", is_refused, chain, name)
+    for check, function in CHECKS.items():
+        tally.check(f"{title}: {check}", function, chain)
