@@ -104,6 +104,7 @@ static int read_facts(const struct hop_options *o, bool for_load, const struct s
         if (r == 0 && o->base) {
                 r = pcr_values_read(o->base, &run->facts.registers, error);
                 run->facts.banks = run->facts.registers.banks;
+                run->facts.have_tpm = r == 0;
         }
         return r;
 }

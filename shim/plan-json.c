@@ -174,14 +174,14 @@ static struct json_object *event_to_json(const struct plan_event *e)
         return object;
 }
 
-int plan_to_json(const struct plan *plan, struct json_object *object)
+int plan_to_json(const struct plan *plan, uint32_t mask, struct json_object *object)
 {
         struct json_object *events = json_object_new_array();
 
         for (size_t i = 0; events && i < plan->n_events; i++)
                 json_object_array_add(events, event_to_json(&plan->events[i]));
         json_object_object_add(object, "registers",
-                        pcrs_to_json(&plan->banks, plan->touched, plan->end));
+                        pcrs_to_json(&plan->banks, mask, plan->end));
         json_object_object_add(object, "payload_view",
                         pcrs_to_json(&plan->banks, plan->payload_view.measured[0],
                                         plan->payload_view.pcr));
@@ -196,7 +196,7 @@ int plan_state_to_json(const struct plan *plan, struct json_object *object)
         json_object_object_add(object, "registers_mask", json_object_new_int64(plan->registers));
         json_object_object_add(object, "touched_mask", json_object_new_int64(plan->touched));
         json_object_object_add(object, "start", pcrs_to_json(&plan->banks, plan->touched, plan->start));
-        return plan_to_json(plan, object);
+        return plan_to_json(plan, plan->touched, object);
 }
 
 static int type_from_json(struct json_object *object, uint32_t *ret)

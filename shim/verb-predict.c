@@ -8,10 +8,17 @@
 #include "shim/plan-json.h"
 #include "shim/verb.h"
 
-static void print_text(const struct plan *plan)
+/* A closed PCR holds what the first boot measured: without its value nothing can be said of it. The
+ * registers start at zero on a machine that nobody has kexec'd yet. */
+static uint32_t predicted_pcrs(const struct hop_run *run)
+{
+        return run->facts.have_tpm ? run->plan.touched : run->plan.registers;
+}
+
+static void print_text(const struct plan *plan, uint32_t mask)
 {
         for (uint32_t pcr = 0; pcr < PCR_COUNT; pcr++)
-                for (size_t b = 0; plan->touched & 1u << pcr && b < plan->banks.n; b++) {
+                for (size_t b = 0; mask & 1u << pcr && b < plan->banks.n; b++) {
                         char hex[2 * DIGEST_MAX_BYTES + 1];
 
                         hex_encode(SPAN(plan->end[b][pcr].bytes, plan->banks.alg[b]->size), hex);
@@ -27,7 +34,7 @@ static int print_json(const struct hop_run *run)
         json_object_object_add(object, "version", json_object_new_int(1));
         json_object_object_add(object, "hop", json_object_new_int64(run->plan.hop));
         json_object_object_add(object, "missing", json_object_new_string(run->facts.missing));
-        r = plan_to_json(&run->plan, object);
+        r = plan_to_json(&run->plan, predicted_pcrs(run), object);
         if (r == 0)
                 puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
         json_object_put(object);
@@ -52,6 +59,6 @@ int verb_predict(int argc, char **argv)
                 progress_warn("predicted without: %s", run.facts.missing);
         if (options.json)
                 return print_json(&run);
-        print_text(&run.plan);
+        print_text(&run.plan, predicted_pcrs(&run));
         return EXIT_DONE;
 }
