@@ -162,13 +162,12 @@ static int payload_path(struct firmware *fw, struct buf *ret, struct error *erro
 
 static int payload_refused(struct firmware *fw, EFI_STATUS status, struct error *error)
 {
-        const char *path = fw->setup.file_path ? fw->setup.file_path : "payload";
         const char *why = image_refusal(fw), *name = efi_status_name(status);
 
         if (!*why)
                 why = name ? name : "unknown status";
         return error_set(error, status == EFI_OUT_OF_RESOURCES ? ENOMEM : ENOEXEC,
-                        "%s can't be loaded: %s", path, why);
+                        "can't be loaded: %s", why); /* the caller knows the file's name */
 }
 
 int firmware_run(struct firmware *fw, struct firmware_end *end, struct error *error)
