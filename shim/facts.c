@@ -252,10 +252,7 @@ int facts_read_file(const char *path, struct facts *ret, struct error *error)
 
         if (r < 0)
                 return r;
-        buf_put_u8(&text, 0);
-        if (buf_failed(&text))
-                return error_set(error, ENOMEM, "out of memory");
-        object = json_tokener_parse((const char *)text.data);
+        object = json_from_text(&text);
         if (!object)
                 return error_set(error, EINVAL, "%s isn't JSON", path);
         r = facts_from_json(object, &facts, error);

@@ -5,77 +5,83 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "shim/hop-run.h"
 #include "shim/verb.h"
+
+enum { LOAD = 1, PREDICT = 2, BOTH = LOAD | PREDICT };
 
 enum { OPT_CMDLINE = 256, OPT_INITRD, OPT_ESP, OPT_MAP, OPT_CLOSE, OPT_MACHINE, OPT_BASE, OPT_TCTI,
        OPT_TIMEOUT, OPT_MEMORY, OPT_TRACE, OPT_JSON, OPT_DRY_RUN, OPT_GAPS, OPT_QUIET, OPT_VERBOSE, OPT_HELP };
 
-static const struct option load_options[] = {
-        {"cmdline", required_argument, NULL, OPT_CMDLINE},
-        {"initrd", required_argument, NULL, OPT_INITRD},
-        {"esp", required_argument, NULL, OPT_ESP},
-        {"map", required_argument, NULL, OPT_MAP},
-        {"close", required_argument, NULL, OPT_CLOSE},
-        {"tcti", required_argument, NULL, OPT_TCTI},
-        {"timeout", required_argument, NULL, OPT_TIMEOUT},
-        {"memory-limit", required_argument, NULL, OPT_MEMORY},
-        {"trace", no_argument, NULL, OPT_TRACE},
-        {"json", no_argument, NULL, OPT_JSON},
-        {"quiet", no_argument, NULL, OPT_QUIET},
-        {"verbose", no_argument, NULL, OPT_VERBOSE},
-        {"help", no_argument, NULL, OPT_HELP},
-        /* load only */
-        {"dry-run", no_argument, NULL, OPT_DRY_RUN},
-        {"accept-log-gaps", no_argument, NULL, OPT_GAPS},
-        {NULL},
+/* One row each: what getopt gets, and what --help says. */
+static const struct option_row {
+        const char *name;
+        int verbs, code;
+        const char *argument; /* NULL: takes none */
+        const char *help;
+} rows[] = {
+        {"cmdline", BOTH, OPT_CMDLINE, "TEXT",
+                        "the payload's LoadOptions: kernel command line of a bare kernel, or what a\n"
+                        "UKI accepts besides its own"},
+        {"initrd", BOTH, OPT_INITRD, "FILE",
+                        "initrd of a bare EFI-stub kernel; may be given several times"},
+        {"esp", BOTH, OPT_ESP, "DIR", "the ESP (default: $SYSTEMD_ESP_PATH, /efi, /boot, /boot/efi)"},
+        {"map", BOTH, OPT_MAP, "FILE",
+                        "register map, lines 'payload-pcr register' (default: all to PCR 8)"},
+        {"close", BOTH, OPT_CLOSE, "LIST",
+                        "PCRs that get the opening event only (default: 11; 'none')"},
+        {"tcti", BOTH, OPT_TCTI, "TCTI", "the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)"},
+        {"timeout", BOTH, OPT_TIMEOUT, "SECONDS",
+                        "processor time that the payload may take (default: 120)"},
+        {"memory-limit", BOTH, OPT_MEMORY, "MIB",
+                        "memory that it may take (default: 3/4 of what is available)"},
+        {"dry-run", LOAD, OPT_DRY_RUN, NULL, "all but staging"},
+        {"accept-log-gaps", LOAD, OPT_GAPS, NULL,
+                        "go on though the log doesn't explain PCR 8 or lacks an active bank"},
+        {"machine", PREDICT, OPT_MACHINE, "FILE", "facts of another machine ('mkexec status --machine')"},
+        {"base", PREDICT, OPT_BASE, "FILE", "start values, lines 'bank pcr hex'"},
+        {"trace", BOTH, OPT_TRACE, NULL, "every EFI call with arguments and status, on stderr"},
+        {"json", BOTH, OPT_JSON, NULL, "the result as JSON on stdout"},
+        {"quiet", BOTH, OPT_QUIET, NULL, "no progress lines"},
+        {"verbose", BOTH, OPT_VERBOSE, NULL, "progress lines though stderr is no terminal"},
+        {"help", BOTH, OPT_HELP, NULL, "this"},
 };
 
-static const struct option predict_options[] = {
-        {"cmdline", required_argument, NULL, OPT_CMDLINE},
-        {"initrd", required_argument, NULL, OPT_INITRD},
-        {"esp", required_argument, NULL, OPT_ESP},
-        {"map", required_argument, NULL, OPT_MAP},
-        {"close", required_argument, NULL, OPT_CLOSE},
-        {"tcti", required_argument, NULL, OPT_TCTI},
-        {"timeout", required_argument, NULL, OPT_TIMEOUT},
-        {"memory-limit", required_argument, NULL, OPT_MEMORY},
-        {"trace", no_argument, NULL, OPT_TRACE},
-        {"json", no_argument, NULL, OPT_JSON},
-        {"quiet", no_argument, NULL, OPT_QUIET},
-        {"verbose", no_argument, NULL, OPT_VERBOSE},
-        {"help", no_argument, NULL, OPT_HELP},
-        /* predict only */
-        {"machine", required_argument, NULL, OPT_MACHINE},
-        {"base", required_argument, NULL, OPT_BASE},
-        {NULL},
-};
+#define HELP_INDENT 25
 
-static void help(bool is_load)
+static void help_row(const struct option_row *row)
 {
-        printf("mkexec %s [OPTIONS] UKI\n\n%s\n\n"
-               "  --cmdline TEXT       the payload's LoadOptions: kernel command line of a bare kernel, or what a\n"
-               "                       UKI accepts besides its own\n"
-               "  --initrd FILE        initrd of a bare EFI-stub kernel; may be given several times\n"
-               "  --esp DIR            the ESP (default: $SYSTEMD_ESP_PATH, /efi, /boot, /boot/efi)\n"
-               "  --map FILE           register map, lines 'payload-pcr register' (default: all to PCR 8)\n"
-               "  --close LIST         PCRs that get the opening event only (default: 11; 'none')\n"
-               "  --tcti TCTI          the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)\n"
-               "  --timeout SECONDS    processor time that the payload may take (default: 120)\n"
-               "  --memory-limit MIB   memory that it may take (default: 3/4 of what is available)\n"
-               "%s"
-               "  --trace              every EFI call with arguments and status, on stderr\n"
-               "  --json               the result as JSON on stdout\n"
-               "  --quiet, --verbose   no progress lines; progress lines though stderr is no terminal\n",
-                        is_load ? "load" : "predict",
-                        is_load ? "Run the payload's EFI code up to the hand-over, record what it measures and\n"
-                                  "stage it for 'mkexec exec'. The TPM is only read."
-                                : "Show what the registers will read after 'load' and 'exec' of this payload.\n"
-                                  "Needs neither root nor a TPM; what it can't read of this machine it names.",
-                        is_load ? "  --dry-run            all but staging\n"
-                                  "  --accept-log-gaps    go on though the log doesn't explain PCR 8\n"
-                                : "  --machine FILE       facts of another machine ('mkexec status --machine')\n"
-                                  "  --base FILE          start values, lines 'bank pcr hex'\n");
+        int n = printf("  --%s%s%s", row->name, row->argument ? " " : "", row->argument ? row->argument : "");
+        const char *text = row->help, *end;
+
+        for (; (end = strchr(text, '\n')); text = end + 1, n = 0)
+                printf("%*s%.*s\n", HELP_INDENT - n, "", (int)(end - text), text);
+        printf("%*s%s\n", HELP_INDENT - n, "", text);
+}
+
+static void help(const char *verb, int which)
+{
+        printf("mkexec %s [OPTIONS] UKI\n\n%s\n\n", verb,
+                        which == LOAD ? "Run the payload's EFI code up to the hand-over, record what it measures and\n"
+                                        "stage it for 'mkexec exec'. The TPM is only read." :
+                                        "Show what the registers will read after 'load' and 'exec' of this payload.\n"
+                                        "Needs neither root nor a TPM; what it can't read of this machine it names.");
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                if (rows[i].verbs & which)
+                        help_row(&rows[i]);
+}
+
+/* The rows of one verb as getopt_long wants them. */
+static void options_of(int which, struct option ret[ARRAY_SIZE(rows) + 1])
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                if (rows[i].verbs & which)
+                        ret[n++] = (struct option){rows[i].name,
+                                        rows[i].argument ? required_argument : no_argument, NULL, rows[i].code};
+        ret[n] = (struct option){0};
 }
 
 static bool take_number(const char *text, uint64_t max, uint64_t *ret)
@@ -152,11 +158,14 @@ static bool take_option(int option, struct hop_options *o)
 int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *ret)
 {
         struct hop_options o = {.verb = argv[0], .timeout_s = 120};
-        int option;
+        struct option options[ARRAY_SIZE(rows) + 1];
+        int option, which = is_load ? LOAD : PREDICT;
 
-        while ((option = getopt_long(argc, argv, "h", is_load ? load_options : predict_options, NULL)) >= 0) {
+        options_of(which, options);
+
+        while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
                 if (option == OPT_HELP || option == 'h') {
-                        help(is_load);
+                        help(argv[0], which);
                         return 1 + EXIT_DONE;
                 }
                 if (!take_option(option, &o))

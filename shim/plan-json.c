@@ -15,6 +15,12 @@ static const char *const kind_names[] = {
         [PLAN_CLOSE] = "close",
 };
 
+struct json_object *json_from_text(struct buf *text)
+{
+        buf_put_u8(text, 0);
+        return buf_failed(text) ? NULL : json_tokener_parse((const char *)text->data);
+}
+
 struct json_object *hex_to_json(struct span bytes)
 {
         _cleanup_free_ char *text = malloc(2 * bytes.size + 1);

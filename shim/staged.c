@@ -66,10 +66,7 @@ int staged_read(const struct state_dir *dir, const char *name, struct staged *re
 
         if (r < 0)
                 return r;
-        buf_put_u8(&text, 0);
-        if (buf_failed(&text))
-                return error_set(error, ENOMEM, "out of memory");
-        object = json_tokener_parse((const char *)text.data);
+        object = json_from_text(&text);
         r = staged_from_json(object, ret, error);
         json_object_put(object);
         return r < 0 ? error_prefix(error, r, "/run/mkexec/%s", name) : 0;

@@ -55,8 +55,11 @@ static int by_offset(const void *a, const void *b)
         return (x->index > y->index) - (x->index < y->index);
 }
 
-/* Steps 11-15: the sections with data, by file offset. */
-static int hash_sections(struct hasher *h, const struct pe *pe, uint64_t *hashed_bytes)
+/* Steps 11-15: the sections with data, by file offset. No more bytes than the file has: sections that
+ * all name the same bytes would let a small table ask for a hundred times the file's hashing, in one
+ * call that no deadline interrupts. */
+static int hash_sections(
+                struct hasher *h, const struct pe *pe, uint64_t *hashed_bytes, struct error *error)
 {
         _cleanup_free_ struct section_data *sections = NULL;
         struct pe_section s;
@@ -71,6 +74,8 @@ static int hash_sections(struct hasher *h, const struct pe *pe, uint64_t *hashed
                         sections[n++] = (struct section_data){s.raw_offset, i, s.raw};
         qsort(sections, n, sizeof(*sections), by_offset);
         for (size_t i = 0; i < n; i++) {
+                if (sections[i].raw.size > pe->file.size - *hashed_bytes)
+                        return error_set(error, EINVAL, "PE sections overlap in the file");
                 r = hasher_update(h, sections[i].raw);
                 if (r < 0)
                         return r;
@@ -111,7 +116,7 @@ int authenticode_digest(struct span file, const struct banks *banks, struct dige
         if (r < 0)
                 return r;
         hashed_bytes = pe.size_of_headers;
-        r = hash_sections(h, &pe, &hashed_bytes);
+        r = hash_sections(h, &pe, &hashed_bytes, error);
         if (r < 0)
                 return r;
         r = hash_rest(h, &pe, hashed_bytes, error);

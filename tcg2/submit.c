@@ -132,10 +132,13 @@ static void remember_handle(struct submit *submit, const struct submit_handle *h
  * TPM shows those of everybody. The codes are those for handles that aren't loaded. */
 static TPM2_RC check_handles(struct submit *submit, const struct tpm_command *command)
 {
-        for (size_t i = 0; i < command->n_handles; i++)
+        for (size_t i = 0; i < command->n_handles; i++) {
+                if (command->handle[i] == TPM2_RH_LOCKOUT)
+                        return TPM2_RC_LOCKOUT;
                 if (is_volatile_handle(command->handle[i]) &&
                                 !submit_find_handle(submit, command->handle[i]))
                         return TPM2_RC_REFERENCE_H0 + (TPM2_RC)i;
+        }
         for (size_t i = 0; i < command->n_sessions; i++)
                 if (command->session[i].handle != TPM2_RH_PW &&
                                 !submit_find_handle(submit, command->session[i].handle))
@@ -213,6 +216,13 @@ int submit_transmit(struct submit *submit, struct span bytes, struct buf *respon
         return 0;
 }
 
+/* TPM_RC_AUTH_FAIL, for whichever session: "the authorization HMAC check failed and DA counter
+ * incremented". */
+static bool is_counted_failure(uint32_t rc)
+{
+        return (rc & (TPM2_RC_FMT1 | 0x3f)) == TPM2_RC_AUTH_FAIL;
+}
+
 /* What changed in the TPM by a command that succeeded. */
 static void apply_effect(struct submit *submit, const struct row *row,
                 const struct tpm_command *command, struct span response,
@@ -253,6 +263,8 @@ static int forward(struct submit *submit, const struct row *row, const struct tp
                 rc = parse_start_session(command, &opened);
         else if (row->effect == FLUSHES)
                 rc = parse_flush(submit, command, &flushed);
+        if (rc == TPM2_RC_SUCCESS && submit->has_failed_auth && command->n_sessions > 0)
+                rc = TPM2_RC_LOCKOUT;
         if (rc == TPM2_RC_SUCCESS && opens && submit->n_handles == SUBMIT_HANDLES_MAX)
                 rc = row->effect == OPENS_SESSION ? TPM2_RC_SESSION_HANDLES : TPM2_RC_OBJECT_MEMORY;
         if (rc != TPM2_RC_SUCCESS)
@@ -260,6 +272,8 @@ static int forward(struct submit *submit, const struct row *row, const struct tp
         r = submit_transmit(submit, command->bytes, response, &rc, error);
         if (r < 0)
                 return r;
+        if (is_counted_failure(rc))
+                submit->has_failed_auth = true;
         if (rc == TPM2_RC_SUCCESS)
                 apply_effect(submit, row, command,
                                 SPAN(response->data + start, response->size - start), &opened,

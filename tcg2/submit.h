@@ -7,7 +7,11 @@
  *
  * TPM2_PolicyPCR, too, sees the payload's view: it is sent with the digest of these PCRs and fails
  * in the TPM unless they equal the real ones. Otherwise a payload could unseal at load time what
- * was sealed to the first boot's PCRs. */
+ * was sealed to the first boot's PCRs.
+ *
+ * A wrong authorization changes the TPM, too: it is counted (Part 1, 19.8, dictionary attacks), and
+ * one for the lockout hierarchy locks that for hours and over resets. So the payload may not name
+ * TPM_RH_LOCKOUT, and after one failure its commands with authorizations don't reach the TPM. */
 #pragma once
 
 #include <stddef.h>
@@ -38,6 +42,7 @@ struct submit {
         int (*measure)(void *arg, uint32_t pcr, uint32_t type, const struct digests *digests,
                         struct span data);
         void *arg;
+        bool has_failed_auth; /* the TPM counted a wrong authorization */
         size_t n_handles;
         struct submit_handle handles[SUBMIT_HANDLES_MAX];
 };

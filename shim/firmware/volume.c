@@ -266,6 +266,23 @@ EFI_STATUS volume_write(
         return EFI_SUCCESS;
 }
 
+/* What a shorter file no longer needs is memory that the overlay's budget no longer counts. */
+static void trim_contents(struct volume_node *node)
+{
+        struct buf *b = &node->contents;
+        uint8_t *data;
+
+        if (b->size == 0) {
+                buf_release(b);
+                return;
+        }
+        data = realloc(b->data, b->size);
+        if (data) {
+                b->data = data;
+                b->capacity = b->size;
+        }
+}
+
 EFI_STATUS volume_resize(struct volume *volume, struct volume_node *node, uint64_t size)
 {
         EFI_STATUS status;
@@ -279,8 +296,11 @@ EFI_STATUS volume_resize(struct volume *volume, struct volume_node *node, uint64
                 status = grow_contents(volume, node, size);
         if (efi_error(status))
                 return status;
-        volume->overlay_bytes -= node->contents.size - size;
-        node->contents.size = (size_t)size;
+        if (size < node->contents.size) {
+                volume->overlay_bytes -= node->contents.size - size;
+                node->contents.size = (size_t)size;
+                trim_contents(node);
+        }
         node->size = size;
         touch(node);
         return EFI_SUCCESS;

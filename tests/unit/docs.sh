@@ -33,7 +33,13 @@ options_of_code() { # *.c
                 }
                 next
             }
-            inside && /^};/ { inside = 0 }
+            /struct option_row \{/ { rows = 1 }
+            /^};/ { inside = rows = 0 }
+            rows && match($0, /\{"[a-z-]+", (BOTH|LOAD|PREDICT),/) {
+                split(substr($0, RSTART + 2, RLENGTH - 3), part, /", /)
+                if (part[2] != "PREDICT") print "load --" part[1]
+                if (part[2] != "LOAD") print "predict --" part[1]
+            }
             inside && match($0, /\{"[a-z-]+"/) { print verb, "--" substr($0, RSTART + 2, RLENGTH - 3) }' "$file"
     done
     # What main() itself takes.

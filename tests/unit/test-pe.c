@@ -273,6 +273,25 @@ static void test_section_order(void)
         CHECK(digests_equal(&digest, &flat));
 }
 
+/* Bytes that two sections name would be hashed twice; with 96 sections of all the file's bytes that
+ * is work without bounds. */
+static void test_sections_that_overlap(void)
+{
+        struct banks banks = sha256_bank();
+        struct digests digest;
+        struct error error = {};
+        uint8_t file[FILE_BYTES];
+
+        make(file);
+        REQUIRE(authenticode_digest(SPAN(file, FILE_BYTES), &banks, &digest, NULL) == 0);
+        for (unsigned i = 0; i < 2; i++) {
+                put32(file + SECTIONS_AT + 40 * i + 16, FILE_BYTES - 0x200);
+                put32(file + SECTIONS_AT + 40 * i + 20, 0x200);
+        }
+        CHECK_EQ(authenticode_digest(SPAN(file, FILE_BYTES), &banks, &digest, &error), -EINVAL);
+        CHECK(strstr(error.text, "overlap") != NULL);
+}
+
 /* The digest in a signature's SpcIndirectDataContent: DigestInfo of sha256 (RFC 5652 names, OID
  * 2.16.840.1.101.3.4.2.1), its first occurrence in the certificates. */
 static bool signed_digest(const struct pe *pe, uint8_t ret[32])

@@ -31,6 +31,7 @@ struct fake {
         struct buf commands; /* their codes, 4 bytes each, little-endian */
         uint32_t n_open;     /* handles given out and not flushed */
         uint32_t next;
+        uint32_t rc; /* what all commands get */
         bool broken;
         struct buf last;
 };
@@ -58,6 +59,10 @@ static int fake_transmit(
         buf_put_u32(&fake->commands, code);
         buf_release(&fake->last);
         buf_put_span(&fake->last, command);
+        if (fake->rc) {
+                tpm_response_error(response, fake->rc);
+                return 0;
+        }
         if (code == TPM2_CC_FlushContext || code == TPM2_CC_SequenceComplete)
                 fake->n_open--;
         buf_put_be16(response, TPM2_ST_NO_SESSIONS);
@@ -477,6 +482,21 @@ static void test_limits_fail_closed(void)
                         EFI_DEVICE_ERROR);
 }
 
+/* Linux shows nothing behind such an event, so that the hop would be lost. */
+static void test_end_mark_of_linux(void)
+{
+        _cleanup_tcg2_ struct tcg2 *tcg2 = new_tcg2(two_banks());
+        struct tcg2_hash_log_extend e = event(9, 0, "abc", "x");
+
+        CHECK_EQ(tcg2_hash_log_extend_event(tcg2, &e), EFI_SUCCESS);
+        CHECK(!tcg2_failure(tcg2));
+        e = event(9, 0, "abc", "");
+        CHECK_EQ(tcg2_hash_log_extend_event(tcg2, &e), EFI_DEVICE_ERROR);
+        REQUIRE(tcg2_failure(tcg2));
+        CHECK(strstr(tcg2_failure(tcg2), "end of the log"));
+        CHECK_EQ(tcg2_record(tcg2)->n, 1);
+}
+
 /* ---- logs ---- */
 
 static void test_log_full(void)
@@ -879,6 +899,37 @@ static void test_submit_handles(void)
         CHECK_EQ(send_code(tcg2, false, TPM2_CC_ReadClock, NULL, 0), NEEDS_TPM);
         tcg2_free(tcg2);
         CHECK_EQ(fake.n_open, 0);
+}
+
+/* A TPM counts wrong authorizations, and locks for everybody: the payload has one, and none for the
+ * lockout hierarchy. */
+static void test_submit_wrong_authorizations(void)
+{
+        static const char lockout[] = "\x40\0\0\x0a\x03\0\0\0" PW_AUTH "\0\0\0\0\0\0\0\0\0\0";
+        static const char read[] = "\x01\xc0\0\x02\x01\xc0\0\x02" PW_AUTH "\0\4\0\0";
+        FAKE(fake);
+        struct tcg2_config config = two_banks();
+        _cleanup_tcg2_ struct tcg2 *tcg2 = NULL;
+
+        config.tpm = &fake.tpm;
+        tcg2 = new_tcg2(config);
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_StartAuthSession, START_POLICY("\1"),
+                                 START_POLICY_BYTES),
+                        0);
+        CHECK_EQ(fake.commands.size, 4);
+        CHECK_EQ(send_code(tcg2, true, TPM2_CC_PolicySecret, lockout, sizeof(lockout) - 1),
+                        TPM2_RC_LOCKOUT);
+        CHECK_EQ(fake.commands.size, 4); /* the TPM never saw it */
+        CHECK_EQ(send_code(tcg2, true, TPM2_CC_NV_Read, read, sizeof(read) - 1), 0);
+        fake.rc = 0x9a2; /* TPM_RC_BAD_AUTH, session 1: isn't counted */
+        CHECK_EQ(send_code(tcg2, true, TPM2_CC_NV_Read, read, sizeof(read) - 1), 0x9a2);
+        fake.rc = 0x98e; /* TPM_RC_AUTH_FAIL, session 1 */
+        CHECK_EQ(send_code(tcg2, true, TPM2_CC_NV_Read, read, sizeof(read) - 1), 0x98e);
+        CHECK_EQ(fake.commands.size, 16);
+        fake.rc = 0;
+        CHECK_EQ(send_code(tcg2, true, TPM2_CC_NV_Read, read, sizeof(read) - 1), TPM2_RC_LOCKOUT);
+        CHECK_EQ(fake.commands.size, 16);
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_ReadClock, NULL, 0), 0); /* needs none */
 }
 
 static void test_submit_too_many_handles(void)
