@@ -55,9 +55,9 @@ static int by_offset(const void *a, const void *b)
         return (x->index > y->index) - (x->index < y->index);
 }
 
-/* Steps 11-15: the sections with data, by file offset. No more bytes than the file has: sections that
- * all name the same bytes would let a small table ask for a hundred times the file's hashing, in one
- * call that no deadline interrupts. */
+/* Steps 11-15: the sections with data, by file offset. No more bytes than the file has: sections
+ * that all name the same bytes would let a small table ask for a hundred times the file's hashing,
+ * in one call that no deadline interrupts. */
 static int hash_sections(
                 struct hasher *h, const struct pe *pe, uint64_t *hashed_bytes, struct error *error)
 {

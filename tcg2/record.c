@@ -46,8 +46,8 @@ static int check(const struct record *record, const struct recorded_event *event
                 return error_set(error, EINVAL,
                                 "event for payload PCR %u (type 0x%x) can't be recorded",
                                 event->payload_pcr, event->type);
-        /* include/linux/tpm_eventlog.h, __calc_tpm2_event_size: the second kernel would show no event
-         * from there on, and the hop would never check. */
+        /* include/linux/tpm_eventlog.h, __calc_tpm2_event_size: the second kernel would show no
+         * event from there on, and the hop would never check. */
         if (event->type == 0 && event->data.size == 0)
                 return error_set(error, EINVAL,
                                 "an event of type 0 without data can't be recorded: Linux takes it "

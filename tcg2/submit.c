@@ -161,9 +161,8 @@ static TPM2_RC parse_start_session(const struct tpm_command *command, struct sub
         if (!cursor_be16(&c, &symmetric) ||
                         (symmetric != TPM2_ALG_NULL &&
                                         !cursor_skip(&c, 2)) /* key bits, or the hash of XOR */
-                        ||
-                        (symmetric != TPM2_ALG_NULL && symmetric != TPM2_ALG_XOR &&
-                                        !cursor_skip(&c, 2)))
+                        || (symmetric != TPM2_ALG_NULL && symmetric != TPM2_ALG_XOR &&
+                                           !cursor_skip(&c, 2)))
                 return RC_AT_PARAMETER(TPM2_RC_INSUFFICIENT, 4);
         if (!cursor_be16(&c, &hash))
                 return RC_AT_PARAMETER(TPM2_RC_INSUFFICIENT, 5);

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -108,9 +109,21 @@ static int append(struct snapshot *s, char *name, const EFI_GUID *vendor, struct
         return 0;
 }
 
+/* A name is whatever somebody could store: no part of it may drive the terminal of who reads the
+ * message. */
+static void make_printable(const char *file, char to[NAME_MAX + 1])
+{
+        size_t n = 0;
+
+        for (; file[n] && n < NAME_MAX; n++)
+                to[n] = file[n] >= 0x20 && file[n] < 0x7f ? file[n] : '?';
+        to[n] = '\0';
+}
+
 static int read_one(struct snapshot *s, int directory, const char *file, const char *path,
                 struct error *error)
 {
+        char shown[NAME_MAX + 1];
         _cleanup_free_ char *name = NULL;
         _cleanup_buf_ struct buf value = {0};
         EFI_GUID vendor;
@@ -118,6 +131,7 @@ static int read_one(struct snapshot *s, int directory, const char *file, const c
 
         if (!split_name(file, &name, &vendor))
                 return 0;
+        make_printable(file, shown);
         r = name ? read_value(directory, file, &value) : -ENOMEM;
         if (r == 0)
                 r = append(s, name, &vendor, buf_span(&value));
@@ -128,9 +142,9 @@ static int read_one(struct snapshot *s, int directory, const char *file, const c
         else if (r == -EFBIG)
                 return error_set(error, EFBIG,
                                 "%s: more or larger EFI variables than any firmware has (at %s)",
-                                path, file);
+                                path, shown);
         else if (r != -ENODATA && r != -ENOENT && is_secure_boot_state(&vendor))
-                return error_set(error, -r, "can't read EFI variable %s/%s: %s", path, file,
+                return error_set(error, -r, "can't read EFI variable %s/%s: %s", path, shown,
                                 strerror(-r));
         return 0;
 }

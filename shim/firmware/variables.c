@@ -41,6 +41,9 @@ static const struct rule rules[] = {
                  * and goes on. */
                 {&guid_loader, "Loader", PREFIX, .hide_volatile = true},
                 {&guid_loader, "Stub", PREFIX, .hide_volatile = true},
+                /* mkexec's own notes from hop to hop: a forged one would tell the next hop that
+                 * pages of the firmware are free memory. */
+                {&guid_mkexec, "", PREFIX, .get = EFI_NOT_FOUND, .set = EFI_WRITE_PROTECTED},
                 /* To have memory wiped at the next reset is the first kernel's business. */
                 {&guid_memory_overwrite_request, "MemoryOverwriteRequestControl", EXACT,
                                 .get = EFI_NOT_FOUND, .swallow = true},

@@ -77,6 +77,13 @@ static void test_unreadable(void)
         CHECK(symlink("x", scratch_path("SecureBoot" GLOBAL)) == 0);
         CHECK_EQ(read_all(), -ELOOP);
         CHECK(strstr(error.text, "SecureBoot") != NULL);
+        /* nothing in the message drives a terminal: ESC, and CSI as a C1 control in UTF-8 */
+        CHECK(unlink(scratch_path("SecureBoot" GLOBAL)) == 0);
+        CHECK(symlink("x", scratch_path("A\x1b[31m\xc2\x9b"
+                                        "1mB" GLOBAL)) == 0);
+        CHECK_EQ(read_all(), -ELOOP);
+        CHECK(strstr(error.text, "A?[31m??1mB") != NULL);
+        CHECK(!strchr(error.text, '\x1b') && !strchr(error.text, '\x9b'));
         scratch_remove();
         CHECK_EQ(read_all(), -ENOENT);
 }

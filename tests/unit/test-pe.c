@@ -392,6 +392,7 @@ static const struct tap_test tests[] = {
                 {"forged layouts", test_layout_refuses},
                 {"what the digest covers", test_digest_ignores},
                 {"sections in the file's order", test_section_order},
+                {"sections that overlap in the file", test_sections_that_overlap},
                 {"digests as in real signatures", test_signatures},
                 {"systemd's stub and boot loader", test_real_files},
 };

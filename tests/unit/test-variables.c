@@ -39,6 +39,7 @@ static void make_machine(void)
                         ROW(guid_memory_overwrite_request, "MemoryOverwriteRequestControl",
                                         NV_BS_RT, "\1"),
                         ROW(other_vendor, "Setup", NV_BS_RT, "firmware's own"),
+                        ROW(guid_mkexec, "MkexecOverlay", BS_RT, "record"),
         };
 
         n_machine = sizeof(rows) / sizeof(rows[0]);
@@ -102,6 +103,7 @@ static void test_what_is_hidden(void)
         CHECK(get(&guid_loader, "LoaderFeatures", NULL) == EFI_NOT_FOUND);
         CHECK(get(&guid_loader, "StubInfo", NULL) == EFI_NOT_FOUND);
         CHECK(get(&guid_loader, "StubPcrKernelImage", NULL) == EFI_NOT_FOUND);
+        CHECK(get(&guid_mkexec, "MkexecOverlay", NULL) == EFI_NOT_FOUND);
         CHECK(get(&guid_loader, "LoaderBootSecret", NULL) == EFI_SECURITY_VIOLATION);
         CHECK(get(&guid_memory_overwrite_request, "MemoryOverwriteRequestControl", NULL) ==
                         EFI_NOT_FOUND);
@@ -111,7 +113,7 @@ static void test_what_is_hidden(void)
         REQUIRE(get(&guid_loader, "LoaderPcrSMBIOS", &v) == EFI_SUCCESS);
         CHECK_EQ(v->attributes, BS_RT);
         CHECK(v->size == 4 && memcmp(v->data, "1\0\0", 4) == 0);
-        CHECK_EQ(count(false), n_machine - 6 + 1);
+        CHECK_EQ(count(false), n_machine - 7 + 1);
         variables_free(store);
         /* no boot secret on any machine: still not "not found" */
         REQUIRE(variables_new(NULL, 0, &store) == 0);
@@ -150,6 +152,8 @@ static void test_refused(void)
                         {&guid_shim_lock, "MokSBState", EFI_WRITE_PROTECTED},
                         {&guid_shim_lock, "SbatLevel", EFI_WRITE_PROTECTED},
                         {&guid_loader, "LoaderBootSecret", EFI_WRITE_PROTECTED},
+                        {&guid_mkexec, "MkexecOverlay", EFI_WRITE_PROTECTED},
+                        {&guid_mkexec, "Other", EFI_WRITE_PROTECTED},
         };
         static const uint32_t attributes[] = {0, BS_RT, NV_BS_RT, 0x27, 0x67, 0x46};
 
@@ -411,7 +415,7 @@ static void test_get_next(void)
                                                fixture_get(fixture_text(6000, "SecureBoot"));
         }
         CHECK(status == EFI_NOT_FOUND);
-        CHECK_EQ(n, n_machine - 6 + 1);
+        CHECK_EQ(n, n_machine - 7 + 1);
         CHECK_EQ(secure_boot, 1);
         (void)fixture_text(0, "");
         (void)fixture_u64(5000, 10);

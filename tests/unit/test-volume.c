@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/utf16.h"
+#include "shim/firmware/volume-tree.h"
 #include "shim/firmware/volume.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
