@@ -46,8 +46,8 @@ int boot_log_read(const struct state_dir *state, struct buf *ret, struct error *
         return buf_failed(ret) ? error_set(error, ENOMEM, "out of memory") : 0;
 }
 
-int boot_log_check(struct span log, struct tpm *tpm, const struct banks *banks, struct hop_verdict *verdict,
-                struct error *error)
+int boot_log_check(struct span log, struct tpm *tpm, const struct banks *banks, uint32_t registers,
+                struct hop_verdict *verdict, struct error *error)
 {
         struct replay values;
         int r = tpm_pcr_read(tpm, banks, 0xffff, &values, error);
@@ -62,7 +62,7 @@ int boot_log_check(struct span log, struct tpm *tpm, const struct banks *banks, 
                 return -EBADMSG;
         }
         for (size_t b = 0; b < verdict->replay.banks.n; b++) {
-                uint32_t wrong = verdict->differs[b] & (verdict->registers | 1u << HOP_PCR);
+                uint32_t wrong = verdict->differs[b] & (verdict->registers | registers | 1u << HOP_PCR);
 
                 if (!(verdict->compared[b] & 1u << HOP_PCR))
                         return error_set(error, EBADMSG, "bank %s of the event log can't be compared with the TPM",

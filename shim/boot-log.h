@@ -19,10 +19,10 @@ bool boot_log_of_kernel(void);
 /* Appends the log to *ret, without padding. An empty result: the kernel has no log. state may be NULL. */
 int boot_log_read(const struct state_dir *state, struct buf *ret, struct error *error);
 
-/* Whether PCR 8 and the registers are explained by the log, compared with the TPM: 0, -EBADMSG with the
- * reason. verdict: release it, also on -EBADMSG. */
-int boot_log_check(struct span log, struct tpm *tpm, const struct banks *banks, struct hop_verdict *verdict,
-                struct error *error);
+/* Whether PCR 8, the registers of earlier hops and those of the next one (mask) are explained by the log,
+ * compared with the TPM: 0, -EBADMSG with the reason. verdict: release it, also on -EBADMSG. */
+int boot_log_check(struct span log, struct tpm *tpm, const struct banks *banks, uint32_t registers,
+                struct hop_verdict *verdict, struct error *error);
 
 /* What the log of the next kernel can carry: the banks of the header, which must be the TPM's active ones, in
  * a crypto-agile log. -EPROTO with the reason: a SHA-1 log, a bank of the header that isn't active, or (unless

@@ -261,6 +261,8 @@ int esp_find(const char *directory, const char *payload, struct span log, struct
                         return error_set(error, errno, "can't find the ESP %s: %m", directory);
                 below = esp.root && file ? path_below(esp.root, file) : NULL;
                 esp.is_partition = esp.root && (!file || below);
+                if (directory && !esp.is_partition)
+                        return error_set(error, EINVAL, "the payload %s isn't below --esp %s", payload, directory);
         }
         if (!esp.is_partition && !file)
                 return error_set(error, ENOENT, "found no ESP; name it with --esp");

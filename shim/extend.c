@@ -7,6 +7,7 @@
 #include "eventlog/append.h"
 #include "eventlog/hop.h"
 #include "shim/boot-log.h"
+#include "shim/handover/kexec.h"
 #include "shim/progress.h"
 
 #define ALL_READ 0xffffu /* PCR 0-15 */
@@ -204,11 +205,19 @@ static int abort_in_tpm(struct tpm *tpm, const struct state_dir *dir, const stru
         return remember(dir, plan, n, &event, error);
 }
 
+/* The guard, or at least nothing: the kernel may have counted the loads that are allowed. */
+static int put_guard_back(const struct staged *journal, struct error *error)
+{
+        int r = staged_load_guard(journal->guard_page, error);
+
+        return r < 0 && kexec_unload(NULL) == 0 ? 0 : r;
+}
+
 int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *journal, size_t *ret_n,
                 struct error *error)
 {
         struct error guard_error = {{0}};
-        int guard = staged_load_guard(journal->guard_page, &guard_error); /* first: nothing else may start */
+        int guard = put_guard_back(journal, &guard_error); /* first: nothing else may start */
         int r = abort_in_tpm(tpm, dir, &journal->plan, ret_n, error);
 
         if (r < 0 && r != -EBADMSG)
@@ -217,12 +226,11 @@ int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *jo
                 staged_drop(dir);
         if (r < 0)
                 staged_write(dir, STATE_UNEXPLAINED, journal, NULL);
+        if (guard < 0) /* the journal stays: while the real image may be loaded, every call tries again */
+                return error_set(error, -guard, "reset the machine, the real image is still loaded: %.400s",
+                                guard_error.text);
         state_remove(dir, STATE_JOURNAL);
-        if (r < 0)
-                return r;
-        if (guard < 0)
-                return error_set(error, -guard, "the hop was ended, but %.400s", guard_error.text);
-        return 0;
+        return r;
 }
 
 int extend_recover(const struct state_dir *dir, const char *tcti, struct error *error)
@@ -235,12 +243,15 @@ int extend_recover(const struct state_dir *dir, const char *tcti, struct error *
         if (!state_has(dir, STATE_JOURNAL))
                 return 0;
         r = staged_read(dir, STATE_JOURNAL, &journal, error);
-        if (r == 0)
+        if (r == 0) {
                 r = tpm_esys_open(tcti, &tpm, error);
+                if (r < 0) /* without the TPM the hop can't be ended, but nothing shall start */
+                        (void)put_guard_back(&journal, NULL);
+        }
         if (r == 0)
                 r = extend_abort(tpm, dir, &journal, &n, error);
         if (r < 0)
-                return error_prefix(error, r, "an earlier 'mkexec exec' died and can't be finished");
+                return error_prefix(error, r, "an earlier 'mkexec exec' died and can't be finished, reset the machine");
         if (n > 0)
                 progress_warn("an earlier 'mkexec exec' died after %zu of %zu extends; the hop was ended with abort",
                                 n, journal.plan.n_events);

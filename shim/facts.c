@@ -28,7 +28,7 @@ void facts_release(struct facts *facts)
         *facts = (struct facts){0};
 }
 
-static void miss(struct facts *facts, const char *what)
+void facts_miss(struct facts *facts, const char *what)
 {
         size_t n = strlen(facts->missing);
 
@@ -45,7 +45,7 @@ static int read_registers(struct tpm *tpm, struct facts *facts, struct error *er
                         if (alg_by_index(i)->id != TPM_ALG_SM3_256)
                                 banks_add(&facts->banks, alg_by_index(i));
                 replay_start(&facts->registers, &facts->banks);
-                miss(facts, "TPM (registers start at zero)");
+                facts_miss(facts, "TPM (registers start at zero)");
                 return 0;
         }
         facts->have_tpm = true;
@@ -63,14 +63,14 @@ static int count_hops(struct facts *facts, struct error *error)
 
         facts->hop = 1;
         if (facts->log.size == 0) {
-                miss(facts, "event log (hop number 1)");
+                facts_miss(facts, "event log (hop number 1)");
                 return 0;
         }
         r = hop_check(buf_span(&facts->log), NULL, &verdict, error);
         if (r < 0)
                 return r;
         if (!verdict.hops_ok) {
-                miss(facts, "event log with whole hops (hop number 1)"); /* load refuses it: shim/boot-log.h */
+                facts_miss(facts, "event log with whole hops (hop number 1)"); /* load refuses it: shim/boot-log.h */
                 return 0;
         }
         facts->hop = (uint32_t)verdict.n_hops + 1;
@@ -91,7 +91,7 @@ static void read_smbios(struct facts *facts)
                         buf_read_file(SMBIOS_TABLES, SMBIOS_MAX, &facts->smbios_tables, NULL) < 0) {
                 buf_release(&facts->smbios_entry);
                 facts->smbios_address = 0;
-                miss(facts, "SMBIOS strings");
+                facts_miss(facts, "SMBIOS strings");
         }
 }
 
@@ -127,7 +127,7 @@ int facts_read(struct tpm *tpm, struct span log, bool for_load, struct facts *re
                 return r;
         r = efivarfs_read(EFIVARS_DIR, &facts.variables, &facts.n_variables, error);
         if (r == -ENOENT)
-                miss(&facts, "EFI variables");
+                facts_miss(&facts, "EFI variables");
         else if (r < 0)
                 return r;
         r = handover_facts_read("/sys", !for_load, &facts.host, error);
@@ -232,6 +232,8 @@ static int facts_from_json(struct json_object *object, struct facts *facts, stru
         replay_start(&facts->registers, &facts->banks);
         member = json_object_object_get(object, "registers");
         r = pcrs_from_json(member, &facts->banks, facts->registers.pcr, &mask, error);
+        if (r == 0 && (mask & 0xffff) != 0xffff)
+                r = error_set(error, EINVAL, "it has no value of PCR %d", __builtin_ctz(~mask));
         if (r < 0)
                 return r;
         if (!hex_from_json(object, "esp_device_path", &facts->esp_device_path) ||

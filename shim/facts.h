@@ -30,6 +30,8 @@ struct facts {
         char missing[256];     /* "TPM, event log": comma-separated, "" if all is there */
 };
 
+/* Names what a prediction has to do without. */
+void facts_miss(struct facts *facts, const char *what);
 void facts_release(struct facts *facts);
 
 /* Address of SMBIOS's structure table and the GUID of the configuration table, from the entry point (SMBIOS

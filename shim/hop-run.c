@@ -109,6 +109,15 @@ static int read_facts(const struct hop_options *o, bool for_load, const struct s
         return r;
 }
 
+static uint32_t registers_of(const struct register_map *map)
+{
+        uint32_t mask = 1u << HOP_PCR;
+
+        for (uint32_t pcr = 0; pcr < PCR_COUNT; pcr++)
+                mask |= 1u << map->reg[pcr];
+        return mask;
+}
+
 /* The log that the second kernel gets must be able to explain what the TPM then holds. */
 static int check_log(const struct hop_options *o, struct hop_run *run, struct error *error)
 {
@@ -125,14 +134,15 @@ static int check_log(const struct hop_options *o, struct hop_run *run, struct er
         if (r == 0 && left_out.text[0])
                 progress_warn("%s (accepted; the log proves nothing there)", left_out.text);
         if (r == 0)
-                r = boot_log_check(buf_span(&run->facts.log), run->tpm, &run->facts.banks, &verdict, error);
+                r = boot_log_check(buf_span(&run->facts.log), run->tpm, &run->facts.banks, registers_of(&run->map),
+                                &verdict, error);
         if (r == -EBADMSG && o->accept_gaps) {
                 progress_warn("%s (accepted; a verifier will refuse it)", error->text);
                 return 0;
         }
         if (r == -EBADMSG)
-                return error_prefix(error, r, "the event log doesn't explain PCR 8, so the second kernel's "
-                                              "log couldn't (--accept-log-gaps to go on)");
+                return error_prefix(error, r, "the event log doesn't explain the registers, so the second "
+                                              "kernel's log couldn't (--accept-log-gaps to go on)");
         return r;
 }
 
@@ -286,6 +296,10 @@ int hop_run(const struct hop_options *o, bool for_load, const struct state_dir *
                 r = esp_find(o->esp, o->payload, buf_span(&run->facts.log), &run->esp, error);
         if (r == 0 && o->machine)
                 r = esp_set_device_path(&run->esp, buf_span(&run->facts.esp_device_path));
+        if (r == 0 && o->machine && !run->esp.is_partition)
+                facts_miss(&run->facts, "the payload's path in the ESP (--esp)");
+        if (r == 0 && !for_load && run->esp.is_partition && !o->machine && run->facts.log.size == 0)
+                facts_miss(&run->facts, "the ESP's device path");
         if (r == 0)
                 r = make_tcg2(run, error);
         if (r < 0)

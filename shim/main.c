@@ -44,6 +44,7 @@ int exit_code_of(int negative_errno)
         case EISDIR:
         case ENOTDIR:
         case EFBIG:
+        case EACCES:
                 return EXIT_USAGE;
         default:
                 return EXIT_REFUSED;
@@ -66,6 +67,14 @@ static int help(void)
         return EXIT_DONE;
 }
 
+/* A result that nobody got isn't done. */
+static int written(int code)
+{
+        if (fflush(stdout) == 0 && !ferror(stdout))
+                return code;
+        return code != EXIT_DONE ? code : fail_text(EXIT_REFUSED, "can't write the result: %m");
+}
+
 int main(int argc, char **argv)
 {
         opterr = 0; /* getopt's own messages aren't in our words */
@@ -80,6 +89,6 @@ int main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
                 if (strcmp(argv[1], verbs[i].name) == 0)
-                        return verbs[i].run(argc - 1, argv + 1);
+                        return written(verbs[i].run(argc - 1, argv + 1));
         return fail_text(EXIT_USAGE, "unknown verb '%s'; see 'mkexec --help'", argv[1]);
 }

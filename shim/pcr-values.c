@@ -53,7 +53,7 @@ static int pass(const char *path, struct banks *banks, struct replay *values, st
                         banks_add(banks, line.alg); /* false: it is there already */
                 }
         }
-        return ferror(f) ? error_set(error, EIO, "can't read %s", path) : 0;
+        return ferror(f) ? error_set(error, errno ?: EIO, "can't read %s: %m", path) : 0;
 }
 
 int pcr_values_read(const char *path, struct replay *ret, struct error *error)

@@ -29,6 +29,7 @@ int staged_write(const struct state_dir *dir, const char *name, const struct sta
         json_object_object_add(object, "version", json_object_new_int(1));
         json_object_object_add(object, "payload", json_object_new_string(staged->payload));
         json_object_object_add(object, "guard_page", json_object_new_int64((int64_t)staged->guard_page));
+        json_object_object_add(object, "image_id", json_object_new_int64((int64_t)staged->image_id));
         r = plan_state_to_json(&staged->plan, object);
         text = r == 0 ? json_object_to_json_string(object) : NULL;
         r = text ? state_write(dir, name, SPAN(text, strlen(text)), error) :
@@ -45,7 +46,8 @@ static int staged_from_json(struct json_object *object, struct staged *ret, stru
         int r;
 
         if (!number_from_json(object, "version", 1, &version) || version != 1 || !payload ||
-                        !number_from_json(object, "guard_page", UINT32_MAX, &staged.guard_page))
+                        !number_from_json(object, "guard_page", UINT32_MAX, &staged.guard_page) ||
+                        !number_from_json(object, "image_id", INT64_MAX, &staged.image_id))
                 return error_set(error, EINVAL, "the state isn't one of this mkexec");
         staged.payload = strdup(payload);
         if (!staged.payload)

@@ -10,6 +10,7 @@ struct staged {
         char *payload;       /* path, as it was named */
         struct plan plan;
         uint64_t guard_page; /* physical address of the guard image */
+        uint64_t image_id;   /* that the image of this plan has in its header; 63 random bits */
 };
 
 void staged_release(struct staged *staged);

@@ -99,12 +99,16 @@ static int prepare(const struct state_dir *dir, struct tpm *tpm, struct staged *
                 struct handover_image *image, struct error *error)
 {
         _cleanup_close_ int fd = -1;
-        int r = extend_check_start(tpm, &staged->plan, error);
+        int r = kexec_check_possible("", 2, error); /* the guard must be able to come back */
 
+        if (r == 0)
+                r = extend_check_start(tpm, &staged->plan, error);
         if (r == 0)
                 r = state_open_file(dir, STATE_IMAGE, O_RDONLY, &fd, error);
         if (r == 0)
                 r = handover_image_map(fd, image, error);
+        if (r == 0 && image->id != staged->image_id)
+                r = error_set(error, ESTALE, "the staged image isn't the one of the staged plan: load again");
         if (r == 0 && image->systemd_log.capacity > 0)
                 r = take_systemd_log(image, error);
         if (r == 0)
@@ -130,6 +134,16 @@ static void block_signals(void)
         sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
+/* The image's copy may be what uses up the memory; the kernel kills the largest process then, which is us, and
+ * leaves the real image loaded with nothing extended. */
+static void spare_from_oom(void)
+{
+        _cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+        if (fd >= 0 && write(fd, "-1000", 5) != 5)
+                return; /* a container may forbid it */
+}
+
 /* Steps 3 to 6. Returns only if one failed. */
 static int point_of_no_return(struct tpm *tpm, const struct plan *plan, const struct handover_image *image,
                 struct progress *progress, struct error *error)
@@ -137,6 +151,8 @@ static int point_of_no_return(struct tpm *tpm, const struct plan *plan, const st
         int r;
 
         block_signals();
+        spare_from_oom();
+        sync(); /* may take its time: not while the real image is loaded */
         r = load_real_image(image, error);
         if (r < 0)
                 return r;

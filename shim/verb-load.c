@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -26,10 +27,9 @@ static uint32_t own_registers(const struct register_map *map)
         return mask;
 }
 
-static int write_image(const struct state_dir *dir, struct hop_run *run, struct error *error)
+/* All of the hand-over but the file. */
+static int make_image(struct hop_run *run, struct handover_image *image, struct error *error)
 {
-        _cleanup_(handover_image_release) struct handover_image image = {0};
-        _cleanup_close_ int fd = -1;
         _cleanup_buf_ struct buf log = {0};
         struct handover_setup setup = {
                 .facts = &run->facts.host,
@@ -47,14 +47,20 @@ static int write_image(const struct state_dir *dir, struct hop_run *run, struct 
         if (buf_failed(&log))
                 return error_set(error, ENOMEM, "out of memory");
         setup.log_capacity = log.size;
-        r = handover_prepare(run->fw, &run->end, &setup, &image, error);
+        r = handover_prepare(run->fw, &run->end, &setup, image, error);
+        return r < 0 ? r : handover_set_log(image, buf_span(&log), error); /* one that can't fit fails here */
+}
+
+static int write_image(const struct state_dir *dir, const struct handover_image *image, struct error *error)
+{
+        _cleanup_close_ int fd = -1;
+        int r = state_create(dir, STATE_IMAGE, &fd, error);
+
         if (r == 0)
-                r = handover_set_log(&image, buf_span(&log), error); /* a log that can't fit fails here */
-        if (r == 0)
-                r = state_create(dir, STATE_IMAGE, &fd, error);
-        if (r == 0)
-                r = handover_image_write(&image, fd, error);
-        return r;
+                r = handover_image_write(image, fd, error);
+        return r == -ENOSPC ? error_prefix(error, r, "/run/mkexec can't hold the image of %llu MiB",
+                                              (unsigned long long)(segments_bytes(&image->segments) >> 20)) :
+                              r;
 }
 
 /* Puts guard, image and plan in place; until the guard is in the kernel an earlier load stays as it is. */
@@ -64,23 +70,35 @@ static int put_in_place(const struct state_dir *dir, const struct staged *staged
 
         if (r < 0)
                 return r;
-        state_remove(dir, STATE_PLAN); /* never a plan beside another plan's image */
+        r = state_remove(dir, STATE_PLAN); /* never a plan beside another plan's image */
+        if (r < 0)
+                return error_set(error, -r, "can't remove the earlier plan: %s", strerror(-r));
         r = state_commit(dir, STATE_IMAGE, error);
-        return r < 0 ? r : staged_write(dir, STATE_PLAN, staged, error);
+        if (r == 0)
+                r = staged_write(dir, STATE_PLAN, staged, error);
+        if (r < 0) { /* an image without a plan, or a guard for nothing, is of no use to anybody */
+                staged_drop(dir);
+                kexec_unload(NULL);
+        }
+        return r;
 }
 
 static int stage(const struct state_dir *dir, const struct hop_options *options, struct hop_run *run,
-                struct error *error)
+                struct handover_image *image, struct error *error)
 {
         struct staged staged = {.plan = run->plan}; /* borrowed */
         int r;
 
         if (!guard_choose_page(run->facts.host.memory.ranges, run->facts.host.memory.n, &staged.guard_page))
                 return error_set(error, ENOMEM, "found no page below 4 GB for the guard image");
+        if (getrandom(&image->id, sizeof(image->id), 0) != sizeof(image->id))
+                return error_set(error, errno, "no random numbers: %m");
+        image->id &= INT64_MAX; /* JSON has signed numbers */
+        staged.image_id = image->id;
         staged.payload = realpath(options->payload, NULL);
         if (!staged.payload)
                 return error_set(error, errno, "%s: %m", options->payload);
-        r = write_image(dir, run, error);
+        r = write_image(dir, image, error);
         if (r == 0)
                 r = put_in_place(dir, &staged, error);
         if (r < 0)
@@ -117,6 +135,7 @@ int verb_load(int argc, char **argv)
 {
         _cleanup_(hop_run_release) struct hop_run run = HOP_RUN_NONE;
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
+        _cleanup_(handover_image_release) struct handover_image image = {0}; /* gone before run is */
         struct hop_options options;
         struct error error = {{0}};
         int r = hop_options_parse(argc, argv, true, &options);
@@ -127,15 +146,18 @@ int verb_load(int argc, char **argv)
                 return fail_text(EXIT_USAGE, "can't read the payload %s: %m", options.payload);
         r = state_open(&dir, &error);
         if (r == 0 && !options.dry_run)
-                r = kexec_check_possible("", &error);
+                r = kexec_check_possible("", 3, &error);
         if (r == 0)
                 r = extend_recover(&dir, options.tcti, &error);
         if (r == 0)
                 r = hop_run(&options, true, &dir, &run, &error);
         if (r < 0)
                 return fail(exit_code_of(r), &error);
+        r = make_image(&run, &image, &error); /* a dry run tells of these errors, too */
+        if (r < 0)
+                return fail(EXIT_REFUSED, &error);
         if (!options.dry_run) {
-                r = stage(&dir, &options, &run, &error);
+                r = stage(&dir, &options, &run, &image, &error);
                 if (r < 0)
                         return fail(EXIT_REFUSED, &error);
                 progress_done(&run.progress, 0, "staged hop %u; 'mkexec exec --now' starts it", run.plan.hop);

@@ -25,6 +25,7 @@ struct status {
         struct error reason; /* why there is no verdict, or what is wrong */
         struct staged staged;
         bool loaded;         /* staged, and something stands in the kernel */
+        bool unseen;         /* not root: what is loaded can't be seen */
 };
 
 enum { OPT_JSON = 256, OPT_MACHINE, OPT_ESP, OPT_TCTI, OPT_HELP };
@@ -74,8 +75,7 @@ static int judge(struct status *s)
         if (r < 0)
                 return r;
         s->have_verdict = true;
-        if (s->verdict.result != HOP_RESULT_OK)
-                s->reason = s->verdict.reason;
+        s->reason = s->verdict.reason; /* empty if all is well */
         return 0;
 }
 
@@ -87,6 +87,7 @@ static int gather(struct status *s, const char *tcti, struct error *error)
 
         if (r < 0 && root)
                 return r;
+        s->unseen = r == -EACCES;
         if (root && (r = extend_recover(&s->dir, tcti, error)) < 0)
                 return r;
         r = tpm_esys_open(tcti, &s->tpm, &s->reason);
@@ -129,7 +130,7 @@ static void print_json(const struct status *s)
         const struct plan *plan = &s->staged.plan;
 
         json_object_object_add(object, "version", json_object_new_int(1));
-        json_object_object_add(object, "loaded", json_object_new_boolean(s->loaded));
+        json_object_object_add(object, "loaded", s->unseen ? NULL : json_object_new_boolean(s->loaded));
         json_object_object_add(object, "armed", json_object_new_boolean(false)); /* only inside of exec */
         if (s->loaded) {
                 json_object_object_add(object, "payload", json_object_new_string(s->staged.payload));
@@ -165,7 +166,7 @@ static void print_text(const struct status *s)
                 printf("loaded: %s (hop %u, %zu events)\n", s->staged.payload, s->staged.plan.hop,
                                 s->staged.plan.n_events);
         else
-                puts("loaded: nothing");
+                puts(s->unseen ? "loaded: only root can see that" : "loaded: nothing");
         if (s->have_verdict) {
                 printf("boots in the event log: %zu (the first measured by firmware", s->verdict.n_hops + 1);
                 puts(s->verdict.n_hops ? ", each later one reported by the boot before it)" : ")");

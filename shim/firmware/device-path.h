@@ -12,7 +12,7 @@
 #include "base/efi-types.h"
 #include "base/span.h"
 
-#define DEVICE_PATH_MAX_BYTES 65536 /* of a whole path; ours, the specification has no limit */
+#define DEVICE_PATH_MAX_BYTES 8192 /* of a whole path; ours, the specification has no limit */
 
 enum {
         DEVICE_PATH_HARDWARE = 0x01,

@@ -200,7 +200,7 @@ static void stopped(struct firmware *fw, const struct vcpu_exit *exit)
 }
 
 /* The vCPU's deadline is of processor time of the guest; what services cost comes on top. */
-static bool out_of_time(struct firmware *fw)
+bool fw_out_of_time(struct firmware *fw)
 {
         uint64_t allowed = fw->setup.deadline_ms * 10000u * WALL_TIME_FACTOR;
 
@@ -215,7 +215,7 @@ static bool out_of_time(struct firmware *fw)
  * returns. */
 static int run_guest(struct firmware *fw, uint64_t return_rsp, uint64_t *ret)
 {
-        while (!fw->ended && !out_of_time(fw)) {
+        while (!fw->ended && !fw_out_of_time(fw)) {
                 const struct fw_service *service;
                 struct vcpu_exit exit = {0};
                 struct error error = {0};

@@ -312,7 +312,7 @@ static bool turn_clock_forward(struct firmware *fw)
 
 EFI_STATUS events_wait(struct firmware *fw, const uint64_t *events, size_t n, size_t *index)
 {
-        for (unsigned step = 0; step < MAX_WAIT_STEPS; step++) {
+        for (unsigned step = 0; step < MAX_WAIT_STEPS && !fw_out_of_time(fw); step++) {
                 for (size_t i = 0; i < n; i++) {
                         EFI_STATUS status = event_check(fw, events[i]);
 
@@ -329,7 +329,8 @@ EFI_STATUS events_wait(struct firmware *fw, const uint64_t *events, size_t n, si
                 if (fw->ended || fw->unwind_to)
                         return EFI_ABORTED;
         }
-        fw_stop(fw, "the payload waits for an event that can't come");
+        if (!fw->ended)
+                fw_stop(fw, "the payload waits for an event that can't come");
         return EFI_ABORTED;
 }
 

@@ -7,7 +7,7 @@
 
 #include "shim/firmware/handles.h"
 
-#define MAX_OPENS 4096u /* of one interface */
+#define MAX_OPENS 256u /* of one interface */
 
 /* Opens that only looked: they don't keep an interface from being uninstalled. */
 #define LOOKED_ONLY                                                              \

@@ -373,7 +373,7 @@ static bool device_path_of(struct firmware *fw, uint64_t handle, struct buf *ret
 
 uint64_t handle_with_device_path(struct firmware *fw, struct span path)
 {
-        for (size_t k = 0; k < fw->handles->n; k++) {
+        for (size_t k = 0; k < fw->handles->n && !fw_out_of_time(fw); k++) {
                 _cleanup_buf_ struct buf other = {0};
                 uint64_t handle = fw->handles->handles[k]->id;
 
@@ -395,7 +395,7 @@ EFI_STATUS fw_locate_device_path(struct firmware *fw, const EFI_GUID *protocol,
                 return EFI_INVALID_PARAMETER;
         if (!handles_with(fw, protocol, &list, &n))
                 return EFI_OUT_OF_RESOURCES;
-        for (size_t k = 0; k < n; k++) {
+        for (size_t k = 0; k < n && !fw_out_of_time(fw); k++) {
                 _cleanup_buf_ struct buf prefix = {0};
                 struct span rest;
                 size_t bytes;

@@ -128,6 +128,9 @@ static void image_set_name(struct image *im, struct span path)
                 if (base && *base)
                         snprintf(im->name, sizeof(im->name), "%s", base);
         }
+        for (char *p = im->name; *p; p++) /* it ends in messages on somebody's terminal */
+                if (*p < ' ' || *p > '~')
+                        *p = '?';
 }
 
 /* ---- loading ---- */

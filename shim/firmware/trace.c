@@ -5,9 +5,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/utf16.h"
+#include "eventlog/decode.h"
 #include "shim/firmware/device-path-text.h"
 #include "shim/firmware/dispatch.h"
 #include "shim/firmware/events.h"
@@ -52,27 +54,21 @@ static void put_pointer(struct line *l, uint64_t value)
                 put(l, "NULL");
 }
 
+/* Text from the payload, through the escaper that event data goes through, too: it ends on a terminal. */
+static void put_text(struct line *l, const char *text)
+{
+        _cleanup_buf_ struct buf shown = {0};
+        size_t size = strlen(text);
+        bool cut = size > MAX_STRING_SHOWN;
+
+        event_text_escape(SPAN(text, cut ? MAX_STRING_SHOWN : size), &shown);
+        put(l, "%.*s%s", (int)shown.size, shown.data ? (const char *)shown.data : "", cut ? "..." : "");
+}
+
 static void put_quoted(struct line *l, const char *text)
 {
-        size_t shown = 0;
-
         put(l, "\"");
-        for (const unsigned char *c = (const unsigned char *)text; *c; c++, shown++) {
-                if (shown >= MAX_STRING_SHOWN && (*c & 0xc0) != 0x80) {
-                        put(l, "...");
-                        break;
-                }
-                if (*c == '\n')
-                        put(l, "\\n");
-                else if (*c == '\r')
-                        put(l, "\\r");
-                else if (*c < ' ' || *c == 0x7f)
-                        put(l, "\\x%02x", *c);
-                else if (*c == '"')
-                        put(l, "\\\"");
-                else
-                        put(l, "%c", *c);
-        }
+        put_text(l, text);
         put(l, "\"");
 }
 
@@ -115,7 +111,7 @@ static void put_device_path(struct firmware *fw, struct line *l, uint64_t addres
                         device_path_to_text(buf_span(&path), false, &utf16))
                 text = utf16_to_text(buf_span(&utf16));
         if (text)
-                put(l, "%.*s", (int)MAX_STRING_SHOWN, *text ? text : "(end)");
+                put_text(l, *text ? text : "(end)");
         else
                 put_pointer(l, address);
 }

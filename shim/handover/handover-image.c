@@ -17,7 +17,7 @@
 #include "shim/handover/trampoline.h"
 
 #define IMAGE_MAGIC       0x314d494358454b4dull /* "MKEXCIM1" */
-#define IMAGE_VERSION     1u
+#define IMAGE_VERSION     2u
 #define IMAGE_HEADER_SIZE 4096u
 #define IMAGE_MAX_BYTES   (16ull << 30)
 
@@ -157,6 +157,7 @@ static void put_header(struct buf *b, const struct handover_image *image, uint64
         buf_put_u32(b, IMAGE_VERSION);
         buf_put_u32(b, (uint32_t)image->segments.n);
         buf_put_u64(b, file_size);
+        buf_put_u64(b, image->id);
         buf_put_u64(b, image->entry);
         buf_put_u64(b, image->boot_params);
         put_place(b, &image->log);
@@ -282,7 +283,8 @@ static bool parse_header(struct span header, uint64_t file_size, struct handover
 
         return cursor_u64(&c, &magic) && magic == IMAGE_MAGIC && cursor_u32(&c, &version) &&
                version == IMAGE_VERSION && cursor_u32(&c, &n) && cursor_u64(&c, &size) &&
-               size == file_size && cursor_u64(&c, &image->entry) &&
+               size == file_size && cursor_u64(&c, &image->id) &&
+               cursor_u64(&c, &image->entry) &&
                cursor_u64(&c, &image->boot_params) && take_place(&c, &image->log) &&
                take_place(&c, &image->systemd_log) && cursor_u64(&c, &image->systemd_log_size) &&
                take_place(&c, &image->acpi_log) && take_segments(&c, n, file_size, image);

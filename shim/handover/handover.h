@@ -50,6 +50,7 @@ struct handover_place {
 };
 
 struct handover_image {
+        uint64_t id; /* the caller's, to tell whose plan this image belongs to */
         struct segments segments;
         uint64_t entry;            /* the trampoline's page */
         struct handover_place log; /* LINUX_EFI_TPM_EVENT_LOG area, capacity without its header */
@@ -66,7 +67,8 @@ struct handover_image {
 
 #define HANDOVER_LOG_SLACK \
         32u /* zero bytes behind the log that are counted in its size (see handover.c) */
-#define HANDOVER_MAX_LOG (16u << 20)
+/* The second kernel copies it by kmemdup, which ends at 4 MiB (KMALLOC_MAX_SIZE), its own header included. */
+#define HANDOVER_MAX_LOG ((4u << 20) - 4096u)
 
 struct handover_setup {
         const struct handover_facts *facts;

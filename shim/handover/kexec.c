@@ -6,6 +6,7 @@
 #include <linux/kexec.h>
 #include <linux/reboot.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -58,7 +59,7 @@ static bool has_cap_sys_boot(void)
 }
 
 /* The switches that answer EPERM, each with its own sentence; 0 if none is set. */
-static int check_switches(const char *root, struct error *error)
+static int check_switches(const char *root, unsigned loads_needed, struct error *error)
 {
         char line[128];
 
@@ -68,10 +69,11 @@ static int check_switches(const char *root, struct error *error)
                                 "kexec is switched off until the next boot "
                                 "(kernel.kexec_load_disabled=1)");
         if (first_line(root, "/proc/sys/kernel/kexec_load_limit_reboot", line, sizeof(line)) == 0 &&
-                        strcmp(line, "0") == 0)
+                        line[0] >= '0' && line[0] <= '9' && strtoul(line, NULL, 10) < loads_needed)
                 return error_set(error, EPERM,
-                                "no more kexec loads are allowed "
-                                "(kernel.kexec_load_limit_reboot=0)");
+                                "%s more kexec loads are allowed "
+                                "(kernel.kexec_load_limit_reboot), %u are needed",
+                                line, loads_needed);
         if (first_line(root, "/sys/kernel/security/lockdown", line, sizeof(line)) == 0 &&
                         (strstr(line, "[integrity]") || strstr(line, "[confidentiality]")))
                 return error_set(error, EPERM,
@@ -80,13 +82,13 @@ static int check_switches(const char *root, struct error *error)
         return 0;
 }
 
-int kexec_check_possible(const char *root, struct error *error)
+int kexec_check_possible(const char *root, unsigned loads_needed, struct error *error)
 {
         int r;
 
         if (!has_cap_sys_boot())
                 return error_set(error, EPERM, "kexec needs root (CAP_SYS_BOOT)");
-        r = check_switches(root, error);
+        r = check_switches(root, loads_needed, error);
         if (r < 0)
                 return r;
         r = kexec_loaded(root);
@@ -113,7 +115,7 @@ static int explain(int errnum, struct error *error)
         if (errnum == EPERM) {
                 if (!has_cap_sys_boot())
                         return error_set(error, EPERM, "kexec_load: needs root (CAP_SYS_BOOT)");
-                if (check_switches("", error) < 0)
+                if (check_switches("", 1, error) < 0)
                         return error_prefix(error, -EPERM, "kexec_load");
                 return error_set(error, EPERM,
                                 "kexec_load: not permitted (container, seccomp or policy)");

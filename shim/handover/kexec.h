@@ -21,6 +21,7 @@ int kexec_unload(struct error *error);
 /* 1, 0 or -errno (-ENOENT: kernel without kexec). root: "" or a recorded tree's prefix. */
 int kexec_loaded(const char *root);
 /* Early refusal: no CAP_SYS_BOOT, kernel.kexec_load_disabled, lockdown, no kexec in this kernel. */
-int kexec_check_possible(const char *root, struct error *error);
+/* loads_needed: kernel.kexec_load_limit_reboot counts each: guard, real image, guard again. */
+int kexec_check_possible(const char *root, unsigned loads_needed, struct error *error);
 /* sync and reboot(LINUX_REBOOT_CMD_KEXEC); returns only on failure (-EIO for EINVAL, as above). */
 int kexec_reboot(struct error *error);

@@ -65,25 +65,45 @@ static bool gap_is_ram(const struct ram *ram, uint64_t start, uint64_t end)
         return false;
 }
 
-/* Joins the two neighbours with the smallest gap between them; false if none can be joined. */
-static bool fill_a_gap(struct list *list, const struct ram *ram)
+struct gap {
+        uint64_t bytes;
+        size_t index; /* of the segment before it */
+};
+
+static int compare_gaps(const void *a, const void *b)
 {
-        size_t best = SIZE_MAX;
+        const struct gap *x = a, *y = b;
 
-        for (size_t i = 0; i + 1 < list->n; i++) {
-                uint64_t gap = list->s[i + 1].start - list->s[i].end;
+        if (x->bytes != y->bytes)
+                return x->bytes < y->bytes ? -1 : 1;
+        return x->index < y->index ? -1 : x->index > y->index;
+}
 
-                if (gap_is_ram(ram, list->s[i].end, list->s[i + 1].start) &&
-                                (best == SIZE_MAX ||
-                                                gap < list->s[best + 1].start - list->s[best].end))
-                        best = i;
+/* Joins neighbours over the smallest gaps until SEGMENTS_MAX are left. -ENOSPC: they can't be that few. */
+static int fill_gaps(struct list *list, const struct ram *ram)
+{
+        _cleanup_free_ struct gap *gaps = calloc(list->n, sizeof(*gaps));
+        size_t n = 0, excess = list->n - SEGMENTS_MAX, kept = 0;
+
+        if (!gaps)
+                return -ENOMEM;
+        for (size_t i = 0; i + 1 < list->n; i++)
+                if (gap_is_ram(ram, list->s[i].end, list->s[i + 1].start))
+                        gaps[n++] = (struct gap){list->s[i + 1].start - list->s[i].end, i};
+        if (n < excess)
+                return -ENOSPC;
+        qsort(gaps, n, sizeof(*gaps), compare_gaps);
+        for (size_t i = 0; i < excess; i++)
+                list->s[gaps[i].index].end = 0; /* goes on in the next one */
+        for (size_t i = 0; i < list->n; i++) {
+                uint64_t start = list->s[i].start;
+
+                while (list->s[i].end == 0)
+                        i++;
+                list->s[kept++] = (struct segment){start, list->s[i].end};
         }
-        if (best == SIZE_MAX)
-                return false;
-        list->s[best].end = list->s[best + 1].end;
-        memmove(&list->s[best + 1], &list->s[best + 2], (list->n - best - 2) * sizeof(list->s[0]));
-        list->n--;
-        return true;
+        list->n = kept;
+        return 0;
 }
 
 static int check_sizes(
@@ -117,11 +137,13 @@ int segments_plan(const struct ram *ram, const struct fw_memory_range *allocatio
         }
         if (list.n == 0)
                 return error_set(error, ENOENT, "the payload left nothing in memory");
-        while (list.n > SEGMENTS_MAX)
-                if (!fill_a_gap(&list, ram))
-                        return error_set(error, ENOSPC,
+        if (list.n > SEGMENTS_MAX) {
+                r = fill_gaps(&list, ram);
+                if (r < 0)
+                        return error_set(error, -r,
                                         "the payload's memory lies in %zu pieces; kexec takes %u",
                                         list.n, SEGMENTS_MAX);
+        }
         memcpy(segments.s, list.s, list.n * sizeof(list.s[0]));
         segments.n = list.n;
         r = check_sizes(&segments, total_ram_bytes, error);

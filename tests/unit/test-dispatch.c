@@ -141,7 +141,7 @@ static void test_arguments_and_trace(void)
         CHECK(strstr(traced, ", 0x12, 0x13, 2) = EFI_INVALID_PARAMETER\n"));
         CHECK(strstr(traced, "\nLocateHandle(ByProtocol, LoadedImage, NULL, 0x"));
         CHECK(strstr(traced, ") = EFI_BUFFER_TOO_SMALL [8]\n"));
-        CHECK(strstr(traced, "\nGetVariable(\"Hi\\n\", LoadedImage, NULL, 0x"));
+        CHECK(strstr(traced, "\nGetVariable(\"Hi\\x0a\", LoadedImage, NULL, 0x"));
         CHECK(strstr(traced, "\nFreePool(NULL) = EFI_INVALID_PARAMETER\n"));
         CHECK(strstr(traced, "\nReserved() = EFI_UNSUPPORTED\n"));
         CHECK(strstr(traced,

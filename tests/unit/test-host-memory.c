@@ -457,20 +457,20 @@ static void kexec_refusals(void)
         tree_new(&t);
         CHECK_EQ(kexec_loaded(t.root), -ENOENT);
         if (geteuid() == 0) {
-                CHECK_EQ(kexec_check_possible(t.root, &e), -ENOSYS);
+                CHECK_EQ(kexec_check_possible(t.root, 3, &e), -ENOSYS);
                 tree_text(&t, "sys/kernel/kexec_loaded", "0\n");
-                CHECK_EQ(kexec_check_possible(t.root, &e), 0);
+                CHECK_EQ(kexec_check_possible(t.root, 3, &e), 0);
                 tree_text(&t, "sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
-                CHECK_EQ(kexec_check_possible(t.root, &e), 0);
+                CHECK_EQ(kexec_check_possible(t.root, 3, &e), 0);
                 tree_text(&t, "sys/kernel/security/lockdown", "none [integrity] confidentiality\n");
-                CHECK_EQ(kexec_check_possible(t.root, &e), -EPERM);
+                CHECK_EQ(kexec_check_possible(t.root, 3, &e), -EPERM);
                 CHECK(strstr(e.text, "locked down"));
                 tree_text(&t, "proc/sys/kernel/kexec_load_disabled", "1\n");
-                CHECK_EQ(kexec_check_possible(t.root, &e), -EPERM);
+                CHECK_EQ(kexec_check_possible(t.root, 3, &e), -EPERM);
                 CHECK(strstr(e.text, "kexec_load_disabled"));
                 tree_text(&t, "proc/sys/kernel/kexec_load_disabled", "0\n");
                 tree_text(&t, "proc/sys/kernel/kexec_load_limit_reboot", "0\n");
-                CHECK_EQ(kexec_check_possible(t.root, &e), -EPERM);
+                CHECK_EQ(kexec_check_possible(t.root, 3, &e), -EPERM);
                 CHECK(strstr(e.text, "limit_reboot"));
         }
         tree_text(&t, "sys/kernel/kexec_loaded", "0\n");
