@@ -35,7 +35,7 @@ static const struct option_row {
         {"timeout", BOTH, OPT_TIMEOUT, "SECONDS",
                         "processor time that the payload may take (default: 120)"},
         {"memory-limit", BOTH, OPT_MEMORY, "MIB",
-                        "memory that it may take (default: 3/4 of what is available)"},
+                        "memory that it may take (default: 3/8 of what is available)"},
         {"dry-run", LOAD, OPT_DRY_RUN, NULL, "all but staging"},
         {"accept-log-gaps", LOAD, OPT_GAPS, NULL,
                         "go on though the log doesn't explain PCR 8 or lacks an active bank"},

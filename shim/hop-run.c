@@ -198,7 +198,7 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
         struct firmware_setup setup = {
                 .memory = run->facts.host.memory.ranges,
                 .n_memory = run->facts.host.memory.n,
-                .budget_bytes = o->memory_limit_bytes ? o->memory_limit_bytes : available_bytes() / 4 * 3,
+                .budget_bytes = o->memory_limit_bytes ? o->memory_limit_bytes : available_bytes() / 8 * 3,
                 .deadline_ms = o->timeout_s * 1000,
                 .payload = buf_span(&run->payload),
                 .load_options = buf_span(&run->load_options),
@@ -310,6 +310,8 @@ int hop_run(const struct hop_options *o, bool for_load, const struct state_dir *
                 r = make_plan(run, error);
         if (r < 0)
                 return r;
+        buf_release(&run->payload); /* the image that load writes now needs the room */
+        buf_release(&run->initrd);
         progress_done(&run->progress, ram_peak_bytes(firmware_ram(run->fw)),
                         "ran it to the hand-over: %" PRIu64 " service calls, %zu events",
                         firmware_n_calls(run->fw), run->plan.n_events);

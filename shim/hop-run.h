@@ -21,7 +21,7 @@ struct hop_options {
         size_t n_initrds;
         const char *esp, *map, *close_list, *machine, *base, *tcti;
         uint64_t timeout_s;         /* processor time of the payload */
-        uint64_t memory_limit_bytes; /* 0: three quarters of what is available */
+        uint64_t memory_limit_bytes; /* 0: 3/8 of what is available: the image in /run takes as much again */
         bool trace, json, dry_run, accept_gaps;
         int progress; /* PROGRESS_* */
 };
@@ -30,7 +30,7 @@ struct hop_options {
 int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *ret);
 
 struct hop_run {
-        struct buf payload, load_options, initrd;
+        struct buf payload, load_options, initrd; /* payload and initrd are let go when the plan is made */
         uint8_t initrd_sha256[HOP_INITRDS_MAX][32];
         size_t n_initrds;
         struct facts facts;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "shim/progress.h"
 #include "shim/verb.h"
 
 static const struct verb verbs[] = {
@@ -28,9 +29,7 @@ int fail_text(int code, const char *format, ...)
         va_list ap;
 
         va_start(ap, format);
-        fputs("mkexec: ", stderr);
-        vfprintf(stderr, format, ap);
-        fputc('\n', stderr);
+        progress_message("mkexec: ", format, ap);
         va_end(ap);
         return code;
 }

@@ -15,6 +15,12 @@ static const char *const kind_names[] = {
         [PLAN_CLOSE] = "close",
 };
 
+void json_print(struct json_object *object)
+{
+        puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+        json_object_put(object);
+}
+
 struct json_object *json_from_text(struct buf *text)
 {
         buf_put_u8(text, 0);

@@ -15,6 +15,8 @@ int plan_to_json(const struct plan *plan, uint32_t mask, struct json_object *obj
 int plan_state_to_json(const struct plan *plan, struct json_object *object);
 int plan_state_from_json(struct json_object *object, struct plan *ret, struct error *error);
 
+/* Prints a document on stdout, for people too, and lets it go. */
+void json_print(struct json_object *object);
 /* Parses a JSON text (a NUL is added to it); NULL if it isn't one. */
 struct json_object *json_from_text(struct buf *text);
 /* {"sha256": "..."} of the banks; NULL if out of memory. */

@@ -48,8 +48,17 @@ void progress_warn(const char *format, ...)
         va_list ap;
 
         va_start(ap, format);
-        fputs("mkexec: warning: ", stderr);
-        vfprintf(stderr, format, ap);
-        fputc('\n', stderr);
+        progress_message("mkexec: warning: ", format, ap);
         va_end(ap);
+}
+
+void progress_message(const char *prefix, const char *format, va_list ap)
+{
+        char text[2048];
+
+        vsnprintf(text, sizeof(text), format, ap);
+        for (char *c = text; *c; c++)
+                if ((unsigned char)*c < ' ' || *c == 0x7f)
+                        *c = '?';
+        fprintf(stderr, "%s%s\n", prefix, text);
 }

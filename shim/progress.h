@@ -3,6 +3,7 @@
  * --verbose; --quiet silences it altogether. Warnings always appear. */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,3 +20,5 @@ void progress_start(struct progress *p);
 void progress_done(struct progress *p, uint64_t bytes, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 void progress_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The one way to stderr for errors and warnings: one line, whatever bytes a file name or a payload put into it. */
+void progress_message(const char *prefix, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));

@@ -117,8 +117,7 @@ static void print_result(const struct hop_options *options, const struct hop_run
                 json_object_object_add(object, "loaded", json_object_new_boolean(!options->dry_run));
                 json_object_object_add(object, "hop", json_object_new_int64(run->plan.hop));
                 plan_to_json(&run->plan, run->plan.touched, object);
-                puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
-                json_object_put(object);
+                json_print(object);
                 return;
         }
         if (options->progress == PROGRESS_QUIET)

@@ -74,8 +74,7 @@ static void print_replay_json(const struct replay *replay)
         }
         json_object_object_add(object, "version", json_object_new_int(1));
         json_object_object_add(object, "pcrs", banks);
-        puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
-        json_object_put(object);
+        json_print(object);
 }
 
 static void print_replay_text(const struct replay *replay)
@@ -208,8 +207,7 @@ static int check(struct span log, const char *pcrs, bool json)
                 json_object_object_add(object, "weak", json_object_new_boolean(verdict.weak));
                 json_object_object_add(object, "unknown_bank", json_object_new_boolean(verdict.unknown_bank));
                 json_object_object_add(object, "events", events_to_json(log));
-                puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
-                json_object_put(object);
+                json_print(object);
         } else {
                 printf("%s%s%s\n", results[verdict.result].name, verdict.reason.text[0] ? ": " : "",
                                 verdict.reason.text);

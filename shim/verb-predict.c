@@ -35,10 +35,12 @@ static int print_json(const struct hop_run *run)
         json_object_object_add(object, "hop", json_object_new_int64(run->plan.hop));
         json_object_object_add(object, "missing", json_object_new_string(run->facts.missing));
         r = plan_to_json(&run->plan, predicted_pcrs(run), object);
-        if (r == 0)
-                puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
-        json_object_put(object);
-        return r < 0 ? EXIT_REFUSED : EXIT_DONE;
+        if (r < 0) {
+                json_object_put(object);
+                return fail_text(EXIT_REFUSED, "out of memory");
+        }
+        json_print(object);
+        return EXIT_DONE;
 }
 
 int verb_predict(int argc, char **argv)
@@ -52,6 +54,8 @@ int verb_predict(int argc, char **argv)
         if (r > 0)
                 return r - 1;
         state_open_read(&dir, NULL); /* for hops of this boot that were aborted; not everybody may */
+        if (dir.fd >= 0 && state_has(&dir, STATE_JOURNAL))
+                progress_warn("an exec is at work, or died: the registers are in the middle of a hop");
         r = hop_run(&options, false, dir.fd >= 0 ? &dir : NULL, &run, &error);
         if (r < 0)
                 return fail(exit_code_of(r), &error);

@@ -132,20 +132,24 @@ static void print_json(const struct status *s)
         json_object_object_add(object, "version", json_object_new_int(1));
         json_object_object_add(object, "loaded", s->unseen ? NULL : json_object_new_boolean(s->loaded));
         json_object_object_add(object, "armed", json_object_new_boolean(false)); /* only inside of exec */
-        if (s->loaded) {
-                json_object_object_add(object, "payload", json_object_new_string(s->staged.payload));
-                json_object_object_add(object, "handover", json_object_new_string("load"));
-                json_object_object_add(object, "hop", json_object_new_int64(plan->hop));
-                json_object_object_add(object, "predicted",
-                                pcrs_to_json(&plan->banks, plan->touched,
-                                                (const struct digest(*)[PCR_COUNT])plan->end));
-        }
-        if (s->banks.n > 0)
-                json_object_object_add(object, "registers",
-                                pcrs_to_json(&s->banks,
-                                                s->loaded ? plan->touched :
-                                                            (1u << HOP_PCR | s->verdict.registers),
-                                                (const struct digest(*)[PCR_COUNT])s->values.pcr));
+        /* members that a reader may count on; null: not loaded, or not to be known */
+        json_object_object_add(object, "payload",
+                        s->loaded ? json_object_new_string(s->staged.payload) : NULL);
+        json_object_object_add(object, "handover", s->loaded ? json_object_new_string("load") : NULL);
+        json_object_object_add(object, "hop", s->loaded ? json_object_new_int64(plan->hop) : NULL);
+        json_object_object_add(object, "predicted",
+                        s->loaded ? pcrs_to_json(&plan->banks, plan->touched,
+                                                    (const struct digest(*)[PCR_COUNT])plan->end) :
+                                    NULL);
+        json_object_object_add(object, "registers",
+                        s->values.banks.n > 0 ?
+                                        pcrs_to_json(&s->values.banks,
+                                                        s->loaded ? plan->touched :
+                                                                    (1u << HOP_PCR | s->verdict.registers),
+                                                        (const struct digest(*)[PCR_COUNT])s->values.pcr) :
+                                        NULL);
+        json_object_object_add(object, "boots",
+                        s->have_verdict ? json_object_new_int64((int64_t)s->verdict.n_hops + 1) : NULL);
         json_object_object_add(object, "verdict", json_object_new_string(verdict_name(s)));
         json_object_object_add(object, "reason", json_object_new_string(s->reason.text));
         if (s->have_verdict) {
@@ -153,11 +157,9 @@ static void print_json(const struct status *s)
                 json_object_object_add(object, "unknown_bank",
                                 json_object_new_boolean(s->verdict.unknown_bank));
                 json_object_object_add(object, "log_banks", banks_to_json(&s->verdict.replay.banks));
-                json_object_object_add(object, "boots", json_object_new_int64((int64_t)s->verdict.n_hops + 1));
                 json_object_object_add(object, "hops", hops_to_json(&s->verdict));
         }
-        puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
-        json_object_put(object);
+        json_print(object);
 }
 
 static void print_text(const struct status *s)
@@ -215,8 +217,7 @@ static int print_machine(const char *esp_directory, const char *tcti)
         if (r < 0)
                 return fail(EXIT_REFUSED, &error);
         object = facts_to_json(&facts, buf_span(&esp.device_path));
-        puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
-        json_object_put(object);
+        json_print(object);
         return EXIT_DONE;
 }
 
