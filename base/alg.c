@@ -9,11 +9,11 @@
 #include "base/cleanup.h"
 
 static const struct alg algs[ALG_MAX] = {
-        {TPM_ALG_SHA1,    20, 0x01, "sha1",    "SHA1"   },
-        {TPM_ALG_SHA256,  32, 0x02, "sha256",  "SHA256" },
-        {TPM_ALG_SHA384,  48, 0x04, "sha384",  "SHA384" },
-        {TPM_ALG_SHA512,  64, 0x08, "sha512",  "SHA512" },
-        {TPM_ALG_SM3_256, 32, 0x10, "sm3_256", "SM3"    },
+                {TPM_ALG_SHA1, 20, 0x01, "sha1", "SHA1"},
+                {TPM_ALG_SHA256, 32, 0x02, "sha256", "SHA256"},
+                {TPM_ALG_SHA384, 48, 0x04, "sha384", "SHA384"},
+                {TPM_ALG_SHA512, 64, 0x08, "sha512", "SHA512"},
+                {TPM_ALG_SM3_256, 32, 0x10, "sm3_256", "SM3"},
 };
 
 /* EVP_MD_fetch costs more than a small hash: fetched on first use, kept for the process's life. */
@@ -88,7 +88,7 @@ bool digests_equal(const struct digests *a, const struct digests *b)
                 return false;
         for (size_t i = 0; i < a->n; i++)
                 if (a->d[i].alg != b->d[i].alg ||
-                    memcmp(a->d[i].bytes, b->d[i].bytes, a->d[i].alg->size) != 0)
+                                memcmp(a->d[i].bytes, b->d[i].bytes, a->d[i].alg->size) != 0)
                         return false;
         return true;
 }
@@ -162,7 +162,7 @@ int hasher_finish(struct hasher *h, struct digests *ret)
 
                 out.d[i].alg = h->banks.alg[i];
                 if (EVP_DigestFinal_ex(h->ctx[i], out.d[i].bytes, &size) != 1 ||
-                    size != h->banks.alg[i]->size)
+                                size != h->banks.alg[i]->size)
                         return -EIO;
         }
         *ret = out;
@@ -196,8 +196,8 @@ int hash_sha256(struct span data, uint8_t ret[32])
         return 0;
 }
 
-/* A context of each algorithm for digest_extend, which replay calls a million times: making one per call
- * (EVP_Digest) costs as much as the hash. */
+/* A context of each algorithm for digest_extend, which replay calls a million times: making one per
+ * call (EVP_Digest) costs as much as the hash. */
 static _Thread_local EVP_MD_CTX *extending[ALG_MAX];
 
 static EVP_MD_CTX *extend_start(const struct alg *alg)
@@ -231,7 +231,7 @@ int digest_extend(struct digest *pcr, const struct digest *digest)
         memcpy(joined, pcr->bytes, alg->size);
         memcpy(joined + alg->size, digest->bytes, alg->size);
         if (EVP_DigestUpdate(ctx, joined, 2u * alg->size) != 1 ||
-            EVP_DigestFinal_ex(ctx, pcr->bytes, &size) != 1)
+                        EVP_DigestFinal_ex(ctx, pcr->bytes, &size) != 1)
                 return -EIO;
         return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The hash algorithms of PCR banks: one row each, and a hasher that takes every byte once for all of
- * them (OpenSSL EVP, each algorithm fetched once per process). */
+/* The hash algorithms of PCR banks: one row each, and a hasher that takes every byte once for all
+ * of them (OpenSSL EVP, each algorithm fetched once per process). */
 #pragma once
 
 #include <stdbool.h>
@@ -22,16 +22,16 @@ enum {
 #define DIGEST_MAX_BYTES 64 /* SHA-512 */
 
 struct alg {
-        uint16_t id;        /* TPM_ALG_ID */
-        uint16_t size;      /* bytes of a digest */
-        uint32_t efi_bit;   /* EFI_TCG2_BOOT_HASH_ALG_*, TCG EFI Protocol Specification 6.4 */
-        const char *name;   /* "sha256": as in sysfs, tpm2-tools and our JSON */
-        const char *evp;    /* OpenSSL's name */
+        uint16_t id;      /* TPM_ALG_ID */
+        uint16_t size;    /* bytes of a digest */
+        uint32_t efi_bit; /* EFI_TCG2_BOOT_HASH_ALG_*, TCG EFI Protocol Specification 6.4 */
+        const char *name; /* "sha256": as in sysfs, tpm2-tools and our JSON */
+        const char *evp;  /* OpenSSL's name */
 };
 
-const struct alg *alg_by_id(uint16_t id);         /* NULL if unknown */
-const struct alg *alg_by_name(const char *name);  /* NULL if unknown */
-const struct alg *alg_by_index(size_t index);     /* 0..ALG_MAX-1 in the table's order, else NULL */
+const struct alg *alg_by_id(uint16_t id);        /* NULL if unknown */
+const struct alg *alg_by_name(const char *name); /* NULL if unknown */
+const struct alg *alg_by_index(size_t index);    /* 0..ALG_MAX-1 in the table's order, else NULL */
 
 /* An ordered set of banks (of a TPM or a log header). */
 struct banks {

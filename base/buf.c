@@ -73,10 +73,10 @@ static void put_integer(struct buf *b, uint64_t value, unsigned size, bool big_e
                 p[i] = (uint8_t)(value >> 8 * (big_endian ? size - 1 - i : i));
 }
 
-#define DEFINE_PUT(name, type, big_endian)                                                         \
-        void buf_put_##name(struct buf *b, type value)                                             \
-        {                                                                                          \
-                put_integer(b, value, sizeof(type), big_endian);                                   \
+#define DEFINE_PUT(name, type, big_endian)                       \
+        void buf_put_##name(struct buf *b, type value)           \
+        {                                                        \
+                put_integer(b, value, sizeof(type), big_endian); \
         }
 
 DEFINE_PUT(u8, uint8_t, false)
@@ -89,12 +89,14 @@ DEFINE_PUT(be64, uint64_t, true)
 
 #define READ_BYTES 65536u
 
-/* Room for all of a regular file at once, so that large payloads aren't moved around while they grow. */
+/* Room for all of a regular file at once, so that large payloads aren't moved around while they
+ * grow. */
 static void reserve_for_file(struct buf *b, int fd, size_t limit)
 {
         struct stat st;
 
-        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > limit)
+        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
+                        (uint64_t)st.st_size > limit)
                 return;
         b->data = malloc((size_t)st.st_size + READ_BYTES);
         b->capacity = b->data ? (size_t)st.st_size + READ_BYTES : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A growing byte buffer and the writers for it. A failed allocation sticks: later puts do nothing and
- * buf_failed() tells, so that a long row of puts needs one check. */
+/* A growing byte buffer and the writers for it. A failed allocation sticks: later puts do nothing
+ * and buf_failed() tells, so that a long row of puts needs one check. */
 #pragma once
 
 #include <stdbool.h>
@@ -39,8 +39,8 @@ void buf_put_be16(struct buf *b, uint16_t value); /* big-endian, as the TPM want
 void buf_put_be32(struct buf *b, uint32_t value);
 void buf_put_be64(struct buf *b, uint64_t value);
 
-/* Reads a whole file, at most limit bytes (EFBIG beyond). Works for /proc, /sys and securityfs files of
- * reported size 0. Returns 0 or -errno; on failure *ret is unchanged. */
+/* Reads a whole file, at most limit bytes (EFBIG beyond). Works for /proc, /sys and securityfs
+ * files of reported size 0. Returns 0 or -errno; on failure *ret is unchanged. */
 struct error;
 int buf_read_file(const char *path, size_t limit, struct buf *ret, struct error *error);
 int buf_read_fd(int fd, size_t limit, struct buf *ret);

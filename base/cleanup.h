@@ -9,11 +9,11 @@
 #define _cleanup_(function) __attribute__((cleanup(function)))
 
 /* DEFINE_CLEANUP(struct buf *, buf_free) gives buf_freep() for _cleanup_(buf_freep). */
-#define DEFINE_CLEANUP(type, function)                                                             \
-        static inline void function##p(type *p)                                                    \
-        {                                                                                          \
-                if (*p)                                                                            \
-                        function(*p);                                                              \
+#define DEFINE_CLEANUP(type, function)          \
+        static inline void function##p(type *p) \
+        {                                       \
+                if (*p)                         \
+                        function(*p);           \
         }
 
 static inline void freep(void *p)
@@ -38,17 +38,17 @@ static inline void fclosep(FILE **f)
 #define _cleanup_fclose_ _cleanup_(fclosep)
 
 /* Hands a pointer or descriptor over to the caller: the cleanup then finds nothing to do. */
-#define TAKE_PTR(p)                                                                                \
-        ({                                                                                         \
-                __auto_type taken_ = (p);                                                          \
-                (p) = NULL;                                                                        \
-                taken_;                                                                            \
+#define TAKE_PTR(p)                       \
+        ({                                \
+                __auto_type taken_ = (p); \
+                (p) = NULL;               \
+                taken_;                   \
         })
-#define TAKE_FD(fd)                                                                                \
-        ({                                                                                         \
-                int taken_ = (fd);                                                                 \
-                (fd) = -1;                                                                         \
-                taken_;                                                                            \
+#define TAKE_FD(fd)                \
+        ({                         \
+                int taken_ = (fd); \
+                (fd) = -1;         \
+                taken_;            \
         })
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI scalars, status codes and constants (UEFI 2.10), in the specification's spelling. Structures that
- * live in guest memory are read and written field by field (base/span, shim/machine/ram), never by cast. */
+/* EFI scalars, status codes and constants (UEFI 2.10), in the specification's spelling. Structures
+ * that live in guest memory are read and written field by field (base/span, shim/machine/ram),
+ * never by cast. */
 #pragma once
 
 #include <stdbool.h>

@@ -5,7 +5,13 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define GUID_(a, b, c, ...) {a, b, c, {__VA_ARGS__}}
+#define GUID_(a, b, c, ...)         \
+        {                           \
+                a, b, c,            \
+                {                   \
+                        __VA_ARGS__ \
+                }                   \
+        }
 #define GUID_ROW(symbol, name, ...) const EFI_GUID symbol = __VA_ARGS__;
 #include "base/guid-table.def"
 #undef GUID_ROW
@@ -23,8 +29,9 @@ void guid_to_text(const EFI_GUID *guid, char text[GUID_TEXT_SIZE])
 {
         const uint8_t *d = guid->Data4;
 
-        snprintf(text, GUID_TEXT_SIZE, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x", guid->Data1,
-                        guid->Data2, guid->Data3, d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]);
+        snprintf(text, GUID_TEXT_SIZE, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                        guid->Data1, guid->Data2, guid->Data3, d[0], d[1], d[2], d[3], d[4], d[5],
+                        d[6], d[7]);
 }
 
 bool guid_from_text(const char *text, EFI_GUID *ret)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* EFI GUIDs in their wire form (UEFI 2.10, Appendix A: first three fields little-endian), and the table
- * of those that mkexec knows by name, for traces and for services alike. */
+/* EFI GUIDs in their wire form (UEFI 2.10, Appendix A: first three fields little-endian), and the
+ * table of those that mkexec knows by name, for traces and for services alike. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,7 +24,7 @@ static inline bool guid_equal(const EFI_GUID *a, const EFI_GUID *b)
 }
 
 void guid_to_text(const EFI_GUID *guid, char text[GUID_TEXT_SIZE]); /* lower case */
-bool guid_from_text(const char *text, EFI_GUID *ret);               /* either case, exactly 36 characters */
+bool guid_from_text(const char *text, EFI_GUID *ret); /* either case, exactly 36 characters */
 
 /* "TCG2" and so on, or NULL if the table below has no row for it. */
 const char *guid_name(const EFI_GUID *guid);

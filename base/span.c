@@ -25,15 +25,15 @@ static bool take_integer(struct cursor *c, unsigned size, bool big_endian, uint6
         return true;
 }
 
-#define DEFINE_TAKE(name, type, big_endian)                                                        \
-        bool cursor_##name(struct cursor *c, type *ret)                                            \
-        {                                                                                          \
-                uint64_t value;                                                                    \
-                                                                                                   \
-                if (!take_integer(c, sizeof(type), big_endian, &value))                            \
-                        return false;                                                              \
-                *ret = (type)value;                                                                \
-                return true;                                                                       \
+#define DEFINE_TAKE(name, type, big_endian)                             \
+        bool cursor_##name(struct cursor *c, type *ret)                 \
+        {                                                               \
+                uint64_t value;                                         \
+                                                                        \
+                if (!take_integer(c, sizeof(type), big_endian, &value)) \
+                        return false;                                   \
+                *ret = (type)value;                                     \
+                return true;                                            \
         }
 
 DEFINE_TAKE(u8, uint8_t, false)

@@ -36,8 +36,10 @@ void utf16_to_utf8(struct span utf16le, struct buf *ret)
                         uint16_t low;
 
                         point = 0xfffd;
-                        if (unit < 0xdc00 && cursor_u16(&ahead, &low) && low >= 0xdc00 && low < 0xe000) {
-                                point = 0x10000 + (((uint32_t)unit - 0xd800) << 10) + (low - 0xdc00u);
+                        if (unit < 0xdc00 && cursor_u16(&ahead, &low) && low >= 0xdc00 &&
+                                        low < 0xe000) {
+                                point = 0x10000 + (((uint32_t)unit - 0xd800) << 10) +
+                                        (low - 0xdc00u);
                                 c = ahead;
                         }
                 }
@@ -63,7 +65,11 @@ static bool take_code_point(const char **text, uint32_t *ret)
 {
         const uint8_t *p = (const uint8_t *)*text;
         static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-        unsigned more = p[0] < 0x80 ? 0 : p[0] >> 5 == 6 ? 1 : p[0] >> 4 == 14 ? 2 : p[0] >> 3 == 30 ? 3 : 4;
+        unsigned more = p[0] < 0x80       ? 0
+                        : p[0] >> 5 == 6  ? 1
+                        : p[0] >> 4 == 14 ? 2
+                        : p[0] >> 3 == 30 ? 3
+                                          : 4;
         uint32_t c;
 
         if (more == 4)

@@ -18,5 +18,6 @@ void utf16_to_utf8(struct span utf16le, struct buf *ret);
 /* The same as a malloc'ed C string, NULL if out of memory. */
 char *utf16_to_text(struct span utf16le);
 
-/* Appends UTF-16LE (without NUL) of a UTF-8 string; false on invalid UTF-8 (nothing appended then). */
+/* Appends UTF-16LE (without NUL) of a UTF-8 string; false on invalid UTF-8 (nothing appended then).
+ */
 bool utf8_to_utf16(const char *text, struct buf *ret);

@@ -386,7 +386,8 @@ static int compare(struct hop_verdict *v, const struct replay *pcrs)
 
                 if (lacking)
                         return error_set(&v->reason, EBADMSG,
-                                        "PCR %d, bank %s: a hop went there, but no value of it was given",
+                                        "PCR %d, bank %s: a hop went there, but no value of it was "
+                                        "given",
                                         __builtin_ctz(lacking), bank);
                 if (v->differs[b] & 1u << HOP_PCR)
                         return error_set(&v->reason, EBADMSG,

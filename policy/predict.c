@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* See predict.h. The order of a hop: open in PCR 8 and then, ascending, in the other registers and the close
- * list; the payload's events; close in PCR 8 and in the other registers. */
+/* See predict.h. The order of a hop: open in PCR 8 and then, ascending, in the other registers and
+ * the close list; the payload's events; close in PCR 8 and in the other registers. */
 #include "policy/predict.h"
 
 #include <errno.h>
@@ -50,7 +50,8 @@ static int add_own(struct plan *plan, enum plan_event_kind kind, uint32_t mask, 
         return 0;
 }
 
-static int fill_ledger(const struct plan_input *input, struct hop_ledger_entry *ledger, struct error *error)
+static int fill_ledger(const struct plan_input *input, struct hop_ledger_entry *ledger,
+                struct error *error)
 {
         for (size_t i = 0; i < input->n_events; i++) {
                 ledger[i].payload_pcr = input->events[i].pcr;
@@ -65,7 +66,8 @@ static int fill_ledger(const struct plan_input *input, struct hop_ledger_entry *
 static int encode_open(const struct plan_input *input, struct plan *plan, struct buf *ret,
                 struct error *error)
 {
-        _cleanup_free_ struct hop_ledger_entry *ledger = calloc(input->n_events + 1, sizeof(*ledger));
+        _cleanup_free_ struct hop_ledger_entry *ledger = calloc(
+                        input->n_events + 1, sizeof(*ledger));
         struct hop_open open = {.version = HOP_VERSION, .hop = input->hop};
         int r;
 
@@ -102,13 +104,15 @@ static int add_payload(struct plan *plan, const struct plan_input *input, struct
                         return error_set(error, EINVAL, "event %zu names PCR %u", i, from->pcr);
                 pcr = input->map[from->pcr];
                 if (pcr >= PCR_COUNT || !(plan->registers & 1u << pcr))
-                        return error_set(error, EINVAL, "payload PCR %u has no register", from->pcr);
+                        return error_set(
+                                        error, EINVAL, "payload PCR %u has no register", from->pcr);
                 e = add_event(plan, PLAN_PAYLOAD, pcr, from, from->data);
                 if (!e)
                         return error_set(error, ENOMEM, "out of memory");
                 e->event.digests.n = 0; /* exactly the plan's banks, in its order */
                 for (size_t b = 0; b < plan->banks.n; b++) {
-                        const struct digest *d = digests_find(&from->digests, plan->banks.alg[b]->id);
+                        const struct digest *d = digests_find(
+                                        &from->digests, plan->banks.alg[b]->id);
 
                         if (!d)
                                 return error_set(error, EINVAL, "event %zu has no %s digest", i,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A hop before it happens: the exact sequence of extends and what the registers read after each of them.
- * `predict` prints it, `load` stages it, `exec` carries it out, recovery finds in it how far a dead
- * mkexec came. Pure: no TPM, no files, no guest. */
+/* A hop before it happens: the exact sequence of extends and what the registers read after each of
+ * them. `predict` prints it, `load` stages it, `exec` carries it out, recovery finds in it how far
+ * a dead mkexec came. Pure: no TPM, no files, no guest. */
 #pragma once
 
 #include "base/alg.h"
@@ -25,9 +25,9 @@ struct plan_event {
 struct plan {
         struct banks banks;     /* every one of them is extended */
         struct banks log_banks; /* of the log's header: what its events carry; normally the same */
-        uint32_t hop;       /* 1 is the first kexec since firmware ran */
-        uint32_t registers; /* mask: PCR 8 and every register of the map */
-        uint32_t touched;   /* mask: registers and close list */
+        uint32_t hop;           /* 1 is the first kexec since firmware ran */
+        uint32_t registers;     /* mask: PCR 8 and every register of the map */
+        uint32_t touched;       /* mask: registers and close list */
         struct plan_event *events;
         size_t n_events;
         struct digest start[ALG_MAX][PCR_COUNT]; /* [bank in banks][PCR], before the open */
@@ -35,7 +35,8 @@ struct plan {
         struct replay payload_view; /* the same events under their payload PCRs, from zero */
 };
 
-/* What the plan is made from. events: the payload's, in order, pcr = payload PCR; their data is copied. */
+/* What the plan is made from. events: the payload's, in order, pcr = payload PCR; their data is
+ * copied. */
 struct plan_input {
         struct banks banks;
         struct banks log_banks; /* a subset; n 0: the same */
@@ -58,10 +59,11 @@ void plan_release(struct plan *plan);
 /* Recomputes end and payload_view from start and events (a plan that was read back from a file). */
 int plan_compute(struct plan *plan);
 
-/* How many of the extends happened, if the PCRs of `mask` read `values` ([bank][PCR])? Each event changes
- * one PCR, so the values of all touched PCRs together fit exactly one prefix. False: they fit none. */
-bool plan_progress(const struct plan *plan, uint32_t mask,
-                const struct digest values[][PCR_COUNT], size_t *ret);
+/* How many of the extends happened, if the PCRs of `mask` read `values` ([bank][PCR])? Each event
+ * changes one PCR, so the values of all touched PCRs together fit exactly one prefix. False: they
+ * fit none. */
+bool plan_progress(const struct plan *plan, uint32_t mask, const struct digest values[][PCR_COUNT],
+                size_t *ret);
 
 /* Appends the first n events to an event log with a header of log_banks. */
 int plan_log(const struct plan *plan, size_t n, struct buf *log, struct error *error);

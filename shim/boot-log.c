@@ -62,23 +62,26 @@ int boot_log_check(struct span log, struct tpm *tpm, const struct banks *banks, 
                 return -EBADMSG;
         }
         for (size_t b = 0; b < verdict->replay.banks.n; b++) {
-                uint32_t wrong = verdict->differs[b] & (verdict->registers | registers | 1u << HOP_PCR);
+                uint32_t wrong = verdict->differs[b] &
+                                 (verdict->registers | registers | 1u << HOP_PCR);
 
                 if (!(verdict->compared[b] & 1u << HOP_PCR))
-                        return error_set(error, EBADMSG, "bank %s of the event log can't be compared with the TPM",
+                        return error_set(error, EBADMSG,
+                                        "bank %s of the event log can't be compared with the TPM",
                                         verdict->replay.banks.alg[b]->name);
                 for (unsigned pcr = 0; pcr < 16; pcr++)
                         if (wrong & 1u << pcr)
                                 return error_set(error, EBADMSG,
-                                                "PCR %u (%s) isn't what the event log says: something "
-                                                "outside of the log extended it", pcr,
-                                                verdict->replay.banks.alg[b]->name);
+                                                "PCR %u (%s) isn't what the event log says: "
+                                                "something "
+                                                "outside of the log extended it",
+                                                pcr, verdict->replay.banks.alg[b]->name);
         }
         return 0;
 }
 
-int boot_log_check_banks(struct span log, const struct banks *active, bool accept, struct banks *ret,
-                struct error *left_out, struct error *error)
+int boot_log_check_banks(struct span log, const struct banks *active, bool accept,
+                struct banks *ret, struct error *left_out, struct error *error)
 {
         struct event_log parsed;
         int r = event_log_open(&parsed, log, error);
@@ -88,11 +91,13 @@ int boot_log_check_banks(struct span log, const struct banks *active, bool accep
                 return r;
         if (!parsed.agile)
                 return error_set(error, EPROTO,
-                                "the firmware's event log is a SHA-1 log and can't hold the TPM's banks");
+                                "the firmware's event log is a SHA-1 log and can't hold the TPM's "
+                                "banks");
         for (size_t i = 0; i < parsed.n_declared; i++)
                 if (!banks_have(active, parsed.declared[i].id))
                         return error_set(error, EPROTO,
-                                        "the event log's header declares algorithm 0x%04x, which is no active "
+                                        "the event log's header declares algorithm 0x%04x, which "
+                                        "is no active "
                                         "bank of the TPM: events can't be written into this log",
                                         parsed.declared[i].id);
         for (size_t b = 0; b < active->n; b++) {
@@ -100,10 +105,14 @@ int boot_log_check_banks(struct span log, const struct banks *active, bool accep
 
                 if (banks_have(&parsed.banks, active->alg[b]->id))
                         continue;
-                error_set(left_out, EPROTO, "bank %s is active in the TPM but not in the event log's header", name);
+                error_set(left_out, EPROTO,
+                                "bank %s is active in the TPM but not in the event log's header",
+                                name);
                 if (!accept)
-                        return error_set(error, EPROTO, "%s: the second kernel's log couldn't prove it "
-                                                        "(--accept-log-gaps to go on)", left_out->text);
+                        return error_set(error, EPROTO,
+                                        "%s: the second kernel's log couldn't prove it "
+                                        "(--accept-log-gaps to go on)",
+                                        left_out->text);
         }
         *ret = parsed.banks;
         return 0;

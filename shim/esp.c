@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* See esp.h. The partition's place comes from sysfs and its GPT entry; the full device path, which only
- * firmware knows, from the image-load events of the firmware log. */
+/* See esp.h. The partition's place comes from sysfs and its GPT entry; the full device path, which
+ * only firmware knows, from the image-load events of the firmware log. */
 #include "shim/esp.h"
 
 #include <errno.h>
@@ -79,7 +79,8 @@ static bool guid_from_gpt(dev_t device, uint32_t number, EFI_GUID *ret)
         _cleanup_fclose_ FILE *f = NULL;
         struct cursor c;
 
-        snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../uevent", major(device), minor(device));
+        snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../uevent", major(device),
+                        minor(device));
         f = fopen(path, "re");
         while (f && fgets(line, sizeof(line), f))
                 if (strncmp(line, "DEVNAME=", 8) == 0) {
@@ -90,11 +91,14 @@ static bool guid_from_gpt(dev_t device, uint32_t number, EFI_GUID *ret)
         if (!node[0] || block_bytes < 512 || block_bytes > 65536)
                 return false;
         fd = open(node, O_RDONLY | O_CLOEXEC);
-        if (fd < 0 || pread(fd, header, sizeof(header), (off_t)block_bytes) != (ssize_t)sizeof(header) ||
+        if (fd < 0 ||
+                        pread(fd, header, sizeof(header), (off_t)block_bytes) !=
+                                        (ssize_t)sizeof(header) ||
                         memcmp(header, "EFI PART", 8) != 0)
                 return false;
         c = CURSOR(SPAN(header + 72, 16)); /* UEFI 2.10, table 5.5 */
-        if (!cursor_u64(&c, &entries_lba) || !cursor_u32(&c, &n_entries) || !cursor_u32(&c, &entry_bytes))
+        if (!cursor_u64(&c, &entries_lba) || !cursor_u32(&c, &n_entries) ||
+                        !cursor_u32(&c, &entry_bytes))
                 return false;
         if (number == 0 || number > n_entries || entry_bytes < 128 || entry_bytes > 4096 ||
                         entries_lba > 1ull << 40)
@@ -113,7 +117,8 @@ static void partition_of(dev_t device, struct partition *ret)
 
         *ret = (struct partition){0};
         if (!block_number(device, "partition", &number) || number > 4096 ||
-                        !block_number(device, "start", &start) || !block_number(device, "size", &size))
+                        !block_number(device, "start", &start) ||
+                        !block_number(device, "size", &size))
                 return;
         /* sysfs counts in 512 bytes, EFI in logical blocks */
         block_number(device, "../queue/logical_block_size", &block_bytes);
@@ -122,11 +127,12 @@ static void partition_of(dev_t device, struct partition *ret)
         ret->number = (uint32_t)number;
         ret->start = start * 512 / block_bytes;
         ret->size = size * 512 / block_bytes;
-        ret->known = guid_from_udev(device, &ret->guid) || guid_from_gpt(device, ret->number, &ret->guid);
+        ret->known = guid_from_udev(device, &ret->guid) ||
+                     guid_from_gpt(device, ret->number, &ret->guid);
 }
 
-/* The device part of one image's path, if it is on the wanted partition (or, without partition, on a
- * whole disk): everything before the first File node. */
+/* The device part of one image's path, if it is on the wanted partition (or, without partition, on
+ * a whole disk): everything before the first File node. */
 static bool device_part(struct span path, const struct partition *p, struct span *ret)
 {
         struct cursor c = CURSOR(path);
@@ -145,7 +151,8 @@ static bool device_part(struct span path, const struct partition *p, struct span
         return false;
 }
 
-/* Searches the log's image-load events (TCG PFP 10.2.3, UEFI_IMAGE_LOAD_EVENT) for that partition. */
+/* Searches the log's image-load events (TCG PFP 10.2.3, UEFI_IMAGE_LOAD_EVENT) for that partition.
+ */
 static bool path_from_log(struct span log, const struct partition *p, struct buf *ret)
 {
         struct event_log parsed;
@@ -162,7 +169,8 @@ static bool path_from_log(struct span log, const struct partition *p, struct buf
 
                 if (event.type != EV_EFI_BOOT_SERVICES_APPLICATION)
                         continue;
-                if (cursor_skip(&c, 24) && cursor_u64(&c, &length) && cursor_take(&c, length, &path))
+                if (cursor_skip(&c, 24) && cursor_u64(&c, &length) &&
+                                cursor_take(&c, length, &path))
                         device_part(path, p, &found);
         }
         if (found.size == 0)
@@ -188,7 +196,8 @@ static bool looks_like_esp(const char *directory)
         if (access(path, F_OK) < 0)
                 return false;
         snprintf(path, sizeof(path), "%s/..", directory);
-        return stat(directory, &inside) == 0 && stat(path, &above) == 0 && inside.st_dev != above.st_dev;
+        return stat(directory, &inside) == 0 && stat(path, &above) == 0 &&
+               inside.st_dev != above.st_dev;
 }
 
 static const char *usual_esp(void)
@@ -262,7 +271,8 @@ int esp_find(const char *directory, const char *payload, struct span log, struct
                 below = esp.root && file ? path_below(esp.root, file) : NULL;
                 esp.is_partition = esp.root && (!file || below);
                 if (directory && !esp.is_partition)
-                        return error_set(error, EINVAL, "the payload %s isn't below --esp %s", payload, directory);
+                        return error_set(error, EINVAL, "the payload %s isn't below --esp %s",
+                                        payload, directory);
         }
         if (!esp.is_partition && !file)
                 return error_set(error, ENOENT, "found no ESP; name it with --esp");

@@ -20,7 +20,8 @@ int extend_read(struct tpm *tpm, const struct plan *plan, struct replay *ret, st
         if (r < 0)
                 return r;
         if (active.n != plan->banks.n)
-                return error_set(error, ESTALE, "the TPM has %zu active banks, at load it had %zu: load again",
+                return error_set(error, ESTALE,
+                                "the TPM has %zu active banks, at load it had %zu: load again",
                                 active.n, plan->banks.n);
         for (size_t b = 0; b < plan->banks.n; b++)
                 if (!banks_have(&active, plan->banks.alg[b]->id))
@@ -35,7 +36,8 @@ static bool differs(const struct plan *plan, uint32_t mask, const struct digest 
 {
         for (uint32_t pcr = 0; pcr < 16; pcr++)
                 for (size_t bank = 0; mask & 1u << pcr && bank < plan->banks.n; bank++)
-                        if (memcmp(a[bank][pcr].bytes, b[bank][pcr].bytes, plan->banks.alg[bank]->size) != 0) {
+                        if (memcmp(a[bank][pcr].bytes, b[bank][pcr].bytes,
+                                            plan->banks.alg[bank]->size) != 0) {
                                 *ret_pcr = pcr;
                                 *ret_alg = plan->banks.alg[bank];
                                 return true;
@@ -56,8 +58,9 @@ int extend_check_start(struct tpm *tpm, struct plan *plan, struct error *error)
                 return r;
         if (differs(plan, plan->registers, VALUES(plan->start), VALUES(now.pcr), &pcr, &alg))
                 return error_set(error, ESTALE,
-                                "PCR %u (%s) was extended since load: load again, the prediction is void", pcr,
-                                alg->name);
+                                "PCR %u (%s) was extended since load: load again, the prediction "
+                                "is void",
+                                pcr, alg->name);
         for (size_t b = 0; b < plan->banks.n; b++)
                 for (pcr = 0; pcr < 16; pcr++)
                         if (plan->touched & 1u << pcr)
@@ -66,9 +69,9 @@ int extend_check_start(struct tpm *tpm, struct plan *plan, struct error *error)
         return r < 0 ? error_set(error, -r, "can't compute the registers: %s", strerror(-r)) : 0;
 }
 
-/* How far the sequence came, by the PCRs. PCRs of the close list may be moved by others meanwhile (systemd's
- * phases): then the registers alone have to tell, and of several points that look alike there the first
- * counts; such a PCR is no longer explained by the log anyway. */
+/* How far the sequence came, by the PCRs. PCRs of the close list may be moved by others meanwhile
+ * (systemd's phases): then the registers alone have to tell, and of several points that look alike
+ * there the first counts; such a PCR is no longer explained by the log anyway. */
 static bool progress_of(const struct plan *plan, const struct replay *now, size_t *ret)
 {
         return plan_progress(plan, plan->touched, VALUES(now->pcr), ret) ||
@@ -90,7 +93,8 @@ int extend_run(struct tpm *tpm, const struct plan *plan, struct error *error)
                 if (extend_read(tpm, plan, &now, NULL) == 0 && progress_of(plan, &now, &done)) {
                         if (done == i + 1)
                                 continue;
-                        if (done == i && r == -EIO && tpm_pcr_extend(tpm, e->pcr, &e->digests, NULL) == 0)
+                        if (done == i && r == -EIO &&
+                                        tpm_pcr_extend(tpm, e->pcr, &e->digests, NULL) == 0)
                                 continue;
                 }
                 return error_set(error, -r, "extend %zu of %zu (PCR %u) failed: %.300s", i + 1,
@@ -110,7 +114,8 @@ int extend_check_end(struct tpm *tpm, const struct plan *plan, struct error *err
                 return r;
         if (differs(plan, plan->touched, VALUES(plan->end), VALUES(now.pcr), &pcr, &alg))
                 return error_set(error, EBADMSG,
-                                "PCR %u (%s) isn't what was predicted: somebody else extended it meanwhile",
+                                "PCR %u (%s) isn't what was predicted: somebody else extended it "
+                                "meanwhile",
                                 pcr, alg->name);
         return 0;
 }
@@ -121,7 +126,8 @@ static int abort_event(const struct plan *plan, size_t n, struct buf *data, stru
         return buf_failed(data) ? -ENOMEM : hop_event(&plan->banks, HOP_PCR, buf_span(data), ret);
 }
 
-/* Is PCR 8 at "n extends, then their abort" for some n? A mkexec that died after its abort left that. */
+/* Is PCR 8 at "n extends, then their abort" for some n? A mkexec that died after its abort left
+ * that. */
 static bool already_aborted(const struct plan *plan, const struct replay *now, size_t *ret)
 {
         struct digest pcr8 = plan->start[0][HOP_PCR];
@@ -157,14 +163,16 @@ static int remember(const struct state_dir *dir, const struct plan *plan, size_t
         if (state_has(dir, STATE_ABORTED))
                 r = state_read(dir, STATE_ABORTED, BOOT_LOG_MAX_BYTES, &log, error);
         else if (!boot_log_of_kernel())
-                event_log_put_header(&log, &plan->log_banks); /* nothing stands before these events */
+                event_log_put_header(
+                                &log, &plan->log_banks); /* nothing stands before these events */
         if (r == 0)
                 r = plan_log(plan, n, &hop, error);
         if (r < 0)
                 return r;
         if (event_log_put_event(&hop, &plan->log_banks, abort) < 0 || buf_failed(&hop))
                 return error_set(error, ENOMEM, "out of memory");
-        if (log.size >= hop.size && span_sub(buf_span(&log), log.size - hop.size, hop.size, &tail) &&
+        if (log.size >= hop.size &&
+                        span_sub(buf_span(&log), log.size - hop.size, hop.size, &tail) &&
                         span_equal(tail, buf_span(&hop)))
                 return 0; /* a call that died right after this step was here already */
         buf_put_span(&log, buf_span(&hop));
@@ -174,8 +182,8 @@ static int remember(const struct state_dir *dir, const struct plan *plan, size_t
 }
 
 /* Abort and its record; safe to repeat. */
-static int abort_in_tpm(struct tpm *tpm, const struct state_dir *dir, const struct plan *plan, size_t *ret_n,
-                struct error *error)
+static int abort_in_tpm(struct tpm *tpm, const struct state_dir *dir, const struct plan *plan,
+                size_t *ret_n, struct error *error)
 {
         _cleanup_buf_ struct buf data = {0};
         struct tcg_event event;
@@ -190,9 +198,11 @@ static int abort_in_tpm(struct tpm *tpm, const struct state_dir *dir, const stru
                 done = already_aborted(plan, &now, &n);
                 if (!done)
                         return error_set(error, EBADMSG,
-                                        "the registers fit no point of the hop: somebody else extended them; a "
-                                        "verifier will refuse PCR 8 until a reset. /run/mkexec/"
-                                        STATE_UNEXPLAINED " has what was to be extended");
+                                        "the registers fit no point of the hop: somebody else "
+                                        "extended them; a "
+                                        "verifier will refuse PCR 8 until a reset. "
+                                        "/run/mkexec/" STATE_UNEXPLAINED
+                                        " has what was to be extended");
         }
         *ret_n = n;
         if (n == 0)
@@ -213,8 +223,8 @@ static int put_guard_back(const struct staged *journal, struct error *error)
         return r < 0 && kexec_unload(NULL) == 0 ? 0 : r;
 }
 
-int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *journal, size_t *ret_n,
-                struct error *error)
+int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *journal,
+                size_t *ret_n, struct error *error)
 {
         struct error guard_error = {{0}};
         int guard = put_guard_back(journal, &guard_error); /* first: nothing else may start */
@@ -226,8 +236,10 @@ int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *jo
                 staged_drop(dir);
         if (r < 0)
                 staged_write(dir, STATE_UNEXPLAINED, journal, NULL);
-        if (guard < 0) /* the journal stays: while the real image may be loaded, every call tries again */
-                return error_set(error, -guard, "reset the machine, the real image is still loaded: %.400s",
+        if (guard < 0) /* the journal stays: while the real image may be loaded, every call tries
+                          again */
+                return error_set(error, -guard,
+                                "reset the machine, the real image is still loaded: %.400s",
                                 guard_error.text);
         state_remove(dir, STATE_JOURNAL);
         return r;
@@ -251,11 +263,15 @@ int extend_recover(const struct state_dir *dir, const char *tcti, struct error *
         if (r == 0)
                 r = extend_abort(tpm, dir, &journal, &n, error);
         if (r < 0)
-                return error_prefix(error, r, "an earlier 'mkexec exec' died and can't be finished, reset the machine");
+                return error_prefix(error, r,
+                                "an earlier 'mkexec exec' died and can't be finished, reset the "
+                                "machine");
         if (n > 0)
-                progress_warn("an earlier 'mkexec exec' died after %zu of %zu extends; the hop was ended with abort",
+                progress_warn("an earlier 'mkexec exec' died after %zu of %zu extends; the hop was "
+                              "ended with abort",
                                 n, journal.plan.n_events);
         else
-                progress_warn("an earlier 'mkexec exec' died before its first extend; the TPM is as it was");
+                progress_warn("an earlier 'mkexec exec' died before its first extend; the TPM is "
+                              "as it was");
         return 0;
 }

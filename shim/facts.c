@@ -11,11 +11,11 @@
 #include "shim/firmware/efivarfs.h"
 #include "shim/plan-json.h"
 
-#define EFIVARS_DIR    "/sys/firmware/efi/efivars"
-#define SMBIOS_ENTRY   "/sys/firmware/dmi/tables/smbios_entry_point"
-#define SMBIOS_TABLES  "/sys/firmware/dmi/tables/DMI"
-#define FACTS_MAX      (16u * 1024 * 1024)
-#define SMBIOS_MAX     (1024u * 1024)
+#define EFIVARS_DIR   "/sys/firmware/efi/efivars"
+#define SMBIOS_ENTRY  "/sys/firmware/dmi/tables/smbios_entry_point"
+#define SMBIOS_TABLES "/sys/firmware/dmi/tables/DMI"
+#define FACTS_MAX     (16u * 1024 * 1024)
+#define SMBIOS_MAX    (1024u * 1024)
 
 void facts_release(struct facts *facts)
 {
@@ -35,7 +35,8 @@ void facts_miss(struct facts *facts, const char *what)
         snprintf(facts->missing + n, sizeof(facts->missing) - n, "%s%s", n ? ", " : "", what);
 }
 
-/* Without a TPM every bank that any PC TPM has today; a bank's values don't depend on the others. */
+/* Without a TPM every bank that any PC TPM has today; a bank's values don't depend on the others.
+ */
 static int read_registers(struct tpm *tpm, struct facts *facts, struct error *error)
 {
         int r;
@@ -70,7 +71,8 @@ static int count_hops(struct facts *facts, struct error *error)
         if (r < 0)
                 return r;
         if (!verdict.hops_ok) {
-                facts_miss(facts, "event log with whole hops (hop number 1)"); /* load refuses it: shim/boot-log.h */
+                facts_miss(facts, "event log with whole hops (hop number 1)"); /* load refuses it:
+                                                                                  shim/boot-log.h */
                 return 0;
         }
         facts->hop = (uint32_t)verdict.n_hops + 1;
@@ -114,7 +116,8 @@ bool facts_smbios(const struct facts *facts, EFI_GUID *ret_guid, uint64_t *ret_t
         return false;
 }
 
-int facts_read(struct tpm *tpm, struct span log, bool for_load, struct facts *ret, struct error *error)
+int facts_read(struct tpm *tpm, struct span log, bool for_load, struct facts *ret,
+                struct error *error)
 {
         _cleanup_(facts_release) struct facts facts = {0};
         int r;
@@ -141,12 +144,14 @@ int facts_read(struct tpm *tpm, struct span log, bool for_load, struct facts *re
 
 /* ---- the file ---- */
 
-/* Payloads look at these vendors' variables only; the rest (keys, vendor settings) stays at home. */
+/* Payloads look at these vendors' variables only; the rest (keys, vendor settings) stays at home.
+ */
 static bool travels(const struct fw_variable *v)
 {
         return guid_equal(&v->vendor, &guid_loader) ||
                (guid_equal(&v->vendor, &guid_global_variable) &&
-                               (strcmp(v->name, "SecureBoot") == 0 || strcmp(v->name, "SetupMode") == 0 ||
+                               (strcmp(v->name, "SecureBoot") == 0 ||
+                                               strcmp(v->name, "SetupMode") == 0 ||
                                                strcmp(v->name, "Lang") == 0));
 }
 
@@ -164,7 +169,8 @@ struct json_object *facts_to_json(const struct facts *facts, struct span esp_dev
         json_object_object_add(object, "smbios_address",
                         json_object_new_int64((int64_t)facts->smbios_address));
         json_object_object_add(object, "smbios_entry", hex_to_json(buf_span(&facts->smbios_entry)));
-        json_object_object_add(object, "smbios_tables", hex_to_json(buf_span(&facts->smbios_tables)));
+        json_object_object_add(
+                        object, "smbios_tables", hex_to_json(buf_span(&facts->smbios_tables)));
         for (size_t i = 0; i < facts->n_variables; i++) {
                 const struct fw_variable *v = &facts->variables[i];
                 struct json_object *row;
@@ -186,7 +192,8 @@ struct json_object *facts_to_json(const struct facts *facts, struct span esp_dev
 
 static int variables_from_json(struct json_object *array, struct facts *facts, struct error *error)
 {
-        size_t n = json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+        size_t n = json_object_is_type(array, json_type_array) ? json_object_array_length(array)
+                                                               : 0;
 
         facts->variables = calloc(n + 1, sizeof(*facts->variables));
         if (!facts->variables)
@@ -237,7 +244,8 @@ static int facts_from_json(struct json_object *object, struct facts *facts, stru
         if (r < 0)
                 return r;
         if (!hex_from_json(object, "esp_device_path", &facts->esp_device_path) ||
-                        !number_from_json(object, "smbios_address", INT64_MAX, &facts->smbios_address) ||
+                        !number_from_json(object, "smbios_address", INT64_MAX,
+                                        &facts->smbios_address) ||
                         !hex_from_json(object, "smbios_entry", &facts->smbios_entry) ||
                         !hex_from_json(object, "smbios_tables", &facts->smbios_tables) ||
                         facts->smbios_tables.size > SMBIOS_MAX)

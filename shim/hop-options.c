@@ -11,8 +11,25 @@
 
 enum { LOAD = 1, PREDICT = 2, BOTH = LOAD | PREDICT };
 
-enum { OPT_CMDLINE = 256, OPT_INITRD, OPT_ESP, OPT_MAP, OPT_CLOSE, OPT_MACHINE, OPT_BASE, OPT_TCTI,
-       OPT_TIMEOUT, OPT_MEMORY, OPT_TRACE, OPT_JSON, OPT_DRY_RUN, OPT_GAPS, OPT_QUIET, OPT_VERBOSE, OPT_HELP };
+enum {
+        OPT_CMDLINE = 256,
+        OPT_INITRD,
+        OPT_ESP,
+        OPT_MAP,
+        OPT_CLOSE,
+        OPT_MACHINE,
+        OPT_BASE,
+        OPT_TCTI,
+        OPT_TIMEOUT,
+        OPT_MEMORY,
+        OPT_TRACE,
+        OPT_JSON,
+        OPT_DRY_RUN,
+        OPT_GAPS,
+        OPT_QUIET,
+        OPT_VERBOSE,
+        OPT_HELP
+};
 
 /* One row each: what getopt gets, and what --help says. */
 static const struct option_row {
@@ -21,38 +38,45 @@ static const struct option_row {
         const char *argument; /* NULL: takes none */
         const char *help;
 } rows[] = {
-        {"cmdline", BOTH, OPT_CMDLINE, "TEXT",
-                        "the payload's LoadOptions: kernel command line of a bare kernel, or what a\n"
-                        "UKI accepts besides its own"},
-        {"initrd", BOTH, OPT_INITRD, "FILE",
-                        "initrd of a bare EFI-stub kernel; may be given several times"},
-        {"esp", BOTH, OPT_ESP, "DIR", "the ESP (default: $SYSTEMD_ESP_PATH, /efi, /boot, /boot/efi)"},
-        {"map", BOTH, OPT_MAP, "FILE",
-                        "register map, lines 'payload-pcr register' (default: all to PCR 8)"},
-        {"close", BOTH, OPT_CLOSE, "LIST",
-                        "PCRs that get the opening event only (default: 11; 'none')"},
-        {"tcti", BOTH, OPT_TCTI, "TCTI", "the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)"},
-        {"timeout", BOTH, OPT_TIMEOUT, "SECONDS",
-                        "processor time that the payload may take (default: 120)"},
-        {"memory-limit", BOTH, OPT_MEMORY, "MIB",
-                        "memory that it may take (default: 3/8 of what is available)"},
-        {"dry-run", LOAD, OPT_DRY_RUN, NULL, "all but staging"},
-        {"accept-log-gaps", LOAD, OPT_GAPS, NULL,
-                        "go on though the log doesn't explain PCR 8 or lacks an active bank"},
-        {"machine", PREDICT, OPT_MACHINE, "FILE", "facts of another machine ('mkexec status --machine')"},
-        {"base", PREDICT, OPT_BASE, "FILE", "start values, lines 'bank pcr hex'"},
-        {"trace", BOTH, OPT_TRACE, NULL, "every EFI call with arguments and status, on stderr"},
-        {"json", BOTH, OPT_JSON, NULL, "the result as JSON on stdout"},
-        {"quiet", BOTH, OPT_QUIET, NULL, "no progress lines"},
-        {"verbose", BOTH, OPT_VERBOSE, NULL, "progress lines though stderr is no terminal"},
-        {"help", BOTH, OPT_HELP, NULL, "this"},
+                {"cmdline", BOTH, OPT_CMDLINE, "TEXT",
+                                "the payload's LoadOptions: kernel command line of a bare kernel, "
+                                "or what a\n"
+                                "UKI accepts besides its own"},
+                {"initrd", BOTH, OPT_INITRD, "FILE",
+                                "initrd of a bare EFI-stub kernel; may be given several times"},
+                {"esp", BOTH, OPT_ESP, "DIR",
+                                "the ESP (default: $SYSTEMD_ESP_PATH, /efi, /boot, /boot/efi)"},
+                {"map", BOTH, OPT_MAP, "FILE",
+                                "register map, lines 'payload-pcr register' (default: all to PCR "
+                                "8)"},
+                {"close", BOTH, OPT_CLOSE, "LIST",
+                                "PCRs that get the opening event only (default: 11; 'none')"},
+                {"tcti", BOTH, OPT_TCTI, "TCTI", "the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)"},
+                {"timeout", BOTH, OPT_TIMEOUT, "SECONDS",
+                                "processor time that the payload may take (default: 120)"},
+                {"memory-limit", BOTH, OPT_MEMORY, "MIB",
+                                "memory that it may take (default: 3/8 of what is available)"},
+                {"dry-run", LOAD, OPT_DRY_RUN, NULL, "all but staging"},
+                {"accept-log-gaps", LOAD, OPT_GAPS, NULL,
+                                "go on though the log doesn't explain PCR 8 or lacks an active "
+                                "bank"},
+                {"machine", PREDICT, OPT_MACHINE, "FILE",
+                                "facts of another machine ('mkexec status --machine')"},
+                {"base", PREDICT, OPT_BASE, "FILE", "start values, lines 'bank pcr hex'"},
+                {"trace", BOTH, OPT_TRACE, NULL,
+                                "every EFI call with arguments and status, on stderr"},
+                {"json", BOTH, OPT_JSON, NULL, "the result as JSON on stdout"},
+                {"quiet", BOTH, OPT_QUIET, NULL, "no progress lines"},
+                {"verbose", BOTH, OPT_VERBOSE, NULL, "progress lines though stderr is no terminal"},
+                {"help", BOTH, OPT_HELP, NULL, "this"},
 };
 
 #define HELP_INDENT 25
 
 static void help_row(const struct option_row *row)
 {
-        int n = printf("  --%s%s%s", row->name, row->argument ? " " : "", row->argument ? row->argument : "");
+        int n = printf("  --%s%s%s", row->name, row->argument ? " " : "",
+                        row->argument ? row->argument : "");
         const char *text = row->help, *end;
 
         for (; (end = strchr(text, '\n')); text = end + 1, n = 0)
@@ -63,10 +87,13 @@ static void help_row(const struct option_row *row)
 static void help(const char *verb, int which)
 {
         printf("mkexec %s [OPTIONS] UKI\n\n%s\n\n", verb,
-                        which == LOAD ? "Run the payload's EFI code up to the hand-over, record what it measures and\n"
-                                        "stage it for 'mkexec exec'. The TPM is only read." :
-                                        "Show what the registers will read after 'load' and 'exec' of this payload.\n"
-                                        "Needs neither root nor a TPM; what it can't read of this machine it names.");
+                        which == LOAD ? "Run the payload's EFI code up to the hand-over, record "
+                                        "what it measures and\n"
+                                        "stage it for 'mkexec exec'. The TPM is only read."
+                                      : "Show what the registers will read after 'load' and 'exec' "
+                                        "of this payload.\n"
+                                        "Needs neither root nor a TPM; what it can't read of this "
+                                        "machine it names.");
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 if (rows[i].verbs & which)
                         help_row(&rows[i]);
@@ -80,7 +107,8 @@ static void options_of(int which, struct option ret[ARRAY_SIZE(rows) + 1])
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 if (rows[i].verbs & which)
                         ret[n++] = (struct option){rows[i].name,
-                                        rows[i].argument ? required_argument : no_argument, NULL, rows[i].code};
+                                        rows[i].argument ? required_argument : no_argument, NULL,
+                                        rows[i].code};
         ret[n] = (struct option){0};
 }
 
@@ -90,7 +118,8 @@ static bool take_number(const char *text, uint64_t max, uint64_t *ret)
 
         errno = 0;
         *ret = strtoull(text, &end, 10);
-        return errno == 0 && end != text && *end == '\0' && text[0] != '-' && *ret > 0 && *ret <= max;
+        return errno == 0 && end != text && *end == '\0' && text[0] != '-' && *ret > 0 &&
+               *ret <= max;
 }
 
 /* False: not an option of ours, or a bad value; says so itself unless getopt has. */
@@ -125,7 +154,9 @@ static bool take_option(int option, struct hop_options *o)
                 return true;
         case OPT_TIMEOUT:
                 if (!take_number(optarg, 86400, &o->timeout_s))
-                        return fail_text(0, "--timeout wants seconds, 1 to 86400, not '%s'", optarg), false;
+                        return fail_text(0, "--timeout wants seconds, 1 to 86400, not '%s'",
+                                               optarg),
+                               false;
                 return true;
         case OPT_MEMORY:
                 if (!take_number(optarg, 1 << 24, &o->memory_limit_bytes))
@@ -172,7 +203,8 @@ int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *r
                         return 1 + EXIT_USAGE;
         }
         if (optind + 1 != argc)
-                return 1 + fail_text(EXIT_USAGE, "%s wants one payload; see 'mkexec %s --help'", argv[0], argv[0]);
+                return 1 + fail_text(EXIT_USAGE, "%s wants one payload; see 'mkexec %s --help'",
+                                           argv[0], argv[0]);
         if (o.machine && o.base)
                 return 1 + fail_text(EXIT_USAGE, "--machine and --base exclude each other");
         o.payload = argv[optind];

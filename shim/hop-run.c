@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* See hop-run.h. The order matters: all files are opened and all facts are read before the payload gets
- * its first instruction. */
+/* See hop-run.h. The order matters: all files are opened and all facts are read before the payload
+ * gets its first instruction. */
 #include "shim/hop-run.h"
 
 #include <errno.h>
@@ -50,7 +50,8 @@ static int read_initrds(const struct hop_options *o, struct hop_run *run, struct
                 buf_put_zeros(&run->initrd, (4 - run->initrd.size % 4) % 4);
         }
         run->n_initrds = o->n_initrds;
-        return buf_failed(&run->initrd) ? error_set(error, ENOMEM, "out of memory for the initrds") : 0;
+        return buf_failed(&run->initrd) ? error_set(error, ENOMEM, "out of memory for the initrds")
+                                        : 0;
 }
 
 static int read_inputs(const struct hop_options *o, struct hop_run *run, struct error *error)
@@ -77,7 +78,8 @@ static int read_inputs(const struct hop_options *o, struct hop_run *run, struct 
         return 0;
 }
 
-static int open_tpm(const struct hop_options *o, bool for_load, struct hop_run *run, struct error *error)
+static int open_tpm(const struct hop_options *o, bool for_load, struct hop_run *run,
+                struct error *error)
 {
         int r;
 
@@ -129,20 +131,21 @@ static int check_log(const struct hop_options *o, struct hop_run *run, struct er
                 event_log_put_header(&run->facts.log, &run->facts.banks);
                 return buf_failed(&run->facts.log) ? -ENOMEM : 0;
         }
-        r = boot_log_check_banks(buf_span(&run->facts.log), &run->facts.banks, o->accept_gaps, &run->log_banks,
-                        &left_out, error);
+        r = boot_log_check_banks(buf_span(&run->facts.log), &run->facts.banks, o->accept_gaps,
+                        &run->log_banks, &left_out, error);
         if (r == 0 && left_out.text[0])
                 progress_warn("%s (accepted; the log proves nothing there)", left_out.text);
         if (r == 0)
-                r = boot_log_check(buf_span(&run->facts.log), run->tpm, &run->facts.banks, registers_of(&run->map),
-                                &verdict, error);
+                r = boot_log_check(buf_span(&run->facts.log), run->tpm, &run->facts.banks,
+                                registers_of(&run->map), &verdict, error);
         if (r == -EBADMSG && o->accept_gaps) {
                 progress_warn("%s (accepted; a verifier will refuse it)", error->text);
                 return 0;
         }
         if (r == -EBADMSG)
-                return error_prefix(error, r, "the event log doesn't explain the registers, so the second "
-                                              "kernel's log couldn't (--accept-log-gaps to go on)");
+                return error_prefix(error, r,
+                                "the event log doesn't explain the registers, so the second "
+                                "kernel's log couldn't (--accept-log-gaps to go on)");
         return r;
 }
 
@@ -188,7 +191,8 @@ static void smbios_contents(struct hop_run *run)
         if (!facts->smbios_address || !facts_smbios(facts, &guid, &tables))
                 return;
         run->smbios = (struct fw_config_table){guid, facts->smbios_address};
-        run->contents[0] = (struct fw_contents){facts->smbios_address, buf_span(&facts->smbios_entry)};
+        run->contents[0] = (struct fw_contents){
+                        facts->smbios_address, buf_span(&facts->smbios_entry)};
         run->contents[1] = (struct fw_contents){tables, buf_span(&facts->smbios_tables)};
         run->n_contents = 2;
 }
@@ -196,26 +200,27 @@ static void smbios_contents(struct hop_run *run)
 static int run_payload(const struct hop_options *o, struct hop_run *run, struct error *error)
 {
         struct firmware_setup setup = {
-                .memory = run->facts.host.memory.ranges,
-                .n_memory = run->facts.host.memory.n,
-                .budget_bytes = o->memory_limit_bytes ? o->memory_limit_bytes : available_bytes() / 8 * 3,
-                .deadline_ms = o->timeout_s * 1000,
-                .payload = buf_span(&run->payload),
-                .load_options = buf_span(&run->load_options),
-                .device_path = buf_span(&run->esp.device_path),
-                .file_path = run->esp.file_path,
-                .volume_fd = run->esp.fd,
-                .initrd = buf_span(&run->initrd),
-                .variables = run->facts.variables,
-                .n_variables = run->facts.n_variables,
-                .tables = run->facts.host.tables,
-                .n_tables = run->facts.host.n_tables,
-                .contents = run->contents,
-                .firmware_vendor = "mkexec",
-                .firmware_revision = 1,
-                .tcg2 = run->tcg2,
-                .trace = o->trace ? print_trace : NULL,
-                .console = print_console,
+                        .memory = run->facts.host.memory.ranges,
+                        .n_memory = run->facts.host.memory.n,
+                        .budget_bytes = o->memory_limit_bytes ? o->memory_limit_bytes
+                                                              : available_bytes() / 8 * 3,
+                        .deadline_ms = o->timeout_s * 1000,
+                        .payload = buf_span(&run->payload),
+                        .load_options = buf_span(&run->load_options),
+                        .device_path = buf_span(&run->esp.device_path),
+                        .file_path = run->esp.file_path,
+                        .volume_fd = run->esp.fd,
+                        .initrd = buf_span(&run->initrd),
+                        .variables = run->facts.variables,
+                        .n_variables = run->facts.n_variables,
+                        .tables = run->facts.host.tables,
+                        .n_tables = run->facts.host.n_tables,
+                        .contents = run->contents,
+                        .firmware_vendor = "mkexec",
+                        .firmware_revision = 1,
+                        .tcg2 = run->tcg2,
+                        .trace = o->trace ? print_trace : NULL,
+                        .console = print_console,
         };
         int r;
 
@@ -238,10 +243,11 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
                 return 0;
         case FIRMWARE_RETURNED:
                 return error_set(error, ECANCELED, "%s gave up and returned %s; --trace shows why",
-                                o->payload, efi_status_name(run->end.status) ?: "a status of its own");
+                                o->payload,
+                                efi_status_name(run->end.status) ?: "a status of its own");
         case FIRMWARE_RESET:
-                return error_set(error, ECANCELED, "%s asked for a reset instead of starting a kernel",
-                                o->payload);
+                return error_set(error, ECANCELED,
+                                "%s asked for a reset instead of starting a kernel", o->payload);
         case FIRMWARE_STOPPED:
                 break;
         }
@@ -253,16 +259,16 @@ static int make_plan(struct hop_run *run, struct error *error)
         const struct record *record = tcg2_record(run->tcg2);
         _cleanup_free_ struct tcg_event *events = calloc(record->n + 1, sizeof(*events));
         struct plan_input input = {
-                .banks = run->facts.banks,
-                .log_banks = run->log_banks,
-                .hop = run->facts.hop,
-                .map = run->map.reg,
-                .close_list = run->close_list,
-                .initrd_sha256 = (const uint8_t(*)[32])run->initrd_sha256,
-                .n_initrds = run->n_initrds,
-                .events = events,
-                .n_events = record->n,
-                .start = (const struct digest(*)[PCR_COUNT])run->facts.registers.pcr,
+                        .banks = run->facts.banks,
+                        .log_banks = run->log_banks,
+                        .hop = run->facts.hop,
+                        .map = run->map.reg,
+                        .close_list = run->close_list,
+                        .initrd_sha256 = (const uint8_t(*)[32])run->initrd_sha256,
+                        .n_initrds = run->n_initrds,
+                        .events = events,
+                        .n_events = record->n,
+                        .start = (const struct digest(*)[PCR_COUNT])run->facts.registers.pcr,
         };
 
         if (!events)
@@ -278,8 +284,8 @@ static int make_plan(struct hop_run *run, struct error *error)
         return plan_make(&input, &run->plan, error);
 }
 
-int hop_run(const struct hop_options *o, bool for_load, const struct state_dir *state, struct hop_run *run,
-                struct error *error)
+int hop_run(const struct hop_options *o, bool for_load, const struct state_dir *state,
+                struct hop_run *run, struct error *error)
 {
         int r;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What load and predict share: options, and one run of a payload from its file to the plan of its hop. */
+/* What load and predict share: options, and one run of a payload from its file to the plan of its
+ * hop. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,8 +21,9 @@ struct hop_options {
         const char *initrds[HOP_INITRDS_MAX];
         size_t n_initrds;
         const char *esp, *map, *close_list, *machine, *base, *tcti;
-        uint64_t timeout_s;         /* processor time of the payload */
-        uint64_t memory_limit_bytes; /* 0: 3/8 of what is available: the image in /run takes as much again */
+        uint64_t timeout_s;          /* processor time of the payload */
+        uint64_t memory_limit_bytes; /* 0: 3/8 of what is available: the image in /run takes as much
+                                        again */
         bool trace, json, dry_run, accept_gaps;
         int progress; /* PROGRESS_* */
 };
@@ -30,7 +32,8 @@ struct hop_options {
 int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *ret);
 
 struct hop_run {
-        struct buf payload, load_options, initrd; /* payload and initrd are let go when the plan is made */
+        struct buf payload, load_options,
+                        initrd; /* payload and initrd are let go when the plan is made */
         uint8_t initrd_sha256[HOP_INITRDS_MAX][32];
         size_t n_initrds;
         struct facts facts;
@@ -41,7 +44,7 @@ struct hop_run {
         struct register_map map;
         uint32_t close_list;
         struct banks log_banks; /* of the event log's header; n 0: no log yet, so the TPM's */
-        struct tpm *tpm; /* NULL: predict without */
+        struct tpm *tpm;        /* NULL: predict without */
         struct tcg2 *tcg2;
         struct firmware *fw;
         struct firmware_end end;
@@ -52,9 +55,9 @@ struct hop_run {
 #define HOP_RUN_NONE ((struct hop_run){.esp = ESP_NONE})
 void hop_run_release(struct hop_run *run);
 
-/* Reads everything, runs the payload to the hand-over and makes the plan. for_load: TPM, log and the real
- * memory map must be there. state: for aborted hops of this boot, may be NULL. -EINVAL, -ENOENT ...: input
- * that can't be read (exit code 2); -EPERM, -EIO, -ECANCELED ...: refused. Release *run in any case; it
- * must not be moved, the firmware points into it. */
+/* Reads everything, runs the payload to the hand-over and makes the plan. for_load: TPM, log and
+ * the real memory map must be there. state: for aborted hops of this boot, may be NULL. -EINVAL,
+ * -ENOENT ...: input that can't be read (exit code 2); -EPERM, -EIO, -ECANCELED ...: refused.
+ * Release *run in any case; it must not be moved, the firmware points into it. */
 int hop_run(const struct hop_options *options, bool for_load, const struct state_dir *state,
                 struct hop_run *run, struct error *error);

@@ -11,12 +11,17 @@
 #include "shim/verb.h"
 
 static const struct verb verbs[] = {
-        {"predict", "[OPTIONS] UKI", "What the registers will read after a kexec into UKI", verb_predict},
-        {"load", "[OPTIONS] UKI", "Run UKI's EFI code, record its measurements, stage it", verb_load},
-        {"exec", "[--now]", "Extend the TPM as recorded and start what was loaded", verb_exec},
-        {"unload", "", "Forget what was loaded; leaves no trace in the TPM", verb_unload},
-        {"status", "[--json|--machine]", "What is loaded, what the log tells of earlier hops", verb_status},
-        {"log", "check|replay [FILE]", "Replay an event log and check the hops in it", verb_log},
+                {"predict", "[OPTIONS] UKI", "What the registers will read after a kexec into UKI",
+                                verb_predict},
+                {"load", "[OPTIONS] UKI", "Run UKI's EFI code, record its measurements, stage it",
+                                verb_load},
+                {"exec", "[--now]", "Extend the TPM as recorded and start what was loaded",
+                                verb_exec},
+                {"unload", "", "Forget what was loaded; leaves no trace in the TPM", verb_unload},
+                {"status", "[--json|--machine]",
+                                "What is loaded, what the log tells of earlier hops", verb_status},
+                {"log", "check|replay [FILE]", "Replay an event log and check the hops in it",
+                                verb_log},
 };
 
 int fail(int code, const struct error *error)
@@ -52,13 +57,15 @@ int exit_code_of(int negative_errno)
 
 int usage_error(const char *verb)
 {
-        return fail_text(EXIT_USAGE, "wrong option or argument; see 'mkexec %s --help' or mkexec(8)", verb);
+        return fail_text(EXIT_USAGE,
+                        "wrong option or argument; see 'mkexec %s --help' or mkexec(8)", verb);
 }
 
 static int help(void)
 {
         puts("mkexec VERB [OPTIONS...]\n\n"
-             "Start the next kernel from its UKI by kexec, measured as firmware would have measured it.\n");
+             "Start the next kernel from its UKI by kexec, measured as firmware would have "
+             "measured it.\n");
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
                 printf("  %-8s %-20s %s\n", verbs[i].name, verbs[i].usage, verbs[i].summary);
         puts("\n  --help, --version\n\nEach verb has its own --help; mkexec(8) has all of it.\n"
@@ -79,7 +86,8 @@ int main(int argc, char **argv)
         opterr = 0; /* getopt's own messages aren't in our words */
         if (argc < 2)
                 return fail_text(EXIT_USAGE, "what to do? see 'mkexec --help'");
-        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+                        strcmp(argv[1], "help") == 0)
                 return help();
         if (strcmp(argv[1], "--version") == 0) {
                 puts("mkexec " MKEXEC_VERSION);

@@ -21,7 +21,8 @@ static bool parse_line(char *text, struct line *ret)
         text[strcspn(text, "#\n")] = '\0';
         if (text[strspn(text, " \t\r")] == '\0')
                 return true;
-        if (sscanf(text, "%15s %u %128s %1s", bank, &ret->pcr, hex, rest) != 3 || ret->pcr >= PCR_COUNT)
+        if (sscanf(text, "%15s %u %128s %1s", bank, &ret->pcr, hex, rest) != 3 ||
+                        ret->pcr >= PCR_COUNT)
                 return false;
         ret->alg = alg_by_name(bank);
         return ret->alg && hex_decode(hex, ret->bytes, ret->alg->size);
@@ -38,8 +39,8 @@ static int pass(const char *path, struct banks *banks, struct replay *values, st
                 return error_set(error, errno, "can't open %s: %m", path);
         for (unsigned n = 1; fgets(text, sizeof(text), f); n++) {
                 if (!parse_line(text, &line))
-                        return error_set(error, EINVAL, "%s:%u: want 'bank pcr hex', as 'sha256 8 00...'",
-                                        path, n);
+                        return error_set(error, EINVAL,
+                                        "%s:%u: want 'bank pcr hex', as 'sha256 8 00...'", path, n);
                 if (!line.alg)
                         continue;
                 if (values) {

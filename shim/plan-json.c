@@ -10,14 +10,15 @@
 #include "eventlog/decode.h"
 
 static const char *const kind_names[] = {
-        [PLAN_OPEN] = "open",
-        [PLAN_PAYLOAD] = "payload",
-        [PLAN_CLOSE] = "close",
+                [PLAN_OPEN] = "open",
+                [PLAN_PAYLOAD] = "payload",
+                [PLAN_CLOSE] = "close",
 };
 
 void json_print(struct json_object *object)
 {
-        puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+        puts(json_object_to_json_string_ext(
+                        object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
         json_object_put(object);
 }
 
@@ -68,7 +69,8 @@ bool number_from_json(struct json_object *object, const char *key, uint64_t max,
         struct json_object *member;
         int64_t value;
 
-        if (!json_object_object_get_ex(object, key, &member) || !json_object_is_type(member, json_type_int))
+        if (!json_object_object_get_ex(object, key, &member) ||
+                        !json_object_is_type(member, json_type_int))
                 return false;
         value = json_object_get_int64(member);
         if (value < 0 || (uint64_t)value > max)
@@ -84,13 +86,14 @@ struct json_object *digests_to_json(const struct digests *digests)
         for (size_t i = 0; object && i < digests->n; i++) {
                 const struct digest *d = &digests->d[i];
 
-                json_object_object_add(object, d->alg->name, hex_to_json(SPAN(d->bytes, d->alg->size)));
+                json_object_object_add(
+                                object, d->alg->name, hex_to_json(SPAN(d->bytes, d->alg->size)));
         }
         return object;
 }
 
-struct json_object *pcrs_to_json(const struct banks *banks, uint32_t mask,
-                const struct digest values[][PCR_COUNT])
+struct json_object *pcrs_to_json(
+                const struct banks *banks, uint32_t mask, const struct digest values[][PCR_COUNT])
 {
         struct json_object *object = json_object_new_object();
 
@@ -115,7 +118,8 @@ int pcrs_from_json(struct json_object *object, const struct banks *banks,
 
         if (!json_object_is_type(object, json_type_object))
                 return error_set(error, EINVAL, "PCR values aren't an object");
-        json_object_object_foreach(object, key, member) {
+        json_object_object_foreach(object, key, member)
+        {
                 char *end;
                 unsigned long pcr = strtoul(key, &end, 10);
 
@@ -156,7 +160,8 @@ int banks_from_json(struct json_object *array, struct banks *ret, struct error *
                 const struct alg *alg = name ? alg_by_name(name) : NULL;
 
                 if (!alg || !banks_add(&banks, alg))
-                        return error_set(error, EINVAL, "unknown or repeated bank '%.20s'", name ? name : "");
+                        return error_set(error, EINVAL, "unknown or repeated bank '%.20s'",
+                                        name ? name : "");
         }
         if (banks.n == 0)
                 return error_set(error, EINVAL, "there is no bank");
@@ -192,8 +197,7 @@ int plan_to_json(const struct plan *plan, uint32_t mask, struct json_object *obj
 
         for (size_t i = 0; events && i < plan->n_events; i++)
                 json_object_array_add(events, event_to_json(&plan->events[i]));
-        json_object_object_add(object, "registers",
-                        pcrs_to_json(&plan->banks, mask, plan->end));
+        json_object_object_add(object, "registers", pcrs_to_json(&plan->banks, mask, plan->end));
         json_object_object_add(object, "payload_view",
                         pcrs_to_json(&plan->banks, plan->payload_view.measured[0],
                                         plan->payload_view.pcr));
@@ -207,7 +211,8 @@ int plan_state_to_json(const struct plan *plan, struct json_object *object)
         json_object_object_add(object, "hop", json_object_new_int64(plan->hop));
         json_object_object_add(object, "registers_mask", json_object_new_int64(plan->registers));
         json_object_object_add(object, "touched_mask", json_object_new_int64(plan->touched));
-        json_object_object_add(object, "start", pcrs_to_json(&plan->banks, plan->touched, plan->start));
+        json_object_object_add(
+                        object, "start", pcrs_to_json(&plan->banks, plan->touched, plan->start));
         return plan_to_json(plan, plan->touched, object);
 }
 
@@ -236,7 +241,8 @@ static int kind_from_json(struct json_object *object, enum plan_event_kind *ret)
         return -EINVAL;
 }
 
-static int digests_from_json(struct json_object *object, const struct banks *banks, struct digests *ret)
+static int digests_from_json(
+                struct json_object *object, const struct banks *banks, struct digests *ret)
 {
         struct json_object *digests;
 
@@ -267,7 +273,8 @@ static int event_from_json(struct json_object *object, struct plan *plan)
                         !hex_from_json(object, "data", &data))
                 return -EINVAL;
         payload_pcr = pcr;
-        if (e->kind == PLAN_PAYLOAD && !number_from_json(object, "payload_pcr", PCR_COUNT - 1, &payload_pcr))
+        if (e->kind == PLAN_PAYLOAD &&
+                        !number_from_json(object, "payload_pcr", PCR_COUNT - 1, &payload_pcr))
                 return -EINVAL;
         e->event.pcr = (uint32_t)pcr;
         e->payload_pcr = (uint32_t)payload_pcr;
@@ -307,13 +314,15 @@ int plan_state_from_json(struct json_object *object, struct plan *ret, struct er
                 return error_set(error, EINVAL, "the state names no banks");
         r = banks_from_json(member, &plan.banks, error);
         if (r == 0)
-                r = banks_from_json(json_object_object_get(object, "log_banks"), &plan.log_banks, error);
+                r = banks_from_json(json_object_object_get(object, "log_banks"), &plan.log_banks,
+                                error);
         if (r < 0)
                 return r;
         if (!number_from_json(object, "hop", UINT32_MAX, &hop) ||
                         !number_from_json(object, "registers_mask", 0xffff, &registers) ||
                         !number_from_json(object, "touched_mask", 0xffff, &touched) ||
-                        (registers & ~touched) || !json_object_object_get_ex(object, "start", &member))
+                        (registers & ~touched) ||
+                        !json_object_object_get_ex(object, "start", &member))
                 return error_set(error, EINVAL, "the state is incomplete");
         plan.hop = (uint32_t)hop;
         plan.registers = (uint32_t)registers;

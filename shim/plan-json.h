@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A plan as JSON: members of `predict --json` (docs/architecture.md, "JSON that other programs rely on"), of
- * the state that load leaves for exec, and back again. Reading treats the text as untrusted: bounded, and
- * everything that follows from the events is computed anew. */
+/* A plan as JSON: members of `predict --json` (docs/architecture.md, "JSON that other programs rely
+ * on"), of the state that load leaves for exec, and back again. Reading treats the text as
+ * untrusted: bounded, and everything that follows from the events is computed anew. */
 #pragma once
 
 #include <json-c/json.h>
@@ -11,7 +11,8 @@
 /* Adds "registers" (PCRs of mask), "payload_view", "events" to object. */
 int plan_to_json(const struct plan *plan, uint32_t mask, struct json_object *object);
 
-/* Adds what plan_from_json needs beyond that: "banks", "log_banks", "hop", "registers_mask", "touched_mask", "start". */
+/* Adds what plan_from_json needs beyond that: "banks", "log_banks", "hop", "registers_mask",
+ * "touched_mask", "start". */
 int plan_state_to_json(const struct plan *plan, struct json_object *object);
 int plan_state_from_json(struct json_object *object, struct plan *ret, struct error *error);
 
@@ -30,9 +31,10 @@ bool hex_from_json(struct json_object *object, const char *key, struct buf *ret)
 /* A member that is an unsigned number of at most max; false else. */
 bool number_from_json(struct json_object *object, const char *key, uint64_t max, uint64_t *ret);
 /* A struct replay-like matrix as {"8": {"sha256": "..."}}, only PCRs of mask. */
-struct json_object *pcrs_to_json(const struct banks *banks, uint32_t mask,
-                const struct digest values[][PCR_COUNT]);
-/* And back, into values that are already zero and have their alg; other PCRs and banks are refused. */
+struct json_object *pcrs_to_json(
+                const struct banks *banks, uint32_t mask, const struct digest values[][PCR_COUNT]);
+/* And back, into values that are already zero and have their alg; other PCRs and banks are refused.
+ */
 int pcrs_from_json(struct json_object *object, const struct banks *banks,
                 struct digest values[][PCR_COUNT], uint32_t *ret_mask, struct error *error);
 struct json_object *banks_to_json(const struct banks *banks);

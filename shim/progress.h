@@ -18,7 +18,9 @@ struct progress progress_new(int mode);
 void progress_start(struct progress *p);
 /* "mkexec: TEXT (0.31 s)"; bytes: "62.3 MB, " before the time, 0 for none. */
 void progress_done(struct progress *p, uint64_t bytes, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+                __attribute__((format(printf, 3, 4)));
 void progress_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The one way to stderr for errors and warnings: one line, whatever bytes a file name or a payload put into it. */
-void progress_message(const char *prefix, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
+/* The one way to stderr for errors and warnings: one line, whatever bytes a file name or a payload
+ * put into it. */
+void progress_message(const char *prefix, const char *format, va_list ap)
+                __attribute__((format(printf, 2, 0)));

@@ -28,12 +28,14 @@ int staged_write(const struct state_dir *dir, const char *name, const struct sta
 
         json_object_object_add(object, "version", json_object_new_int(1));
         json_object_object_add(object, "payload", json_object_new_string(staged->payload));
-        json_object_object_add(object, "guard_page", json_object_new_int64((int64_t)staged->guard_page));
-        json_object_object_add(object, "image_id", json_object_new_int64((int64_t)staged->image_id));
+        json_object_object_add(
+                        object, "guard_page", json_object_new_int64((int64_t)staged->guard_page));
+        json_object_object_add(
+                        object, "image_id", json_object_new_int64((int64_t)staged->image_id));
         r = plan_state_to_json(&staged->plan, object);
         text = r == 0 ? json_object_to_json_string(object) : NULL;
-        r = text ? state_write(dir, name, SPAN(text, strlen(text)), error) :
-                   error_set(error, ENOMEM, "out of memory");
+        r = text ? state_write(dir, name, SPAN(text, strlen(text)), error)
+                 : error_set(error, ENOMEM, "out of memory");
         json_object_put(object);
         return r;
 }
@@ -60,7 +62,8 @@ static int staged_from_json(struct json_object *object, struct staged *ret, stru
         return 0;
 }
 
-int staged_read(const struct state_dir *dir, const char *name, struct staged *ret, struct error *error)
+int staged_read(const struct state_dir *dir, const char *name, struct staged *ret,
+                struct error *error)
 {
         _cleanup_buf_ struct buf text = {0};
         struct json_object *object;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What `load` leaves for `exec`: the plan and the image, and the guard that stands in the kernel meanwhile. */
+/* What `load` leaves for `exec`: the plan and the image, and the guard that stands in the kernel
+ * meanwhile. */
 #pragma once
 
 #include "base/error.h"
@@ -7,7 +8,7 @@
 #include "shim/state.h"
 
 struct staged {
-        char *payload;       /* path, as it was named */
+        char *payload; /* path, as it was named */
         struct plan plan;
         uint64_t guard_page; /* physical address of the guard image */
         uint64_t image_id;   /* that the image of this plan has in its header; 63 random bits */
@@ -20,7 +21,8 @@ void staged_release(struct staged *staged);
 int staged_write(const struct state_dir *dir, const char *name, const struct staged *staged,
                 struct error *error);
 /* -ENOENT: nothing is there under that name. */
-int staged_read(const struct state_dir *dir, const char *name, struct staged *ret, struct error *error);
+int staged_read(const struct state_dir *dir, const char *name, struct staged *ret,
+                struct error *error);
 /* Removes plan and image: nothing is loaded any more as far as we are concerned. */
 int staged_drop(const struct state_dir *dir);
 

@@ -37,8 +37,8 @@ static int check_folder(int fd, struct error *error)
                 return error_set(error, errno, "can't stat %s: %m", directory());
         if (st.st_uid != geteuid() || st.st_mode & 077)
                 return error_set(error, EPERM,
-                                "%s must belong to root alone (owner %u, mode %o); remove it", directory(),
-                                st.st_uid, st.st_mode & 07777);
+                                "%s must belong to root alone (owner %u, mode %o); remove it",
+                                directory(), st.st_uid, st.st_mode & 07777);
         return 0;
 }
 
@@ -56,8 +56,8 @@ static int take_lock(struct state_dir *dir, struct error *error)
                 if (waited >= LOCK_WAIT_MS) {
                         n = pread(dir->lock, pid, sizeof(pid) - 1, 0);
                         pid[n > 0 ? n : 0] = '\0';
-                        return error_set(error, EBUSY, "another mkexec (process %s) is at work; try later",
-                                        pid);
+                        return error_set(error, EBUSY,
+                                        "another mkexec (process %s) is at work; try later", pid);
                 }
                 nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_MS * 1000000L}, NULL);
         }
@@ -135,7 +135,8 @@ int state_read(const struct state_dir *dir, const char *name, size_t limit, stru
                 return r;
         r = buf_read_fd(fd, limit, ret);
         if (r < 0)
-                return error_set(error, -r, "can't read %s/%s: %s", directory(), name, strerror(-r));
+                return error_set(
+                                error, -r, "can't read %s/%s: %s", directory(), name, strerror(-r));
         return 0;
 }
 
@@ -162,7 +163,8 @@ int state_commit(const struct state_dir *dir, const char *name, struct error *er
         return 0;
 }
 
-int state_write(const struct state_dir *dir, const char *name, struct span bytes, struct error *error)
+int state_write(const struct state_dir *dir, const char *name, struct span bytes,
+                struct error *error)
 {
         _cleanup_close_ int fd = -1;
         int r = state_create(dir, name, &fd, error);

@@ -2,11 +2,11 @@
 /* /run/mkexec: root only, one lock, whole files or none. What lies there:
  *   state.json   what is loaded: the plan and where it came from (load writes, unload removes)
  *   image        the staged segments (shim/handover/handover.h)
- *   journal      exists from just before the first extend until the reboot: a mkexec that died in between
- *                is finished by the next call of a verb that needs root (shim/extend.h)
- *   unexplained  a journal whose hop could not be made out from the registers; for people to look at
- *   aborted.log  events that hops which came to nothing left in the TPM; part of this boot's log
- * The folder can be moved by $MKEXEC_RUN_DIR for tests. */
+ *   journal      exists from just before the first extend until the reboot: a mkexec that died in
+ * between is finished by the next call of a verb that needs root (shim/extend.h) unexplained  a
+ * journal whose hop could not be made out from the registers; for people to look at aborted.log
+ * events that hops which came to nothing left in the TPM; part of this boot's log The folder can be
+ * moved by $MKEXEC_RUN_DIR for tests. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,10 +14,10 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-#define STATE_PLAN    "state.json"
-#define STATE_IMAGE   "image"
-#define STATE_JOURNAL "journal"
-#define STATE_ABORTED "aborted.log"
+#define STATE_PLAN        "state.json"
+#define STATE_IMAGE       "image"
+#define STATE_JOURNAL     "journal"
+#define STATE_ABORTED     "aborted.log"
 #define STATE_UNEXPLAINED "unexplained"
 
 struct state_dir {
@@ -27,8 +27,8 @@ struct state_dir {
 
 #define STATE_DIR_NONE ((struct state_dir){-1, -1})
 
-/* Creates the folder (0700) if need be, checks owner and mode, takes the lock. Another mkexec that holds
- * it: waits up to 10 s, then -EBUSY naming its process. -EACCES/-EPERM: not root. */
+/* Creates the folder (0700) if need be, checks owner and mode, takes the lock. Another mkexec that
+ * holds it: waits up to 10 s, then -EBUSY naming its process. -EACCES/-EPERM: not root. */
 int state_open(struct state_dir *ret, struct error *error);
 /* For status without root or without a folder: no lock, -ENOENT if there is none. */
 int state_open_read(struct state_dir *ret, struct error *error);
@@ -38,7 +38,8 @@ bool state_has(const struct state_dir *dir, const char *name);
 int state_read(const struct state_dir *dir, const char *name, size_t limit, struct buf *ret,
                 struct error *error);
 /* Atomic and durable as far as tmpfs goes: written beside, synced, renamed. */
-int state_write(const struct state_dir *dir, const char *name, struct span bytes, struct error *error);
+int state_write(const struct state_dir *dir, const char *name, struct span bytes,
+                struct error *error);
 /* A new file under a temporary name for large contents; commit renames it. */
 int state_create(const struct state_dir *dir, const char *name, int *ret_fd, struct error *error);
 int state_commit(const struct state_dir *dir, const char *name, struct error *error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mkexec exec: design page, "exec, step by step". Between the first extend and the reboot nothing else
- * happens; a failure there ends in abort, with the guard image in the kernel. */
+/* mkexec exec: design page, "exec, step by step". Between the first extend and the reboot nothing
+ * else happens; a failure there ends in abort, with the guard image in the kernel. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -30,26 +30,30 @@ struct exec_options {
 enum { OPT_NOW = 256, OPT_TCTI, OPT_QUIET, OPT_VERBOSE, OPT_HELP };
 
 static const struct option long_options[] = {
-        {"now", no_argument, NULL, OPT_NOW},
-        {"tcti", required_argument, NULL, OPT_TCTI},
-        {"quiet", no_argument, NULL, OPT_QUIET},
-        {"verbose", no_argument, NULL, OPT_VERBOSE},
-        {"help", no_argument, NULL, OPT_HELP},
-        {NULL},
+                {"now", no_argument, NULL, OPT_NOW},
+                {"tcti", required_argument, NULL, OPT_TCTI},
+                {"quiet", no_argument, NULL, OPT_QUIET},
+                {"verbose", no_argument, NULL, OPT_VERBOSE},
+                {"help", no_argument, NULL, OPT_HELP},
+                {NULL},
 };
 
 static void help(void)
 {
         puts("mkexec exec --now [OPTIONS]\n\n"
-             "Put the final event log into what 'load' staged, extend the TPM as recorded, check the\n"
-             "registers, and start the second kernel at once. No service is stopped, no file system is\n"
+             "Put the final event log into what 'load' staged, extend the TPM as recorded, check "
+             "the\n"
+             "registers, and start the second kernel at once. No service is stopped, no file "
+             "system is\n"
              "unmounted (they are synced).\n\n"
              "  --now                really do it\n"
              "  --tcti TCTI          the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)\n"
-             "  --quiet, --verbose   no progress lines; progress lines though stderr is no terminal");
+             "  --quiet, --verbose   no progress lines; progress lines though stderr is no "
+             "terminal");
 }
 
-/* The records of the first system (systemd-pcrextend), as they are; the newest whole ones if there are too many. */
+/* The records of the first system (systemd-pcrextend), as they are; the newest whole ones if there
+ * are too many. */
 static int take_systemd_log(struct handover_image *image, struct error *error)
 {
         _cleanup_close_ int fd = open(SYSTEMD_LOG, O_RDONLY | O_CLOEXEC);
@@ -66,10 +70,12 @@ static int take_systemd_log(struct handover_image *image, struct error *error)
                 return error_set(error, -r, "can't read " SYSTEMD_LOG ": %s", strerror(-r));
         rest = buf_span(&log);
         while (rest.size > image->systemd_log.capacity) {
-                const uint8_t *next = memchr(rest.data + 1, 0x1e, rest.size - 1); /* RFC 7464 record start */
+                const uint8_t *next = memchr(
+                                rest.data + 1, 0x1e, rest.size - 1); /* RFC 7464 record start */
 
                 if (!next)
-                        return error_set(error, EMSGSIZE, SYSTEMD_LOG " has a record of %zu bytes", rest.size);
+                        return error_set(error, EMSGSIZE, SYSTEMD_LOG " has a record of %zu bytes",
+                                        rest.size);
                 rest = SPAN(next, rest.size - (size_t)(next - rest.data));
         }
         if (rest.size < log.size)
@@ -78,8 +84,8 @@ static int take_systemd_log(struct handover_image *image, struct error *error)
         return rest.size > 0 ? handover_set_systemd_log(image, rest, error) : 0;
 }
 
-static int take_log(const struct state_dir *dir, const struct plan *plan, struct handover_image *image,
-                struct error *error)
+static int take_log(const struct state_dir *dir, const struct plan *plan,
+                struct handover_image *image, struct error *error)
 {
         _cleanup_buf_ struct buf log = {0};
         int r = boot_log_read(dir, &log, error);
@@ -108,7 +114,8 @@ static int prepare(const struct state_dir *dir, struct tpm *tpm, struct staged *
         if (r == 0)
                 r = handover_image_map(fd, image, error);
         if (r == 0 && image->id != staged->image_id)
-                r = error_set(error, ESTALE, "the staged image isn't the one of the staged plan: load again");
+                r = error_set(error, ESTALE,
+                                "the staged image isn't the one of the staged plan: load again");
         if (r == 0 && image->systemd_log.capacity > 0)
                 r = take_systemd_log(image, error);
         if (r == 0)
@@ -124,8 +131,8 @@ static int load_real_image(const struct handover_image *image, struct error *err
         return kexec_load(image->entry, parts, n, error);
 }
 
-/* From here to the reboot only SIGKILL ends us: a half-extended hop helps nobody. (After SIGKILL the next call
- * finishes it, see extend_recover.) */
+/* From here to the reboot only SIGKILL ends us: a half-extended hop helps nobody. (After SIGKILL
+ * the next call finishes it, see extend_recover.) */
 static void block_signals(void)
 {
         sigset_t all;
@@ -134,8 +141,8 @@ static void block_signals(void)
         sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
-/* The image's copy may be what uses up the memory; the kernel kills the largest process then, which is us, and
- * leaves the real image loaded with nothing extended. */
+/* The image's copy may be what uses up the memory; the kernel kills the largest process then, which
+ * is us, and leaves the real image loaded with nothing extended. */
 static void spare_from_oom(void)
 {
         _cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -145,8 +152,8 @@ static void spare_from_oom(void)
 }
 
 /* Steps 3 to 6. Returns only if one failed. */
-static int point_of_no_return(struct tpm *tpm, const struct plan *plan, const struct handover_image *image,
-                struct progress *progress, struct error *error)
+static int point_of_no_return(struct tpm *tpm, const struct plan *plan,
+                const struct handover_image *image, struct progress *progress, struct error *error)
 {
         int r;
 
@@ -162,11 +169,13 @@ static int point_of_no_return(struct tpm *tpm, const struct plan *plan, const st
                 r = extend_check_end(tpm, plan, error);
         if (r < 0)
                 return r;
-        progress_done(progress, 0, "extended %zu events; the registers read as predicted", plan->n_events);
+        progress_done(progress, 0, "extended %zu events; the registers read as predicted",
+                        plan->n_events);
         return kexec_reboot(error);
 }
 
-static int exec_hop(const struct state_dir *dir, const struct exec_options *options, struct error *error)
+static int exec_hop(const struct state_dir *dir, const struct exec_options *options,
+                struct error *error)
 {
         _cleanup_(handover_image_release) struct handover_image image = {0};
         _cleanup_(staged_release) struct staged staged = STAGED_NONE;
@@ -180,7 +189,8 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
         if (r < 0)
                 return r;
         if (!state_has(dir, STATE_PLAN))
-                return error_set(error, ENODATA, "nothing is loaded; 'mkexec load UKI' comes first");
+                return error_set(
+                                error, ENODATA, "nothing is loaded; 'mkexec load UKI' comes first");
         r = staged_read(dir, STATE_PLAN, &staged, error);
         if (r == 0)
                 r = tpm_esys_open(options->tcti, &tpm, error);
@@ -197,8 +207,9 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
         if (aborted < 0)
                 return error_prefix(error, r, "exec failed, and ending the hop failed too (%.200s)",
                                 abort_error.text);
-        return error_prefix(error, r, n > 0 ? "exec failed, the hop was ended with abort: load again" :
-                                              "exec failed before the TPM was touched; still loaded");
+        return error_prefix(error, r,
+                        n > 0 ? "exec failed, the hop was ended with abort: load again"
+                              : "exec failed before the TPM was touched; still loaded");
 }
 
 static int parse(int argc, char **argv, struct exec_options *ret)
@@ -239,9 +250,10 @@ int verb_exec(int argc, char **argv)
         if (r > 0)
                 return r - 1;
         if (!options.now && access("/run/systemd/system", F_OK) == 0)
-                return fail_text(EXIT_REFUSED,
-                                "an orderly 'systemctl kexec' needs a shutdown hook that this version doesn't "
-                                "bring: stop what matters, then 'mkexec exec --now' reboots at once");
+                return fail_text(EXIT_REFUSED, "an orderly 'systemctl kexec' needs a shutdown hook "
+                                               "that this version doesn't "
+                                               "bring: stop what matters, then 'mkexec exec --now' "
+                                               "reboots at once");
         if (!options.now)
                 return fail_text(EXIT_USAGE, "exec reboots at once; say --now");
         r = state_open(&dir, &error);

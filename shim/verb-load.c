@@ -15,7 +15,9 @@
 #include "shim/plan-json.h"
 #include "shim/verb.h"
 
-#define SYSTEMD_LOG_ROOM (64u * 1024) /* for the first system's own measurements, see verb-exec.c */
+#define SYSTEMD_LOG_ROOM                                                         \
+        (64u * 1024) /* for the first system's own measurements, see verb-exec.c \
+                      */
 
 static uint32_t own_registers(const struct register_map *map)
 {
@@ -32,11 +34,11 @@ static int make_image(struct hop_run *run, struct handover_image *image, struct 
 {
         _cleanup_buf_ struct buf log = {0};
         struct handover_setup setup = {
-                .facts = &run->facts.host,
-                .machine_variables = run->facts.variables,
-                .n_machine_variables = run->facts.n_variables,
-                .own_registers = own_registers(&run->map),
-                .systemd_log_capacity = SYSTEMD_LOG_ROOM,
+                        .facts = &run->facts.host,
+                        .machine_variables = run->facts.variables,
+                        .n_machine_variables = run->facts.n_variables,
+                        .own_registers = own_registers(&run->map),
+                        .systemd_log_capacity = SYSTEMD_LOG_ROOM,
         };
         int r;
 
@@ -48,10 +50,13 @@ static int make_image(struct hop_run *run, struct handover_image *image, struct 
                 return error_set(error, ENOMEM, "out of memory");
         setup.log_capacity = log.size;
         r = handover_prepare(run->fw, &run->end, &setup, image, error);
-        return r < 0 ? r : handover_set_log(image, buf_span(&log), error); /* one that can't fit fails here */
+        return r < 0 ? r
+                     : handover_set_log(image, buf_span(&log),
+                                       error); /* one that can't fit fails here */
 }
 
-static int write_image(const struct state_dir *dir, const struct handover_image *image, struct error *error)
+static int write_image(const struct state_dir *dir, const struct handover_image *image,
+                struct error *error)
 {
         _cleanup_close_ int fd = -1;
         int r = state_create(dir, STATE_IMAGE, &fd, error);
@@ -59,12 +64,15 @@ static int write_image(const struct state_dir *dir, const struct handover_image 
         if (r == 0)
                 r = handover_image_write(image, fd, error);
         return r == -ENOSPC ? error_prefix(error, r, "/run/mkexec can't hold the image of %llu MiB",
-                                              (unsigned long long)(segments_bytes(&image->segments) >> 20)) :
-                              r;
+                                              (unsigned long long)(segments_bytes(&image->segments) >>
+                                                                   20))
+                            : r;
 }
 
-/* Puts guard, image and plan in place; until the guard is in the kernel an earlier load stays as it is. */
-static int put_in_place(const struct state_dir *dir, const struct staged *staged, struct error *error)
+/* Puts guard, image and plan in place; until the guard is in the kernel an earlier load stays as it
+ * is. */
+static int put_in_place(
+                const struct state_dir *dir, const struct staged *staged, struct error *error)
 {
         int r = staged_load_guard(staged->guard_page, error);
 
@@ -83,13 +91,14 @@ static int put_in_place(const struct state_dir *dir, const struct staged *staged
         return r;
 }
 
-static int stage(const struct state_dir *dir, const struct hop_options *options, struct hop_run *run,
-                struct handover_image *image, struct error *error)
+static int stage(const struct state_dir *dir, const struct hop_options *options,
+                struct hop_run *run, struct handover_image *image, struct error *error)
 {
         struct staged staged = {.plan = run->plan}; /* borrowed */
         int r;
 
-        if (!guard_choose_page(run->facts.host.memory.ranges, run->facts.host.memory.n, &staged.guard_page))
+        if (!guard_choose_page(run->facts.host.memory.ranges, run->facts.host.memory.n,
+                            &staged.guard_page))
                 return error_set(error, ENOMEM, "found no page below 4 GB for the guard image");
         if (getrandom(&image->id, sizeof(image->id), 0) != sizeof(image->id))
                 return error_set(error, errno, "no random numbers: %m");
@@ -114,7 +123,8 @@ static void print_result(const struct hop_options *options, const struct hop_run
         if (options->json) {
                 object = json_object_new_object();
                 json_object_object_add(object, "version", json_object_new_int(1));
-                json_object_object_add(object, "loaded", json_object_new_boolean(!options->dry_run));
+                json_object_object_add(
+                                object, "loaded", json_object_new_boolean(!options->dry_run));
                 json_object_object_add(object, "hop", json_object_new_int64(run->plan.hop));
                 plan_to_json(&run->plan, run->plan.touched, object);
                 json_print(object);
@@ -125,7 +135,8 @@ static void print_result(const struct hop_options *options, const struct hop_run
         for (size_t b = 0; b < run->plan.banks.n; b++) {
                 char hex[2 * DIGEST_MAX_BYTES + 1];
 
-                hex_encode(SPAN(run->plan.end[b][HOP_PCR].bytes, run->plan.banks.alg[b]->size), hex);
+                hex_encode(SPAN(run->plan.end[b][HOP_PCR].bytes, run->plan.banks.alg[b]->size),
+                                hex);
                 printf("%s %d %s\n", run->plan.banks.alg[b]->name, HOP_PCR, hex);
         }
 }
@@ -134,7 +145,8 @@ int verb_load(int argc, char **argv)
 {
         _cleanup_(hop_run_release) struct hop_run run = HOP_RUN_NONE;
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
-        _cleanup_(handover_image_release) struct handover_image image = {0}; /* gone before run is */
+        _cleanup_(handover_image_release) struct handover_image image = {
+                        0}; /* gone before run is */
         struct hop_options options;
         struct error error = {{0}};
         int r = hop_options_parse(argc, argv, true, &options);
@@ -159,7 +171,8 @@ int verb_load(int argc, char **argv)
                 r = stage(&dir, &options, &run, &image, &error);
                 if (r < 0)
                         return fail(EXIT_REFUSED, &error);
-                progress_done(&run.progress, 0, "staged hop %u; 'mkexec exec --now' starts it", run.plan.hop);
+                progress_done(&run.progress, 0, "staged hop %u; 'mkexec exec --now' starts it",
+                                run.plan.hop);
         }
         print_result(&options, &run);
         return EXIT_DONE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mkexec log: replay an event log, and check its structure, its hops and (with values) that it agrees with
- * the PCRs. Needs neither TPM nor root on files. */
+/* mkexec log: replay an event log, and check its structure, its hops and (with values) that it
+ * agrees with the PCRs. Needs neither TPM nor root on files. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,17 +16,18 @@
 enum { OPT_JSON = 256, OPT_PCRS, OPT_HELP };
 
 static const struct option long_options[] = {
-        {"json", no_argument, NULL, OPT_JSON},
-        {"pcrs", required_argument, NULL, OPT_PCRS},
-        {"help", no_argument, NULL, OPT_HELP},
-        {NULL},
+                {"json", no_argument, NULL, OPT_JSON},
+                {"pcrs", required_argument, NULL, OPT_PCRS},
+                {"help", no_argument, NULL, OPT_HELP},
+                {NULL},
 };
 
 static void help(void)
 {
         puts("mkexec log replay [--json] [FILE]\n"
              "mkexec log check [--json] [--pcrs FILE] [FILE]\n\n"
-             "replay: the PCR values that the log tells. check: structure, mkexec's hops and their ledgers,\n"
+             "replay: the PCR values that the log tells. check: structure, mkexec's hops and their "
+             "ledgers,\n"
              "and with --pcrs (lines 'bank pcr hex') whether the log explains these values.\n"
              "Without FILE: this machine's firmware log. '-': standard input.\n"
              "Exit code of check: 0 ok, 1 mismatch, 2 malformed.");
@@ -41,12 +42,15 @@ static int read_log(const char *path, struct buf *ret, struct error *error)
 
                 state_open_read(&dir, NULL); /* for aborted hops of this boot; not everybody may */
                 r = boot_log_read(dir.fd >= 0 ? &dir : NULL, ret, error);
-                return r == 0 && ret->size == 0 ? error_set(error, ENOENT, "this kernel has no TPM event log") :
-                                                  r;
+                return r == 0 && ret->size == 0
+                                       ? error_set(error, ENOENT,
+                                                         "this kernel has no TPM event log")
+                                       : r;
         }
         if (strcmp(path, "-") == 0) {
                 r = buf_read_fd(STDIN_FILENO, BOOT_LOG_MAX_BYTES, ret);
-                return r < 0 ? error_set(error, -r, "can't read standard input: %s", strerror(-r)) : 0;
+                return r < 0 ? error_set(error, -r, "can't read standard input: %s", strerror(-r))
+                             : 0;
         }
         return buf_read_file(path, BOOT_LOG_MAX_BYTES, ret, error);
 }
@@ -85,7 +89,8 @@ static void print_replay_text(const struct replay *replay)
 
                         if (!(replay->measured[b] & 1u << pcr))
                                 continue;
-                        hex_encode(SPAN(replay->pcr[b][pcr].bytes, replay->banks.alg[b]->size), hex);
+                        hex_encode(SPAN(replay->pcr[b][pcr].bytes, replay->banks.alg[b]->size),
+                                        hex);
                         printf("%s %u %s\n", replay->banks.alg[b]->name, pcr, hex);
                 }
 }
@@ -128,8 +133,8 @@ static struct json_object *event_row(size_t index, size_t offset, uint32_t pcr, 
         return row;
 }
 
-/* Each event's own digest, up to the first malformed record; what is wrong with a hop stands in the verdict's
- * reason. */
+/* Each event's own digest, up to the first malformed record; what is wrong with a hop stands in the
+ * verdict's reason. */
 static struct json_object *events_to_json(struct span bytes)
 {
         struct json_object *array = json_object_new_array();
@@ -152,7 +157,8 @@ static struct json_object *events_to_json(struct span bytes)
                                                              explain(&event, hasher), ""));
         }
         if (r < 0)
-                json_object_array_add(array, event_row(index, offset, 0, "", "malformed", error.text));
+                json_object_array_add(
+                                array, event_row(index, offset, 0, "", "malformed", error.text));
         if (hasher)
                 hasher_free(hasher);
         return array;
@@ -162,9 +168,9 @@ static const struct {
         const char *name;
         int exit_code;
 } results[] = {
-        [HOP_RESULT_OK] = {"ok", EXIT_DONE},
-        [HOP_RESULT_MISMATCH] = {"mismatch", EXIT_REFUSED},
-        [HOP_RESULT_MALFORMED] = {"malformed", EXIT_USAGE},
+                [HOP_RESULT_OK] = {"ok", EXIT_DONE},
+                [HOP_RESULT_MISMATCH] = {"mismatch", EXIT_REFUSED},
+                [HOP_RESULT_MALFORMED] = {"malformed", EXIT_USAGE},
 };
 
 /* What the verdict rests on: never more than was compared. */
@@ -200,12 +206,16 @@ static int check(struct span log, const char *pcrs, bool json)
                 json_object_object_add(object, "version", json_object_new_int(1));
                 json_object_object_add(object, "verdict",
                                 json_object_new_string(results[verdict.result].name));
-                json_object_object_add(object, "reason", json_object_new_string(verdict.reason.text));
-                json_object_object_add(object, "boots", json_object_new_int64((int64_t)verdict.n_hops + 1));
-                json_object_object_add(object, "pristine", json_object_new_boolean(verdict.pristine));
+                json_object_object_add(
+                                object, "reason", json_object_new_string(verdict.reason.text));
+                json_object_object_add(object, "boots",
+                                json_object_new_int64((int64_t)verdict.n_hops + 1));
+                json_object_object_add(
+                                object, "pristine", json_object_new_boolean(verdict.pristine));
                 json_object_object_add(object, "compared", json_object_new_boolean(pcrs != NULL));
                 json_object_object_add(object, "weak", json_object_new_boolean(verdict.weak));
-                json_object_object_add(object, "unknown_bank", json_object_new_boolean(verdict.unknown_bank));
+                json_object_object_add(object, "unknown_bank",
+                                json_object_new_boolean(verdict.unknown_bank));
                 json_object_object_add(object, "events", events_to_json(log));
                 json_print(object);
         } else {

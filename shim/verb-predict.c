@@ -53,9 +53,11 @@ int verb_predict(int argc, char **argv)
 
         if (r > 0)
                 return r - 1;
-        state_open_read(&dir, NULL); /* for hops of this boot that were aborted; not everybody may */
+        state_open_read(&dir,
+                        NULL); /* for hops of this boot that were aborted; not everybody may */
         if (dir.fd >= 0 && state_has(&dir, STATE_JOURNAL))
-                progress_warn("an exec is at work, or died: the registers are in the middle of a hop");
+                progress_warn("an exec is at work, or died: the registers are in the middle of a "
+                              "hop");
         r = hop_run(&options, false, dir.fd >= 0 ? &dir : NULL, &run, &error);
         if (r < 0)
                 return fail(exit_code_of(r), &error);

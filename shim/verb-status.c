@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mkexec status: what is loaded, what the log tells of earlier hops and whether the TPM agrees. Without root
- * it says what it can see. --machine writes the facts that predict needs elsewhere. */
+/* mkexec status: what is loaded, what the log tells of earlier hops and whether the TPM agrees.
+ * Without root it says what it can see. --machine writes the facts that predict needs elsewhere. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,28 +24,31 @@ struct status {
         bool have_verdict;
         struct error reason; /* why there is no verdict, or what is wrong */
         struct staged staged;
-        bool loaded;         /* staged, and something stands in the kernel */
-        bool unseen;         /* not root: what is loaded can't be seen */
+        bool loaded; /* staged, and something stands in the kernel */
+        bool unseen; /* not root: what is loaded can't be seen */
 };
 
 enum { OPT_JSON = 256, OPT_MACHINE, OPT_ESP, OPT_TCTI, OPT_HELP };
 
 static const struct option long_options[] = {
-        {"json", no_argument, NULL, OPT_JSON},
-        {"machine", no_argument, NULL, OPT_MACHINE},
-        {"esp", required_argument, NULL, OPT_ESP},
-        {"tcti", required_argument, NULL, OPT_TCTI},
-        {"help", no_argument, NULL, OPT_HELP},
-        {NULL},
+                {"json", no_argument, NULL, OPT_JSON},
+                {"machine", no_argument, NULL, OPT_MACHINE},
+                {"esp", required_argument, NULL, OPT_ESP},
+                {"tcti", required_argument, NULL, OPT_TCTI},
+                {"help", no_argument, NULL, OPT_HELP},
+                {NULL},
 };
 
 static void help(void)
 {
         puts("mkexec status [OPTIONS]\n\n"
-             "What is loaded, how many boots the event log tells of, and whether the TPM agrees with it.\n\n"
+             "What is loaded, how many boots the event log tells of, and whether the TPM agrees "
+             "with it.\n\n"
              "  --json               as JSON\n"
-             "  --machine            the facts of this machine that 'predict --machine FILE' wants elsewhere:\n"
-             "                       banks, registers, hop number, ESP, SMBIOS, some EFI variables\n"
+             "  --machine            the facts of this machine that 'predict --machine FILE' wants "
+             "elsewhere:\n"
+             "                       banks, registers, hop number, ESP, SMBIOS, some EFI "
+             "variables\n"
              "  --esp DIR            the ESP (for --machine)\n"
              "  --tcti TCTI          the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)");
 }
@@ -102,9 +105,9 @@ static const char *verdict_name(const struct status *s)
 {
         if (!s->have_verdict)
                 return "unknown";
-        return s->verdict.result == HOP_RESULT_OK       ? "ok" :
-               s->verdict.result == HOP_RESULT_MISMATCH ? "mismatch" :
-                                                          "malformed";
+        return s->verdict.result == HOP_RESULT_OK         ? "ok"
+               : s->verdict.result == HOP_RESULT_MISMATCH ? "mismatch"
+                                                          : "malformed";
 }
 
 static struct json_object *hops_to_json(const struct hop_verdict *verdict)
@@ -116,9 +119,11 @@ static struct json_object *hops_to_json(const struct hop_verdict *verdict)
                 struct json_object *row = json_object_new_object();
 
                 json_object_object_add(row, "hop", json_object_new_int64(hop->hop));
-                json_object_object_add(row, "payload_sha256", hex_to_json(SPAN(hop->payload_sha256, 32)));
+                json_object_object_add(
+                                row, "payload_sha256", hex_to_json(SPAN(hop->payload_sha256, 32)));
                 json_object_object_add(row, "aborted", json_object_new_boolean(hop->aborted));
-                json_object_object_add(row, "reported_by", json_object_new_string("the boot before it"));
+                json_object_object_add(
+                                row, "reported_by", json_object_new_string("the boot before it"));
                 json_object_array_add(array, row);
         }
         return array;
@@ -130,33 +135,40 @@ static void print_json(const struct status *s)
         const struct plan *plan = &s->staged.plan;
 
         json_object_object_add(object, "version", json_object_new_int(1));
-        json_object_object_add(object, "loaded", s->unseen ? NULL : json_object_new_boolean(s->loaded));
-        json_object_object_add(object, "armed", json_object_new_boolean(false)); /* only inside of exec */
+        json_object_object_add(
+                        object, "loaded", s->unseen ? NULL : json_object_new_boolean(s->loaded));
+        json_object_object_add(
+                        object, "armed", json_object_new_boolean(false)); /* only inside of exec */
         /* members that a reader may count on; null: not loaded, or not to be known */
         json_object_object_add(object, "payload",
                         s->loaded ? json_object_new_string(s->staged.payload) : NULL);
-        json_object_object_add(object, "handover", s->loaded ? json_object_new_string("load") : NULL);
+        json_object_object_add(
+                        object, "handover", s->loaded ? json_object_new_string("load") : NULL);
         json_object_object_add(object, "hop", s->loaded ? json_object_new_int64(plan->hop) : NULL);
         json_object_object_add(object, "predicted",
                         s->loaded ? pcrs_to_json(&plan->banks, plan->touched,
-                                                    (const struct digest(*)[PCR_COUNT])plan->end) :
-                                    NULL);
+                                                    (const struct digest(*)[PCR_COUNT])plan->end)
+                                  : NULL);
         json_object_object_add(object, "registers",
-                        s->values.banks.n > 0 ?
-                                        pcrs_to_json(&s->values.banks,
-                                                        s->loaded ? plan->touched :
-                                                                    (1u << HOP_PCR | s->verdict.registers),
-                                                        (const struct digest(*)[PCR_COUNT])s->values.pcr) :
-                                        NULL);
+                        s->values.banks.n > 0
+                                        ? pcrs_to_json(&s->values.banks,
+                                                          s->loaded ? plan->touched
+                                                                    : (1u << HOP_PCR |
+                                                                                      s->verdict.registers),
+                                                          (const struct digest(*)[PCR_COUNT])
+                                                                          s->values.pcr)
+                                        : NULL);
         json_object_object_add(object, "boots",
-                        s->have_verdict ? json_object_new_int64((int64_t)s->verdict.n_hops + 1) : NULL);
+                        s->have_verdict ? json_object_new_int64((int64_t)s->verdict.n_hops + 1)
+                                        : NULL);
         json_object_object_add(object, "verdict", json_object_new_string(verdict_name(s)));
         json_object_object_add(object, "reason", json_object_new_string(s->reason.text));
         if (s->have_verdict) {
                 json_object_object_add(object, "weak", json_object_new_boolean(s->verdict.weak));
                 json_object_object_add(object, "unknown_bank",
                                 json_object_new_boolean(s->verdict.unknown_bank));
-                json_object_object_add(object, "log_banks", banks_to_json(&s->verdict.replay.banks));
+                json_object_object_add(
+                                object, "log_banks", banks_to_json(&s->verdict.replay.banks));
                 json_object_object_add(object, "hops", hops_to_json(&s->verdict));
         }
         json_print(object);
@@ -170,7 +182,8 @@ static void print_text(const struct status *s)
         else
                 puts(s->unseen ? "loaded: only root can see that" : "loaded: nothing");
         if (s->have_verdict) {
-                printf("boots in the event log: %zu (the first measured by firmware", s->verdict.n_hops + 1);
+                printf("boots in the event log: %zu (the first measured by firmware",
+                                s->verdict.n_hops + 1);
                 puts(s->verdict.n_hops ? ", each later one reported by the boot before it)" : ")");
                 for (size_t i = 0; i < s->verdict.n_hops; i++) {
                         char hex[65];
@@ -180,7 +193,8 @@ static void print_text(const struct status *s)
                                         s->verdict.hops[i].aborted ? ", aborted" : "");
                 }
         }
-        printf("event log and TPM: %s%s%s\n", verdict_name(s), s->reason.text[0] ? ": " : "", s->reason.text);
+        printf("event log and TPM: %s%s%s\n", verdict_name(s), s->reason.text[0] ? ": " : "",
+                        s->reason.text);
         if (s->have_verdict && s->verdict.weak)
                 puts("SHA-1 is the log's only bank: it proves little");
         if (s->have_verdict && s->verdict.unknown_bank)
@@ -190,7 +204,8 @@ static void print_text(const struct status *s)
                         printf("bank %s isn't in the event log: nothing is proved there\n",
                                         s->banks.alg[b]->name);
         if (s->have_verdict && s->verdict.unexplained[0])
-                puts("PCR 10 (IMA) isn't explained by this log: a plain kexec would show there only");
+                puts("PCR 10 (IMA) isn't explained by this log: a plain kexec would show there "
+                     "only");
 }
 
 static int print_machine(const char *esp_directory, const char *tcti)
@@ -260,5 +275,6 @@ int verb_status(int argc, char **argv)
                 print_json(&status);
         else
                 print_text(&status);
-        return status.have_verdict && status.verdict.result != HOP_RESULT_OK ? EXIT_REFUSED : EXIT_DONE;
+        return status.have_verdict && status.verdict.result != HOP_RESULT_OK ? EXIT_REFUSED
+                                                                             : EXIT_DONE;
 }

@@ -7,9 +7,9 @@
 #include "shim/verb.h"
 
 static const struct option long_options[] = {
-        {"tcti", required_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL},
+                {"tcti", required_argument, NULL, 't'},
+                {"help", no_argument, NULL, 'h'},
+                {NULL},
 };
 
 int verb_unload(int argc, char **argv)
@@ -21,7 +21,8 @@ int verb_unload(int argc, char **argv)
 
         while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
                 if (option == 'h') {
-                        puts("mkexec unload [--tcti TCTI]\n\nTake the guard image out of the kernel and "
+                        puts("mkexec unload [--tcti TCTI]\n\nTake the guard image out of the "
+                             "kernel and "
                              "forget what was loaded. The TPM stays as it is.");
                         return EXIT_DONE;
                 }

@@ -15,8 +15,8 @@ enum {
 
 struct verb {
         const char *name;
-        const char *usage;   /* after the name */
-        const char *summary; /* one line */
+        const char *usage;                 /* after the name */
+        const char *summary;               /* one line */
         int (*run)(int argc, char **argv); /* argv[0] is the verb; returns an exit code */
 };
 

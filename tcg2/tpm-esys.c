@@ -302,8 +302,8 @@ static int check_device(const char *path, struct error *error)
         switch (errno) {
         case EACCES:
         case EPERM:
-                return error_set(error, EPERM, "%s: not allowed: be root or in the group tss",
-                                path);
+                return error_set(
+                                error, EPERM, "%s: not allowed: be root or in the group tss", path);
         case EBUSY:
                 return error_set(error, EBUSY, "%s: in use by another program (use /dev/tpmrm0)",
                                 path);

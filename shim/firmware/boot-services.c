@@ -251,7 +251,8 @@ BOOT_SERVICE(exit_boot_services)
         events_exit_boot_services(fw);
         if (fw->ended || fw->unwind_to)
                 return EFI_ABORTED;
-        if (fw->exited_boot_services) /* a notify function did it meanwhile, and that is measured already */
+        if (fw->exited_boot_services) /* a notify function did it meanwhile, and that is measured
+                                         already */
                 return EFI_INVALID_PARAMETER;
         fw_measure_exit_boot_services(fw, false, EFI_SUCCESS);
         fw_measure_exit_boot_services(fw, true, EFI_SUCCESS);

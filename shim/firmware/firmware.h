@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The emulated firmware as its own files see it: one object that owns guest, memory map, handles, images,
- * variables, and the way from a trap in the guest to a C function and back.
+/* The emulated firmware as its own files see it: one object that owns guest, memory map, handles,
+ * images, variables, and the way from a trap in the guest to a C function and back.
  *
- * A service or protocol function is a row (struct fw_service) with a thunk in guest RAM: one `hlt`, whose
- * #GP stops the guest at a known address. The dispatcher takes up to 10 ms_abi arguments, traces, calls
- * run(), puts the status into RAX and returns to the caller. Two layers, as in U-Boot: run() is the thin
- * edge that checks pointers and converts; the logic behind it is a plain C function. */
+ * A service or protocol function is a row (struct fw_service) with a thunk in guest RAM: one `hlt`,
+ * whose #GP stops the guest at a known address. The dispatcher takes up to 10 ms_abi arguments,
+ * traces, calls run(), puts the status into RAX and returns to the caller. Two layers, as in
+ * U-Boot: run() is the thin edge that checks pointers and converts; the logic behind it is a plain
+ * C function. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,15 +23,16 @@
 struct firmware;
 
 struct fw_service {
-        const char *name;    /* as in the specification: "AllocatePages", "TCG2.HashLogExtendEvent" */
-        const char *args;    /* one letter each, for trace and arity: p pointer, n number, h handle, g GUID*,
-                              * s CHAR16*, b BOOLEAN, P out pointer (value shown after) ...: internal.h */
+        const char *name; /* as in the specification: "AllocatePages", "TCG2.HashLogExtendEvent" */
+        const char *args; /* one letter each, for trace and arity: p pointer, n number, h handle, g
+                           * GUID*, s CHAR16*, b BOOLEAN, P out pointer (value shown after) ...:
+                           * internal.h */
         EFI_STATUS (*run)(struct firmware *fw, const uint64_t arg[]);
-        bool at_runtime;     /* may be called after ExitBootServices */
+        bool at_runtime; /* may be called after ExitBootServices */
 };
 
-/* An EFI object in guest RAM with the broker's own state behind it (a File, a protocol instance). The
- * guest knows the guest address only; the broker finds its state by that address and kind. */
+/* An EFI object in guest RAM with the broker's own state behind it (a File, a protocol instance).
+ * The guest knows the guest address only; the broker finds its state by that address and kind. */
 struct fw_object;
 
 enum fw_object_kind {
@@ -48,9 +50,11 @@ enum fw_object_kind {
 
 /* ---- how a run ends ---- */
 enum firmware_end_kind {
-        FIRMWARE_HANDOVER, /* first privileged instruction after ExitBootServices; regs are the state there */
+        FIRMWARE_HANDOVER, /* first privileged instruction after ExitBootServices; regs are the
+                              state there */
         FIRMWARE_RETURNED, /* the payload returned or called Exit: status */
-        FIRMWARE_STOPPED,  /* ended by us: text says why (fault, system call, deadline, budget, ...) */
+        FIRMWARE_STOPPED,  /* ended by us: text says why (fault, system call, deadline, budget, ...)
+                            */
         FIRMWARE_RESET,    /* it called ResetSystem */
 };
 
@@ -84,8 +88,8 @@ struct fw_config_table {
         uint64_t address;
 };
 
-/* Bytes of the machine that the payload may read at their real address though they aren't RAM of its own
- * (SMBIOS entry point and tables): a copy, in pages that are never handed over. */
+/* Bytes of the machine that the payload may read at their real address though they aren't RAM of
+ * its own (SMBIOS entry point and tables): a copy, in pages that are never handed over. */
 struct fw_contents {
         uint64_t address;
         struct span bytes;
@@ -100,12 +104,12 @@ struct firmware_setup {
         uint64_t budget_bytes;
         uint64_t deadline_ms;
 
-        struct span payload;           /* the PE file */
-        struct span load_options;      /* UTF-16LE with NUL, or empty */
-        struct span device_path;       /* of the volume, ends with an End node; may be empty */
-        const char *file_path;         /* "\\EFI\\Linux\\b.efi", or NULL */
-        int volume_fd;                 /* O_PATH/O_DIRECTORY of the ESP directory, or -1: no file system */
-        struct span initrd;            /* LoadFile2 for a bare EFI-stub kernel, or empty: none installed */
+        struct span payload;      /* the PE file */
+        struct span load_options; /* UTF-16LE with NUL, or empty */
+        struct span device_path;  /* of the volume, ends with an End node; may be empty */
+        const char *file_path;    /* "\\EFI\\Linux\\b.efi", or NULL */
+        int volume_fd;      /* O_PATH/O_DIRECTORY of the ESP directory, or -1: no file system */
+        struct span initrd; /* LoadFile2 for a bare EFI-stub kernel, or empty: none installed */
 
         const struct fw_variable *variables;
         size_t n_variables;
@@ -116,9 +120,10 @@ struct firmware_setup {
         const char *firmware_vendor; /* UTF-8 */
         uint32_t firmware_revision;
 
-        struct tcg2 *tcg2; /* NULL: no TPM, protocol absent */
+        struct tcg2 *tcg2;                          /* NULL: no TPM, protocol absent */
         void (*trace)(void *arg, const char *line); /* NULL: off */
-        /* The payload's own output, UTF-8: one line a call, without its end, made harmless for a terminal. */
+        /* The payload's own output, UTF-8: one line a call, without its end, made harmless for a
+         * terminal. */
         void (*console)(void *arg, const char *line);
         void *arg;
 };
@@ -135,11 +140,11 @@ uint64_t firmware_system_table(const struct firmware *fw);
 uint64_t firmware_config_tables(const struct firmware *fw, size_t *n); /* address of the array */
 /* The memory map as GetMemoryMap would give it; allocated array of the caller's. */
 int firmware_memory_map(const struct firmware *fw, struct fw_memory_range **ret, size_t *n);
-/* What of the conventional memory was allocated and so must be in place in the second kernel, ascending,
- * neighbours of one type merged; allocated array of the caller's. */
+/* What of the conventional memory was allocated and so must be in place in the second kernel,
+ * ascending, neighbours of one type merged; allocated array of the caller's. */
 int firmware_allocations(const struct firmware *fw, struct fw_memory_range **ret, size_t *n);
-/* Takes pages for the broker's own use, before or after ExitBootServices (log area, trampoline, overlay).
- * below: exclusive upper limit (0: none). */
+/* Takes pages for the broker's own use, before or after ExitBootServices (log area, trampoline,
+ * overlay). below: exclusive upper limit (0: none). */
 EFI_STATUS firmware_allocate(struct firmware *fw, uint32_t type, uint64_t n_pages, uint64_t below,
                 uint64_t *ret);
 /* The variables of the emulated boot that the payload set (volatile ones included). */

@@ -64,7 +64,8 @@ bool fw_stack_arg(struct firmware *fw, size_t i, uint64_t *ret);
 void fw_end(struct firmware *fw, enum firmware_end_kind kind, EFI_STATUS status, const char *format,
                 ...) __attribute__((format(printf, 4, 5)));
 void fw_stop(struct firmware *fw, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Ends the run if it has taken too long: for loops in a service whose length the payload chooses. */
+/* Ends the run if it has taken too long: for loops in a service whose length the payload chooses.
+ */
 bool fw_out_of_time(struct firmware *fw);
 /* A line of its own in the trace ("  stub.efi: relocated by ..."); nothing if the trace is off. */
 void fw_trace(struct firmware *fw, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -54,7 +54,8 @@ static void put_pointer(struct line *l, uint64_t value)
                 put(l, "NULL");
 }
 
-/* Text from the payload, through the escaper that event data goes through, too: it ends on a terminal. */
+/* Text from the payload, through the escaper that event data goes through, too: it ends on a
+ * terminal. */
 static void put_text(struct line *l, const char *text)
 {
         _cleanup_buf_ struct buf shown = {0};
@@ -62,7 +63,8 @@ static void put_text(struct line *l, const char *text)
         bool cut = size > MAX_STRING_SHOWN;
 
         event_text_escape(SPAN(text, cut ? MAX_STRING_SHOWN : size), &shown);
-        put(l, "%.*s%s", (int)shown.size, shown.data ? (const char *)shown.data : "", cut ? "..." : "");
+        put(l, "%.*s%s", (int)shown.size, shown.data ? (const char *)shown.data : "",
+                        cut ? "..." : "");
 }
 
 static void put_quoted(struct line *l, const char *text)

@@ -12,8 +12,9 @@
 #include "shim/handover/handover.h"
 #include "shim/handover/sysfs.h"
 
-#define KERNEL_HALF 0xffff800000000000ull /* addresses from here on are the kernel's virtual ones \
-                                           */
+#define KERNEL_HALF                                                                   \
+        0xffff800000000000ull /* addresses from here on are the kernel's virtual ones \
+                               */
 
 void handover_facts_release(struct handover_facts *facts)
 {

@@ -283,8 +283,7 @@ static bool parse_header(struct span header, uint64_t file_size, struct handover
 
         return cursor_u64(&c, &magic) && magic == IMAGE_MAGIC && cursor_u32(&c, &version) &&
                version == IMAGE_VERSION && cursor_u32(&c, &n) && cursor_u64(&c, &size) &&
-               size == file_size && cursor_u64(&c, &image->id) &&
-               cursor_u64(&c, &image->entry) &&
+               size == file_size && cursor_u64(&c, &image->id) && cursor_u64(&c, &image->entry) &&
                cursor_u64(&c, &image->boot_params) && take_place(&c, &image->log) &&
                take_place(&c, &image->systemd_log) && cursor_u64(&c, &image->systemd_log_size) &&
                take_place(&c, &image->acpi_log) && take_segments(&c, n, file_size, image);

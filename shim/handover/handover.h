@@ -67,7 +67,8 @@ struct handover_image {
 
 #define HANDOVER_LOG_SLACK \
         32u /* zero bytes behind the log that are counted in its size (see handover.c) */
-/* The second kernel copies it by kmemdup, which ends at 4 MiB (KMALLOC_MAX_SIZE), its own header included. */
+/* The second kernel copies it by kmemdup, which ends at 4 MiB (KMALLOC_MAX_SIZE), its own header
+ * included. */
 #define HANDOVER_MAX_LOG ((4u << 20) - 4096u)
 
 struct handover_setup {

@@ -79,7 +79,8 @@ static int compare_gaps(const void *a, const void *b)
         return x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* Joins neighbours over the smallest gaps until SEGMENTS_MAX are left. -ENOSPC: they can't be that few. */
+/* Joins neighbours over the smallest gaps until SEGMENTS_MAX are left. -ENOSPC: they can't be that
+ * few. */
 static int fill_gaps(struct list *list, const struct ram *ram)
 {
         _cleanup_free_ struct gap *gaps = calloc(list->n, sizeof(*gaps));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* TAP for our unit tests: a test program is a list of TEST() rows and TAP_MAIN. Every CHECK that fails
- * prints file, line and expression, and fails its test; the others still run. */
+/* TAP for our unit tests: a test program is a list of TEST() rows and TAP_MAIN. Every CHECK that
+ * fails prints file, line and expression, and fails its test; the others still run. */
 #pragma once
 
 #include <stdio.h>
@@ -12,41 +12,41 @@ struct tap_test {
         void (*run)(void);
 };
 
-static int tap_failures;      /* of the running test */
+static int tap_failures; /* of the running test */
 static const char *tap_skip_reason;
 
-#define CHECK(expression)                                                                          \
-        do {                                                                                       \
-                if (!(expression)) {                                                               \
-                        tap_failures++;                                                            \
-                        printf("# %s:%d: %s\n", __FILE__, __LINE__, #expression);                  \
-                }                                                                                  \
+#define CHECK(expression)                                                         \
+        do {                                                                      \
+                if (!(expression)) {                                              \
+                        tap_failures++;                                           \
+                        printf("# %s:%d: %s\n", __FILE__, __LINE__, #expression); \
+                }                                                                 \
         } while (0)
 
-#define CHECK_EQ(a, b)                                                                             \
-        do {                                                                                       \
-                long long a_ = (long long)(a), b_ = (long long)(b);                                \
-                if (a_ != b_) {                                                                    \
-                        tap_failures++;                                                            \
-                        printf("# %s:%d: %s is %lld (0x%llx), wanted %lld (0x%llx)\n", __FILE__,   \
-                                        __LINE__, #a, a_, a_, b_, b_);                             \
-                }                                                                                  \
+#define CHECK_EQ(a, b)                                                                           \
+        do {                                                                                     \
+                long long a_ = (long long)(a), b_ = (long long)(b);                              \
+                if (a_ != b_) {                                                                  \
+                        tap_failures++;                                                          \
+                        printf("# %s:%d: %s is %lld (0x%llx), wanted %lld (0x%llx)\n", __FILE__, \
+                                        __LINE__, #a, a_, a_, b_, b_);                           \
+                }                                                                                \
         } while (0)
 
 /* Stops the test program's current test when going on makes no sense. */
-#define REQUIRE(expression)                                                                        \
-        do {                                                                                       \
-                if (!(expression)) {                                                               \
-                        tap_failures++;                                                            \
-                        printf("# %s:%d: %s\n", __FILE__, __LINE__, #expression);                  \
-                        return;                                                                    \
-                }                                                                                  \
+#define REQUIRE(expression)                                                       \
+        do {                                                                      \
+                if (!(expression)) {                                              \
+                        tap_failures++;                                           \
+                        printf("# %s:%d: %s\n", __FILE__, __LINE__, #expression); \
+                        return;                                                   \
+                }                                                                 \
         } while (0)
 
-#define SKIP(reason)                                                                               \
-        do {                                                                                       \
-                tap_skip_reason = (reason);                                                        \
-                return;                                                                            \
+#define SKIP(reason)                        \
+        do {                                \
+                tap_skip_reason = (reason); \
+                return;                     \
         } while (0)
 
 static inline int tap_main(const struct tap_test *tests, size_t n)
@@ -67,8 +67,8 @@ static inline int tap_main(const struct tap_test *tests, size_t n)
         return failed > 0;
 }
 
-#define TAP_MAIN(tests)                                                                            \
-        int main(void)                                                                             \
-        {                                                                                          \
-                return tap_main(tests, sizeof(tests) / sizeof((tests)[0]));                        \
+#define TAP_MAIN(tests)                                                     \
+        int main(void)                                                      \
+        {                                                                   \
+                return tap_main(tests, sizeof(tests) / sizeof((tests)[0])); \
         }

@@ -75,13 +75,18 @@ static void hashes_match_the_standards(void)
         static const struct {
                 const char *name, *digest;
         } rows[] = {
-                {"sha1", "a9993e364706816aba3e25717850c26c9cd0d89d"},
-                {"sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
-                {"sha384", "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"
-                           "8086072ba1e7cc2358baeca134c825a7"},
-                {"sha512", "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
-                           "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"},
-                {"sm3_256", "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"},
+                        {"sha1", "a9993e364706816aba3e25717850c26c9cd0d89d"},
+                        {"sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015a"
+                                   "d"},
+                        {"sha384", "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5be"
+                                   "d"
+                                   "8086072ba1e7cc2358baeca134c825a7"},
+                        {"sha512", "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39"
+                                   "a"
+                                   "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49"
+                                   "f"},
+                        {"sm3_256", "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8"
+                                    "e0"},
         };
         struct banks banks = {0};
         struct digests digests;
@@ -135,8 +140,8 @@ static void hex_is_strict(void)
 
 static void guids_have_wire_order(void)
 {
-        static const uint8_t wire[] = {0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d, 0x00,
-                        0xe0, 0x98, 0x03, 0x2b, 0x8c};
+        static const uint8_t wire[] = {0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d,
+                        0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c};
         char text[GUID_TEXT_SIZE];
         EFI_GUID g;
 
@@ -163,13 +168,15 @@ static void utf16_round_trips(void)
         CHECK_EQ(wide.size, 10);
         back = utf16_to_text(buf_span(&wide));
         CHECK(back && strcmp(back, "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\xa7") == 0);
-        CHECK(!utf8_to_utf16("ok\xc0\x80", &wide));       /* overlong NUL */
-        CHECK(!utf8_to_utf16("ok\xed\xa0\x80", &wide));   /* surrogate */
+        CHECK(!utf8_to_utf16("ok\xc0\x80", &wide));         /* overlong NUL */
+        CHECK(!utf8_to_utf16("ok\xed\xa0\x80", &wide));     /* surrogate */
         CHECK(!utf8_to_utf16("ok\xf4\x90\x80\x80", &wide)); /* beyond U+10FFFF */
-        CHECK(!utf8_to_utf16("ok\xe2\x82", &wide));       /* cut off */
+        CHECK(!utf8_to_utf16("ok\xe2\x82", &wide));         /* cut off */
         CHECK_EQ(wide.size, 10);
         utf16_to_utf8(SPAN(lone, sizeof(lone)), &fixed);
-        CHECK(span_equal(buf_span(&fixed), SPAN("\xef\xbf\xbd" "a", 4)));
+        CHECK(span_equal(buf_span(&fixed), SPAN("\xef\xbf\xbd"
+                                                "a",
+                                                           4)));
 }
 
 static void errors_carry_their_reason(void)
@@ -186,15 +193,16 @@ static void errors_carry_their_reason(void)
 }
 
 static const struct tap_test tests[] = {
-        {"the cursor never leaves its span", cursor_is_bounded},
-        {"buffers write little- and big-endian and fail for good", buffers_write_both_orders},
-        {"files are read whole or not at all", files_are_bounded},
-        {"digests are those of the standards", hashes_match_the_standards},
-        {"the hasher takes data in pieces and starts over", hasher_takes_pieces},
-        {"hex is exact", hex_is_strict},
-        {"GUIDs are in wire order", guids_have_wire_order},
-        {"UTF-16 to UTF-8 and back, bad forms refused or replaced", utf16_round_trips},
-        {"errors carry one line, bounded", errors_carry_their_reason},
+                {"the cursor never leaves its span", cursor_is_bounded},
+                {"buffers write little- and big-endian and fail for good",
+                                buffers_write_both_orders},
+                {"files are read whole or not at all", files_are_bounded},
+                {"digests are those of the standards", hashes_match_the_standards},
+                {"the hasher takes data in pieces and starts over", hasher_takes_pieces},
+                {"hex is exact", hex_is_strict},
+                {"GUIDs are in wire order", guids_have_wire_order},
+                {"UTF-16 to UTF-8 and back, bad forms refused or replaced", utf16_round_trips},
+                {"errors carry one line, bounded", errors_carry_their_reason},
 };
 
 TAP_MAIN(tests)

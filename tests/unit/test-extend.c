@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* exec's TPM side against a TPM of our own that fails on demand: whatever fails, the log that is left explains
- * the PCRs, nothing but the guard is loaded, and the next call finishes what a dead one began. */
+/* exec's TPM side against a TPM of our own that fails on demand: whatever fails, the log that is
+ * left explains the PCRs, nothing but the guard is loaded, and the next call finishes what a dead
+ * one began. */
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,7 +27,8 @@ struct soft_tpm {
         int n_extends;
 };
 
-static int soft_banks(struct tpm *tpm, struct tpm_bank ret[TPM_BANKS_MAX], size_t *ret_n, struct error *error)
+static int soft_banks(struct tpm *tpm, struct tpm_bank ret[TPM_BANKS_MAX], size_t *ret_n,
+                struct error *error)
 {
         const struct banks *banks = &((struct soft_tpm *)tpm)->pcrs.banks;
 
@@ -43,7 +45,8 @@ static int soft_read(struct tpm *tpm, const struct banks *banks, uint32_t mask, 
         return 0;
 }
 
-static int soft_extend(struct tpm *tpm, unsigned pcr, const struct digests *digests, struct error *error)
+static int soft_extend(
+                struct tpm *tpm, unsigned pcr, const struct digests *digests, struct error *error)
 {
         struct soft_tpm *t = (struct soft_tpm *)tpm;
         int n = t->n_extends++;
@@ -59,8 +62,10 @@ static void soft_free(struct tpm *tpm)
 {
 }
 
-static const struct tpm_ops soft_ops = {
-        .bank_list = soft_banks, .pcr_read = soft_read, .pcr_extend = soft_extend, .free = soft_free};
+static const struct tpm_ops soft_ops = {.bank_list = soft_banks,
+                .pcr_read = soft_read,
+                .pcr_extend = soft_extend,
+                .free = soft_free};
 
 static struct soft_tpm soft;
 
@@ -73,7 +78,8 @@ int kexec_load(uint64_t entry, const struct kexec_part *parts, size_t n, struct 
         uint8_t guard[GUARD_SIZE];
 
         guard_build(guard);
-        CHECK(n == 1 && parts[0].bytes_size == GUARD_SIZE && memcmp(parts[0].bytes, guard, GUARD_SIZE) == 0);
+        CHECK(n == 1 && parts[0].bytes_size == GUARD_SIZE &&
+                        memcmp(parts[0].bytes, guard, GUARD_SIZE) == 0);
         kexec_entry = entry;
         return 0;
 }
@@ -120,8 +126,8 @@ static bool start(struct staged *staged, struct state_dir *dir)
 
 static void end(struct staged *staged, struct state_dir *dir)
 {
-        static const char *const names[] = {STATE_PLAN, STATE_JOURNAL, STATE_ABORTED, STATE_UNEXPLAINED,
-                        "lock"};
+        static const char *const names[] = {
+                        STATE_PLAN, STATE_JOURNAL, STATE_ABORTED, STATE_UNEXPLAINED, "lock"};
 
         for (size_t i = 0; i < 5; i++)
                 state_remove(dir, names[i]);
@@ -130,7 +136,8 @@ static void end(struct staged *staged, struct state_dir *dir)
         CHECK_EQ(rmdir(folder), 0);
 }
 
-/* The log that this boot now has explains the TPM; aborted: it ends with an abort after n extends. */
+/* The log that this boot now has explains the TPM; aborted: it ends with an abort after n extends.
+ */
 static void log_explains_tpm(struct state_dir *dir, size_t n, int line)
 {
         struct hop_verdict verdict = {0};
@@ -202,7 +209,8 @@ static void a_lost_answer_is_looked_up(void)
                         soft.fail_at = at;
                         soft.done_though = done;
                         CHECK_EQ(extend_run(&soft.tpm, &s.plan, NULL), 0);
-                        CHECK_EQ(extend_check_end(&soft.tpm, &s.plan, NULL), 0); /* never twice, never not at all */
+                        CHECK_EQ(extend_check_end(&soft.tpm, &s.plan, NULL),
+                                        0); /* never twice, never not at all */
                         end(&s, &dir);
                 }
 }
@@ -266,7 +274,8 @@ static void abort_is_allowed_after_close(void)
         end(&s, &dir);
 }
 
-/* Died after the abort was extended, before or after it was written down: it is neither extended nor logged twice. */
+/* Died after the abort was extended, before or after it was written down: it is neither extended
+ * nor logged twice. */
 static void abort_can_be_repeated(void)
 {
         struct error error = {{0}};
@@ -328,8 +337,9 @@ static void state_survives_a_round_trip(void)
         for (size_t i = 0; i < s.plan.n_events && i < back.plan.n_events; i++) {
                 const struct plan_event *a = &s.plan.events[i], *b = &back.plan.events[i];
 
-                CHECK(a->kind == b->kind && a->payload_pcr == b->payload_pcr && a->event.pcr == b->event.pcr &&
-                                a->event.type == b->event.type && span_equal(a->event.data, b->event.data) &&
+                CHECK(a->kind == b->kind && a->payload_pcr == b->payload_pcr &&
+                                a->event.pcr == b->event.pcr && a->event.type == b->event.type &&
+                                span_equal(a->event.data, b->event.data) &&
                                 digests_equal(&a->event.digests, &b->event.digests));
         }
         CHECK(memcmp(back.plan.end[1][8].bytes, s.plan.end[1][8].bytes, 32) == 0);
@@ -343,10 +353,13 @@ static void bad_state_is_refused(void)
                         "{\"version\":1,\"payload\":\"x\",\"guard_page\":-1}",
                         "{\"version\":1,\"payload\":\"x\",\"guard_page\":4096,\"banks\":[\"md5\"]}",
                         "{\"version\":1,\"payload\":\"x\",\"guard_page\":4096,\"banks\":[null]}",
-                        "{\"version\":1,\"payload\":\"x\",\"guard_page\":4096,\"banks\":[\"sha256\"],\"hop\":1,"
-                        "\"registers_mask\":256,\"touched_mask\":256,\"start\":{\"8\":{\"sha256\":null}},"
+                        "{\"version\":1,\"payload\":\"x\",\"guard_page\":4096,\"banks\":["
+                        "\"sha256\"],\"hop\":1,"
+                        "\"registers_mask\":256,\"touched_mask\":256,\"start\":{\"8\":{\"sha256\":"
+                        "null}},"
                         "\"events\":[]}",
-                        "{\"version\":1,\"payload\":\"x\",\"guard_page\":4096,\"banks\":[\"sha256\"],\"hop\":1,"
+                        "{\"version\":1,\"payload\":\"x\",\"guard_page\":4096,\"banks\":["
+                        "\"sha256\"],\"hop\":1,"
                         "\"registers_mask\":0,\"touched_mask\":0,\"start\":{},\"events\":[null]}"};
         struct state_dir dir;
         struct staged s, back;
@@ -361,16 +374,18 @@ static void bad_state_is_refused(void)
 }
 
 static const struct tap_test tests[] = {
-        {"one extend per event, then the registers are compared", a_hop_that_works},
-        {"registers and banks must be as at load", registers_must_be_as_at_load},
-        {"after a lost answer the PCRs decide", a_lost_answer_is_looked_up},
-        {"a failure at any extend ends in abort, by the next call if need be", every_failure_ends_in_abort},
-        {"before the first extend a failure leaves all as it was", before_the_first_extend_all_stays},
-        {"abort is allowed after close", abort_is_allowed_after_close},
-        {"abort can be repeated", abort_can_be_repeated},
-        {"registers that somebody else extended are named", a_stranger_is_named},
-        {"the state reads back as it was written", state_survives_a_round_trip},
-        {"malformed states are refused", bad_state_is_refused},
+                {"one extend per event, then the registers are compared", a_hop_that_works},
+                {"registers and banks must be as at load", registers_must_be_as_at_load},
+                {"after a lost answer the PCRs decide", a_lost_answer_is_looked_up},
+                {"a failure at any extend ends in abort, by the next call if need be",
+                                every_failure_ends_in_abort},
+                {"before the first extend a failure leaves all as it was",
+                                before_the_first_extend_all_stays},
+                {"abort is allowed after close", abort_is_allowed_after_close},
+                {"abort can be repeated", abort_can_be_repeated},
+                {"registers that somebody else extended are named", a_stranger_is_named},
+                {"the state reads back as it was written", state_survives_a_round_trip},
+                {"malformed states are refused", bad_state_is_refused},
 };
 
 TAP_MAIN(tests)

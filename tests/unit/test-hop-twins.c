@@ -502,7 +502,8 @@ static void values_must_cover_pcr8(void)
         CHECK_EQ(v.result, HOP_RESULT_OK);
         CHECK_EQ(v.compared[0], 0);
         registers = v.registers;
-        CHECK(registers & ~(1u << HOP_PCR)); /* the log goes to more than PCR 8, or the loop tests nothing */
+        CHECK(registers & ~(1u << HOP_PCR)); /* the log goes to more than PCR 8, or the loop tests
+                                                nothing */
         hop_verdict_release(&v);
         for (unsigned pcr = 0; pcr < 16; pcr++) {
                 if (pcr == HOP_PCR || !(registers & 1u << pcr))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The plan of a hop: order, values, progress; judged by replay and hop-check, which don't share its code. */
+/* The plan of a hop: order, values, progress; judged by replay and hop-check, which don't share its
+ * code. */
 #include <errno.h>
 
 #include "eventlog/append.h"
@@ -15,8 +16,13 @@ static void order_is_open_payload_close(void)
                 enum plan_event_kind kind;
                 uint32_t pcr, payload_pcr;
         } wanted[] = {
-                {PLAN_OPEN, 8, 8}, {PLAN_OPEN, 11, 11}, {PLAN_PAYLOAD, 8, 4}, {PLAN_PAYLOAD, 8, 11},
-                {PLAN_PAYLOAD, 8, 11}, {PLAN_PAYLOAD, 8, 9}, {PLAN_CLOSE, 8, 8},
+                        {PLAN_OPEN, 8, 8},
+                        {PLAN_OPEN, 11, 11},
+                        {PLAN_PAYLOAD, 8, 4},
+                        {PLAN_PAYLOAD, 8, 11},
+                        {PLAN_PAYLOAD, 8, 11},
+                        {PLAN_PAYLOAD, 8, 9},
+                        {PLAN_CLOSE, 8, 8},
         };
         struct plan_input input = fixture_input(fixture_map, CLOSE_11);
         struct plan plan;
@@ -112,7 +118,8 @@ static void progress_is_found_exactly(void)
         memcpy(now, plan.start, sizeof(now));
         for (size_t i = 0; i <= plan.n_events; i++) {
                 n = 99;
-                CHECK(plan_progress(&plan, plan.touched, (const struct digest(*)[PCR_COUNT])now, &n));
+                CHECK(plan_progress(
+                                &plan, plan.touched, (const struct digest(*)[PCR_COUNT])now, &n));
                 CHECK_EQ(n, i);
                 if (i == plan.n_events)
                         break;
@@ -142,7 +149,8 @@ static void starts_from_given_values(void)
         REQUIRE(plan_make(&input, &plan, NULL) == 0);
         CHECK(memcmp(plan.end[1][8].bytes, zero.end[1][8].bytes, 32) != 0);
         /* the payload view doesn't depend on it */
-        CHECK(memcmp(plan.payload_view.pcr[1][11].bytes, zero.payload_view.pcr[1][11].bytes, 32) == 0);
+        CHECK(memcmp(plan.payload_view.pcr[1][11].bytes, zero.payload_view.pcr[1][11].bytes, 32) ==
+                        0);
         plan_release(&plan);
         plan_release(&zero);
 }
@@ -157,7 +165,8 @@ static void other_maps_open_and_close_their_registers(void)
         memcpy(map, fixture_map, sizeof(map));
         map[11] = 15;
         map[9] = 9;
-        input = fixture_input(map, CLOSE_11 | 1u << 9); /* 9 is a register: opened once, not twice */
+        input = fixture_input(
+                        map, CLOSE_11 | 1u << 9); /* 9 is a register: opened once, not twice */
         REQUIRE(plan_make(&input, &plan, NULL) == 0);
         CHECK_EQ(plan.registers, 1u << 8 | 1u << 9 | 1u << 15);
         CHECK_EQ(plan.touched, plan.registers | CLOSE_11);
@@ -191,13 +200,15 @@ static void bad_input_is_refused(void)
 }
 
 static const struct tap_test tests[] = {
-        {"a hop is open, payload, close", order_is_open_payload_close},
-        {"predicted values are what the log replays to", values_are_those_of_the_log},
-        {"whatever goes in changes PCR 8", everything_that_goes_in_changes_pcr_8},
-        {"the PCRs tell how far a hop came", progress_is_found_exactly},
-        {"registers start at the TPM's values, the payload view at zero", starts_from_given_values},
-        {"every register of the map is opened and closed", other_maps_open_and_close_their_registers},
-        {"what can't be planned is refused", bad_input_is_refused},
+                {"a hop is open, payload, close", order_is_open_payload_close},
+                {"predicted values are what the log replays to", values_are_those_of_the_log},
+                {"whatever goes in changes PCR 8", everything_that_goes_in_changes_pcr_8},
+                {"the PCRs tell how far a hop came", progress_is_found_exactly},
+                {"registers start at the TPM's values, the payload view at zero",
+                                starts_from_given_values},
+                {"every register of the map is opened and closed",
+                                other_maps_open_and_close_their_registers},
+                {"what can't be planned is refused", bad_input_is_refused},
 };
 
 TAP_MAIN(tests)
