@@ -19,13 +19,16 @@ import tempfile
 from dataclasses import dataclass
 
 # Where the versions named by the tests have been seen. A suite the mirror doesn't carry is left out.
-SUITES = ("bookworm", "bookworm-backports", "trixie", "trixie-backports", "sid")
+SUITES = ("bookworm", "bookworm-backports", "trixie", "trixie-backports", "sid", "bullseye")
 KEYRING = pathlib.Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 STUB_PACKAGE = "systemd-boot-efi"
 STUB_PATH = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 # From 6.17 on the image package is empty and its files are in these; before it holds everything.
 KERNEL_PARTS = re.compile(r"linux-(?:image|binary|modules|base)-\d\S*cloud\S*")
+# The installer's kernels come without modules and, in this suite, compressed with xz; they are a component apart.
+INSTALLER_SUITE = "bookworm"
+INSTALLER_KERNEL = re.compile(r"kernel-image-\d\S*-amd64-di")
 
 
 class Unavailable(Exception):
@@ -120,7 +123,13 @@ class Archive:
             raise Unavailable("no Debian mirror in this machine's apt configuration")
         mirror = next((uri for uri, suite in own if "-" not in suite), own[0][0])
         wanted = dict.fromkeys([*map(tuple, own), *((mirror, suite) for suite in SUITES)])
-        return [f"deb {signed} {uri} {suite} main" for uri, suite in wanted]
+        return [f"deb {signed} {uri} {suite} main" + " main/debian-installer" * (suite == INSTALLER_SUITE)
+                for uri, suite in wanted]
+
+    def newest_named(self, pattern):
+        """The package whose name has the highest numbers in it, or None."""
+        names = [name for name in run("apt-cache", *self.options, "pkgnames").split() if pattern.fullmatch(name)]
+        return max(names, key=lambda name: [int(number) for number in re.findall(r"\d+", name)], default=None)
 
     def versions(self, package):
         """All versions on offer, newest first."""
@@ -136,7 +145,7 @@ class Archive:
     def unpack(self, package, version, into):
         with tempfile.TemporaryDirectory(dir=self.folder) as place:
             run("apt-get", *self.options, "download", f"{package}={version}", cwd=place)
-            for deb in pathlib.Path(place).glob("*.deb"):
+            for deb in pathlib.Path(place).glob("*deb"):
                 run("dpkg", "-x", str(deb), str(into))
 
 
@@ -162,8 +171,11 @@ def locked(folder):
         yield
 
 
-def provide(kind, package, unpack, wanted, refresh):
-    """The folder of one payload and its version: from the cache if it has the series, else from the archive."""
+def provide(kind, package, unpack, wanted, refresh, exact=False):
+    """The folder of one payload and its version: from the cache if it has the series, else from the archive.
+
+    If the archive hasn't the series either, the newest on offer has to do, unless `exact`.
+    """
     cache = cache_folder()
     with locked(cache):
         kept = sorted(p for p in cache.glob(f"{kind}-*") if matches(p.name[len(kind) + 1:], wanted))
@@ -171,9 +183,12 @@ def provide(kind, package, unpack, wanted, refresh):
             return kept[-1], kept[-1].name[len(kind) + 1:]
         archive = Archive(cache / "apt")
         archive.update()
-        offered = archive.versions(package)
+        if isinstance(package, re.Pattern):
+            package = archive.newest_named(package) or package.pattern
+        offered = [version for version in archive.versions(package) if not exact or matches(version, wanted)]
         if not offered:
-            raise Unavailable(f"the mirror offers no {package}{archive.trouble}")
+            series = f" of series {wanted}" if exact else ""
+            raise Unavailable(f"the mirror offers no {package}{series}{archive.trouble}")
         version = next((v for v in offered if matches(v, wanted)), offered[0])
         folder = cache / f"{kind}-{version.split(':')[-1]}"
         if not folder.exists():
@@ -183,13 +198,13 @@ def provide(kind, package, unpack, wanted, refresh):
         return folder, version
 
 
-def stub(wanted, refresh=False):
+def stub(wanted, refresh=False, exact=False):
     installed = pathlib.Path("/") / STUB_PATH
     if installed.exists() and not refresh:
         version = subprocess.run(["dpkg-query", "-W", "-f${Version}", STUB_PACKAGE], capture_output=True, text=True)
         if matches(version.stdout, wanted):
             return Stub(wanted, version.stdout, installed)
-    folder, version = provide("stub", STUB_PACKAGE, unpack_stub, wanted, refresh)
+    folder, version = provide("stub", STUB_PACKAGE, unpack_stub, wanted, refresh, exact)
     return Stub(wanted, version, folder / STUB_PATH)
 
 
@@ -199,9 +214,17 @@ def kexec_tools(wanted="2.0.25", refresh=False):
     return folder / "sbin/kexec" if (folder / "sbin/kexec").exists() else folder / "usr/sbin/kexec"
 
 
-def kernel(wanted, refresh=False):
-    folder, version = provide("kernel", KERNEL_PACKAGE, unpack_kernel, wanted, refresh)
+def kernel(wanted, refresh=False, exact=False):
+    folder, version = provide("kernel", KERNEL_PACKAGE, unpack_kernel, wanted, refresh, exact)
     return Kernel(wanted, version, folder)
+
+
+def installer_kernel(wanted):
+    """(path, version) of the kernel that Debian's installer of that series boots."""
+    def unpack(archive, version, into):
+        archive.unpack(archive.newest_named(INSTALLER_KERNEL), version, into)
+    folder, version = provide("installer", INSTALLER_KERNEL, unpack, wanted, refresh=False, exact=True)
+    return folder / "boot/vmlinuz", version
 
 
 def main():

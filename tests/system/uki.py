@@ -68,14 +68,22 @@ def os_release(name, extra=b""):
     return text.encode() + (b"BUILD_ID=" + extra.hex().encode() + b"\n" if extra else b"")
 
 
-def build(stub, kernel, initrd, cmdline, osrel, uname, pcrpkey=b""):
-    """The UKI as bytes. `stub` and `kernel` are bytes of files, `cmdline` and `uname` text."""
+def append(stub, rows):
+    """The stub with sections behind its own, in the order of `rows` of (name, bytes); empty ones are left out.
+
+    The same name may come several times: what follows a `.profile` belongs to that profile.
+    """
     sections = Sections(bytearray(stub))
-    for name, data in ((".osrel", osrel), (".cmdline", cmdline.encode()), (".uname", uname.encode()),
-                       (".pcrpkey", pcrpkey), (".initrd", initrd), (".linux", kernel)):
+    for name, data in rows:
         if data:
             sections.append(name, data)
     return bytes(sections.image)
+
+
+def build(stub, kernel, initrd, cmdline, osrel, uname, pcrpkey=b""):
+    """The UKI as bytes. `stub` and `kernel` are bytes of files, `cmdline` and `uname` text."""
+    return append(stub, ((".osrel", osrel), (".cmdline", cmdline.encode()), (".uname", uname.encode()),
+                         (".pcrpkey", pcrpkey), (".initrd", initrd), (".linux", kernel)))
 
 
 def place(image, name):
