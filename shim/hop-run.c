@@ -242,6 +242,11 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
         case FIRMWARE_HANDOVER:
                 return 0;
         case FIRMWARE_RETURNED:
+                if (run->end.status == EFI_OUT_OF_RESOURCES)
+                        return error_set(error, ENOMEM,
+                                        "%s gave up for want of memory: it may take %" PRIu64
+                                        " MiB (--memory-limit)",
+                                        o->payload, ram_budget_bytes(firmware_ram(run->fw)) >> 20);
                 return error_set(error, ECANCELED, "%s gave up and returned %s; --trace shows why",
                                 o->payload,
                                 efi_status_name(run->end.status) ?: "a status of its own");

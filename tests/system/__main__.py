@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs the system tests: `python3 tests/system [--list] [NAME ...]`. Prints TAP; exit code 1 if a check failed.
+"""Runs the system tests: `python3 tests/system [--list] [--full] [NAME ...]`. Prints TAP; exit code 1 if a check failed.
 
 A scenario whose payloads or whose program aren't there is skipped with its reason.
 """
@@ -20,17 +20,19 @@ import test_abort
 import test_baseline
 import test_guard
 import test_hop
+import test_machines
 import vm
 
-# (scenario, needs mkexec), the longest first
-SCENARIOS = ((test_hop, True), (test_abort, True), (test_guard, True), (test_baseline, False))
+# (scenario, needs mkexec, only with --full or by its name), the longest first
+SCENARIOS = ((test_hop, True, False), (test_abort, True, False), (test_guard, True, False), (test_baseline, False, False),
+             (test_machines, True, True))
 
 
-def jobs(names):
-    for module, needs_program in SCENARIOS:
+def jobs(names, full):
+    for module, needs_program, only_full in SCENARIOS:
         for configuration in module.CONFIGURATIONS:
-            name = f"{module.__name__.removeprefix('test_')}-{configuration.stub}-{configuration.kernel}"
-            if not names or any(part in name for part in names):
+            name = f"{module.__name__.removeprefix('test_')}-{configuration.name}"
+            if any(part in name for part in names) if names else full or not only_full:
                 yield name, module, configuration, needs_program
 
 
@@ -55,10 +57,11 @@ def main():
     parser = argparse.ArgumentParser(prog="tests/system", description="tests in virtual machines")
     parser.add_argument("names", nargs="*", metavar="NAME", help="run only the scenarios whose name has this in it")
     parser.add_argument("--list", action="store_true", help="print the scenarios and stop")
+    parser.add_argument("--full", action="store_true", help="also what takes its time: machines that aren't the usual one")
     parser.add_argument("--jobs", type=int, default=2, help="machines side by side (default 2)")
     parser.add_argument("--keep", metavar="DIR", help="leave disks, consoles and results in this new directory")
     args = parser.parse_args()
-    chosen = list(jobs(args.names))
+    chosen = list(jobs(args.names, args.full))
     if args.list:
         print("\n".join(name for name, *_ in chosen))
         return 0

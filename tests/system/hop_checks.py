@@ -54,7 +54,7 @@ def came_up(hop):
     expect_equal("/proc/cmdline", hop.second.text("cmdline"), hop.scene.cmdline_b)
     expect_equal("marker of the initrd", hop.second.text("marker"), "initrd of B")
     expect_equal("kernel", hop.second.text("uname"), hop.scene.kernel.release)
-    expect_equal("end of the script", hop.outcome.frames.get("exit-hop-second"), b"0\n")
+    expect_equal("end of the script", hop.outcome.frames.get(f"exit-{hop.scene.second}"), b"0\n")
 
 
 def only_read_by_load(hop):

@@ -8,6 +8,7 @@ Documentation/driver-api/early-userspace/buffer-format.rst), so building it need
 
 import gzip
 import lzma
+import os
 import pathlib
 import re
 
@@ -83,4 +84,14 @@ def build(kernel, marker):
     for name, data in found:
         cpio.add("lib/modules/" + name, FILE | 0o644, data)
     cpio.add("lib/modules/order", FILE | 0o644, "".join(name + "\n" for name, _ in found).encode())
-    return gzip.compress(cpio.close(), 6, mtime=0)
+    compressed = gzip.compress(cpio.close(), 6, mtime=0)
+    return compressed + bytes(-len(compressed) % 4)
+
+
+def filler(size_bytes):
+    """An archive to put behind the compressed one, with a file of random bytes."""
+    if size_bytes == 0:
+        return b""
+    cpio = Cpio()
+    cpio.add("filler", FILE | 0o644, os.urandom(size_bytes))
+    return cpio.close()

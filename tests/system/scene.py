@@ -26,6 +26,10 @@ class Configuration:
     banks: tuple
     tpm: str = "tis"
 
+    @property
+    def name(self):
+        return f"{self.stub}-{self.kernel}"
+
     def __str__(self):
         return f"stub {self.stub}, kernel {self.kernel}, {'+'.join(self.banks)}, tpm-{self.tpm}"
 
@@ -35,20 +39,32 @@ def program():
     return pathlib.Path(os.environ.get("MKEXEC", REPOSITORY / "build/mkexec"))
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a scenario puts into its UKIs besides the usual: words for the command lines, random bytes that make B's
+    initrd large."""
+    words_a: str = ""
+    words_b: str = ""
+    filler_bytes: int = 0
+
+
 class Scene:
     """`first` and `second` name the scripts in guest/ that A and B run."""
 
-    def __init__(self, folder, configuration, first, second, say=print):
-        self.folder, self.configuration, self.say = pathlib.Path(folder), configuration, say
+    def __init__(self, folder, configuration, first, second, say=print, parts=Parts()):
+        self.folder, self.configuration, self.say, self.parts = pathlib.Path(folder), configuration, say, parts
+        self.second = second
         self.folder.mkdir(parents=True)
         self.stub = payloads.stub(configuration.stub)
         self.kernel = payloads.kernel(configuration.kernel)
         for got in (self.stub, self.kernel):
             if not payloads.matches(got.version, got.wanted):
                 say(f"{got.wanted} is not to be had, {got.version} takes its place")
-        self.initrd_b = initrd.build(self.kernel, "initrd of B")
-        self.cmdline_b = f"{COMMAND_LINE} run={second} second.word=here"
-        self.uki_a = self.build("A", initrd.build(self.kernel, "initrd of A"), f"{COMMAND_LINE} run={first}")
+        self.initrd_a = initrd.build(self.kernel, "initrd of A")
+        self.initrd_b = initrd.build(self.kernel, "initrd of B") + initrd.filler(parts.filler_bytes)
+        self.cmdline_a = " ".join(filter(None, (COMMAND_LINE, f"run={first}", parts.words_a)))
+        self.cmdline_b = " ".join(filter(None, (COMMAND_LINE, f"run={second} second.word=here", parts.words_b)))
+        self.uki_a = self.build("A", self.initrd_a, self.cmdline_a)
         self.uki_b = self.build("B", self.initrd_b, self.cmdline_b)
 
     def build(self, name, initrd_image, cmdline):
@@ -64,11 +80,18 @@ class Scene:
 
     def run(self, name, payload, **options):
         """Firmware starts A."""
-        disk = esp.build(self.folder / f"{name}.esp", {PATH_A: self.uki_a, PATH_B: self.uki_b})
+        disk = esp.build(self.folder / f"{name}.esp", {PATH_A: self.uki_a, PATH_B: self.uki_b},
+                         size_mib=80 + (self.parts.filler_bytes >> 20))
         setup = vm.Setup(disk, payload, self.configuration.banks, self.configuration.tpm, **options)
         return vm.run(self.folder / name, setup, self.say)
 
-    def run_b(self, name, payload):
+    def run_b(self, name, payload, **options):
         """Firmware starts B, from the place where mkexec finds it."""
         variables = nvram.boot_next(vm.VARIABLES.read_bytes(), "\\" + PATH_B.replace("/", "\\"))
-        return self.run(name, payload, variables=variables)
+        return self.run(name, payload, variables=variables, **options)
+
+    def run_without_efi(self, name, payload, **options):
+        """A BIOS starts A's kernel, initrd and command line."""
+        image = self.folder / f"{name}.initrd"
+        image.write_bytes(self.initrd_a)
+        return self.run(name, payload, direct=vm.Direct(self.kernel.image, image, self.cmdline_a), **options)

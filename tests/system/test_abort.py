@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A chain of four boots in one machine: A by firmware, B by an exec whose last step fails, B by a good one, and B once
-more with another command line. What is refused, unloaded or aborted on the way must leave what it should and no more.
+more with another command line, register map and close list. What is refused, unloaded or aborted on the way must leave what it should and no more.
 """
 
 import json
@@ -20,6 +20,9 @@ from tally import expect, expect_equal
 CONFIGURATIONS = (scene.Configuration("252", "6.1", ("sha256",)),)
 MARK_EXEC, MARK_ABORTED = 17, 18
 PAGE = 4096
+# Register map and close list of the last hop; what isn't named goes to PCR 8.
+MAP = {11: 15, 12: 12}
+CLOSED = (7, 11)
 STAGED = ("image", "state.json", "journal")
 # Calls that must be refused with one line: exit codes and a word that the line must have.
 REFUSED = {
@@ -145,11 +148,33 @@ def prediction_knows_of_the_abort(chain):
                  "\n".join(f"{bank} 8 {value}" for bank, value in prediction["registers"]["8"].items()))
 
 
-def prediction_came_true(before, after):
-    prediction = json.loads(before.files["predict.out"])["registers"]["8"]
+def prediction_came_true(before, after, touched=(8, 11)):
+    """All PCRs that the hop touches, and no other one moved."""
+    registers = json.loads(before.files["predict.out"])["registers"]
     expect_equal(f"exit code of load ({before.text('load.err')})", before.text("load.status"), "0")
+    expect_equal("PCRs that are predicted", sorted(map(int, registers)), sorted(touched))
     for bank, pcrs in after.pcrs.items():
-        expect_equal(f"PCR 8, {bank}", pcrs[8], prediction.get(bank, "(not predicted)"))
+        for pcr in touched:
+            expect_equal(f"PCR {pcr}, {bank}", pcrs[pcr], registers[str(pcr)].get(bank, "(not predicted)"))
+
+
+def map_is_obeyed(chain):
+    """Each event of the last hop in the PCR that map and close list say, by the kernel's log and the TPM."""
+    events = added(chain.second, chain.third)
+    registers = sorted({8, *MAP.values()})
+    recorded = json.loads(chain.second.files["predict.out"])["events"]
+    payload = [(MAP.get(e["payload_pcr"], 8), e["type"], e["digests"]) for e in recorded if e["payload_pcr"] is not None]
+    expect_equal("PCRs with an open event", sorted(e.pcr for e in events if log_twins.tag(e) == log_twins.TAG_OPEN),
+                 sorted({*registers, *CLOSED}))
+    expect_equal("PCRs with a close event", sorted(e.pcr for e in events if log_twins.tag(e) == log_twins.TAG_CLOSE), registers)
+    expect_equal("the payload's events", [(e.pcr, e.type, e.digests) for e in events if log_twins.tag(e) is None], payload)
+    expect({12, 15} <= {pcr for pcr, *_ in payload}, "the payload measured nothing into register 12 or 15")
+    for bank, before in chain.second.pcrs.items():
+        wanted = dict(before)
+        for event in events:
+            wanted[event.pcr] = eventlog.extend(bank, wanted[event.pcr], event.digests[bank])
+        now = chain.third.pcrs[bank]
+        expect_equal(f"PCRs, {bank}", {**now, hop_checks.IMA_PCR: ""}, {**wanted, hop_checks.IMA_PCR: ""})
 
 
 def log_tells_of_both(chain):
@@ -184,9 +209,13 @@ def variables_stay_true(chain):
     second, third = chain.second.efivars, chain.third.efivars
     for name in hop_checks.SAME_VARIABLES:
         expect_equal(f"variable {name} of the third", third.get(name), second.get(name))
-    expect_equal("names in efivarfs", chain.third.text("efivars/names").split(), chain.second.text("efivars/names").split())
-    shown = [name for name in hop_checks.HIDDEN_VARIABLES if name in second or name in third]
+    # Payload PCR 12 is PCR 12 in the last hop, so the stub's word for it is true there; that for PCR 11 isn't.
+    own = ("StubPcrKernelParameters",)
+    shown = [name for name in hop_checks.HIDDEN_VARIABLES if name in second or (name in third and name not in own)]
     expect(not shown, f"{shown} would say that B was measured into the real PCRs")
+    expect_equal("StubPcrKernelParameters of the third", third.get(own[0], (0, b""))[1].decode("utf-16-le").rstrip("\0"), "12")
+    names = [[name[:-37] for name in state.text("efivars/names").split()] for state in (chain.second, chain.third)]
+    expect_equal("names in efivarfs", sorted(names[1]), sorted([*names[0], *own]))
     identifier = third["LoaderImageIdentifier"][1].decode("utf-16-le").rstrip("\0")
     expect_equal("LoaderImageIdentifier", identifier.lower(), "\\" + scene.PATH_B.replace("/", "\\").lower())
 
@@ -240,10 +269,12 @@ CHECKS = {
     "the TPM got the hop's extends and one for abort": abort_is_in_the_tpm,
     "predict starts from the TPM's values and knows the hop's number": prediction_knows_of_the_abort,
     "the second kernel's log has the aborted hop and the good one": log_tells_of_both,
-    "PCR 8 of the second kernel is what the first predicted": lambda c: prediction_came_true(c.first, c.second),
+    "PCRs 8 and 11 of the second kernel are what the first predicted": lambda c: prediction_came_true(c.first, c.second),
     "the second kernel's log replays, checks and tells of 3 boots": lambda c: log_is_right(c.second, 3),
     "--cmdline is the third kernel's command line, in payload PCR 12": third_has_its_command_line,
-    "PCR 8 of the third kernel is what the second predicted": lambda c: prediction_came_true(c.second, c.third),
+    "--map and --close: registers and closed PCRs of the third kernel are what the second predicted":
+        lambda c: prediction_came_true(c.second, c.third, {8, *MAP.values(), *CLOSED}),
+    "--map and --close: each event went into its register, open into the closed PCRs": map_is_obeyed,
     "the third kernel's log goes on from the second's": lambda c: expect(added(c.second, c.third), "nothing was added"),
     "the third kernel's log replays, checks and tells of 4 boots": lambda c: log_is_right(c.third, 4),
     "EFI variables tell of B's boot in the third kernel, too": variables_stay_true,
@@ -256,7 +287,8 @@ CHECKS = {
 def run(tally, folder, configuration):
     title = f"abort ({configuration})"
     place = scene.Scene(folder, configuration, "abort-first", "abort-second", tally.say)
-    scripts = {"machine-offset": str(uki.machine_offset(place.uki_b))}
+    scripts = {"machine-offset": str(uki.machine_offset(place.uki_b)),
+               "map": "".join(f"{pcr} {register}\n" for pcr, register in MAP.items())}
     payload = place.payload("payload", {"bin/mkexec": scene.program()}, scripts)
     outcome = place.run("chain", payload, deadline_seconds=480)
     chain = Chain(place, outcome, *(outcome.state(name) for name in ("first", "second", "third")))

@@ -4,6 +4,7 @@
 import json
 import pathlib
 
+import elsewhere
 import hop_checks
 import log_twins
 import scene
@@ -53,6 +54,8 @@ def run(tally, folder, configuration):
         tally.check(f"{title}: {check}", function, hop)
     for name in TWINS if with_twins else ():
         tally.check(f"{title}: B with another {name} is predicted differently", twin_differs, hop, name)
+    for check, function in elsewhere.CHECKS.items():
+        tally.check(f"{title}: {check}", function, hop)
     tally.check(f"{title}: log check takes the second kernel's log", log_twins.true_log_passes, hop)
     for name, make in log_twins.TWINS.items():
         tally.check(f"{title}: log check refuses: {name}", log_twins.twin_is_refused, hop, make)

@@ -28,14 +28,27 @@ class Died(Exception):
 
 
 @dataclass
+class Direct:
+    """A kernel that QEMU's BIOS starts, without EFI."""
+    kernel: pathlib.Path
+    initrd: pathlib.Path
+    cmdline: str
+
+
+@dataclass
 class Setup:
-    """What a machine is made of. `variables` is OVMF's variable store, `reboots` lets a reset be one."""
+    """What a machine is made of. `variables` is OVMF's variable store, `reboots` lets a reset be one. `machine` are
+    further properties of QEMU's machine type; with `direct` there is no OVMF."""
     esp: pathlib.Path
     payload: pathlib.Path
     banks: tuple = ("sha256",)
     tpm: str = "tis"
     variables: bytes = b""
     memory_mib: int = 512
+    processors: int = 1
+    vga: str = "none"
+    machine: str = ""
+    direct: Direct = None
     reboots: bool = False
     deadline_seconds: float = DEADLINE_SECONDS
     watch: object = None
@@ -56,20 +69,27 @@ class Outcome:
         return results.State(self.frames[name])
 
 
+def firmware(folder, setup):
+    if setup.direct:
+        return ["-kernel", str(setup.direct.kernel), "-initrd", str(setup.direct.initrd), "-append", setup.direct.cmdline]
+    return ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}",
+            "-drive", f"if=pflash,format=raw,unit=1,file={folder}/variables"]
+
+
 def command_line(folder, setup, socket):
     devices = {"tis": "tpm-tis", "crb": "tpm-crb"}
     return [
-        "qemu-system-x86_64", "-machine", "q35,smm=off", "-accel", "tcg,thread=multi", "-cpu", PROCESSOR, "-smp", "1",
-        "-m", str(setup.memory_mib), "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-net", "none",
+        "qemu-system-x86_64", "-machine", "q35,smm=off" + setup.machine, "-accel", "tcg,thread=multi", "-cpu", PROCESSOR,
+        "-smp", str(setup.processors), "-m", str(setup.memory_mib), "-nodefaults", "-no-user-config", "-display", "none",
+        "-vga", setup.vga, "-net", "none",
         *([] if setup.reboots else ["-no-reboot"]),
         "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
         "-serial", f"file:{folder}/ttyS1",
         "-chardev", f"socket,id=chrtpm,path={socket}", "-tpmdev", "emulator,id=tpm0,chardev=chrtpm",
         "-device", f"{devices[setup.tpm]},tpmdev=tpm0",
-        "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}",
-        "-drive", f"if=pflash,format=raw,unit=1,file={folder}/variables",
+        *firmware(folder, setup),
         "-drive", f"if=none,id=esp,format=raw,cache=unsafe,file={setup.esp}",
-        "-device", "virtio-blk-pci,drive=esp,serial=esp,bootindex=0",
+        "-device", "virtio-blk-pci,drive=esp,serial=esp" + ("" if setup.direct else ",bootindex=0"),
         "-drive", f"if=none,id=payload,format=raw,readonly=on,file={setup.payload}",
         "-device", "virtio-blk-pci,drive=payload,serial=payload",
     ]
