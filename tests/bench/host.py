@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""How long mkexec takes on this machine, and how much memory, against what the work itself costs. Prints text.
+
+Each number stands beside a yardstick that was measured in the same run, turn by turn, so that the ratio holds though the
+machine is busy or slow. Run by hand (docs/performance.md has the numbers); not a part of ./check. No virtual machine, no
+TPM, no root. Usage: host.py MKEXEC [--turns N] [--events N]
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import re
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "system"))
+import initrd  # noqa: E402
+import payloads  # noqa: E402
+import uki  # noqa: E402
+
+BANKS = ("sha1", "sha256", "sha384", "sha512")
+PAIRS = (("252", "6.1"), ("262", "7.2"))
+# The installer's kernel is compressed with xz, and comes without modules.
+XZ = ("252", "6.1 of the installer")
+# First bytes of a compressed kernel (Linux, scripts/Makefile.lib; lz4 writes its legacy frame) and who unpacks it.
+UNPACKERS = {b"\x02\x21\x4c\x18": "lz4", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz"}
+MB = 1e6
+
+
+@dataclass
+class Payload:
+    name: str
+    kernel: bytes
+    initrd: bytes
+    path: pathlib.Path
+
+    @property
+    def image(self):
+        return self.path.read_bytes()
+
+
+# ---- what is measured ----
+
+def timed(function, *arguments):
+    started = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - started
+
+
+def quiet(*argv):
+    subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+def turns(n, **functions):
+    """{name: seconds of each turn}. All take their turn one after the other; a first round warms the caches."""
+    seconds = {name: [] for name in functions}
+    for turn in range(n + 1):
+        for name, function in functions.items():
+            took = timed(function)
+            if turn:
+                seconds[name].append(took)
+    return seconds
+
+
+def row(name, seconds):
+    print(f"  {name:42} best {min(seconds) * 1e3:8.1f} ms   median {statistics.median(seconds) * 1e3:8.1f} ms")
+
+
+def ratio(name, over, under, goal=None):
+    """Judged by the best of both: a neighbour's work only ever adds to a time, and not to both alike."""
+    best, median = min(over) / min(under), statistics.median(over) / statistics.median(under)
+    verdict = "" if goal is None else f"   goal {goal:.2f}: {'met' if best <= goal else 'MISSED'}"
+    print(f"  {name:42} best {best:8.2f} x    median {median:8.2f} x {verdict}")
+
+
+# ---- start to hand-over ----
+
+def make(folder, stub, series):
+    """A UKI; with the xz kernel, whose modules aren't there, the initrd is of another kernel. None: can't be had."""
+    try:
+        whole = payloads.kernel("6.1" if series == XZ[1] else series)
+        if series == XZ[1]:
+            kernel = payloads.installer_kernel("6.1")[0].read_bytes()
+        else:
+            kernel = whole.image.read_bytes()
+        archive = initrd.build(whole, "bench")
+        image = uki.build(payloads.stub(stub).path.read_bytes(), kernel, archive, "quiet", uki.os_release("bench"),
+                          whole.release)
+    except payloads.Unavailable as reason:
+        print(f"\nstub {stub}, kernel {series}: skipped: {reason}")
+        return None
+    path = folder / f"{stub}-{series.replace(' ', '-')}.efi"
+    path.write_bytes(image)
+    return Payload(f"stub {stub}, kernel {series}", kernel, archive, path)
+
+
+def compressed(kernel):
+    """(unpacker, compressed kernel) of a bzImage (Documentation/arch/x86/boot.rst: payload_offset, payload_length).
+
+    Behind the data stand four bytes with the size of what it unpacks to.
+    """
+    setup_bytes = (kernel[0x1f1] + 1) * 512
+    offset, size = struct.unpack_from("<II", kernel, 0x248)
+    data = kernel[setup_bytes + offset:setup_bytes + offset + size]
+    unpacker = next(name for magic, name in UNPACKERS.items() if data.startswith(magic))
+    return unpacker, data[:-4], struct.unpack("<I", data[-4:])[0]
+
+
+def measured(payload, events):
+    """What the payload's events hash: large parts as often as an event has their digest, and each PE image.
+
+    Which digest belongs to which bytes is found by hashing here; small events don't count. The order of the images is
+    that of starting: the UKI, then the kernel in it.
+    """
+    parts = [payload.kernel, payload.initrd]
+    hashed = [part for part in parts
+              for event in events if event["digests"]["sha256"] == hashlib.sha256(part).hexdigest()]
+    images = [event for event in events if event["type"] == "EV_EFI_BOOT_SERVICES_APPLICATION"]
+    if len(images) > 2:
+        raise SystemExit(f"{payload.name}: {len(images)} images were measured, wanted UKI and kernel")
+    return hashed + [payload.image, payload.kernel][:len(images)]
+
+
+def hash_all(pieces):
+    for piece in pieces:
+        for bank in BANKS:
+            hashlib.new(bank, piece).digest()
+
+
+def prediction(mkexec, payload):
+    done = subprocess.run([mkexec, "predict", "--json", payload.path], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def start_to_hand_over(mkexec, payload, n_turns):
+    told = prediction(mkexec, payload)
+    pieces, image = measured(payload, told["events"]), payload.image
+    unpacker, data, unpacked_bytes = compressed(payload.kernel)
+    packed = payload.path.with_suffix(".packed")
+    packed.write_bytes(data)
+    size = sum(map(len, pieces))
+    print(f"\n{payload.name}: {len(image) / MB:.1f} MB; {unpacker} kernel, {unpacked_bytes / MB:.1f} MB unpacked")
+    print(f"  measured: {size / MB:.1f} MB in {len(pieces)} large parts, {len(BANKS)} banks each; "
+          f"the file's SHA-256 for the open event besides")
+    seconds = turns(
+        n_turns,
+        predict=lambda: quiet(mkexec, "predict", "--quiet", payload.path),
+        traced=lambda: quiet(mkexec, "predict", "--quiet", "--trace", payload.path),
+        hashing=lambda: (hash_all(pieces), hashlib.sha256(image).digest()),
+        unpacking=lambda: quiet(unpacker, "-dcf", packed))
+    floor = [sum(pair) for pair in zip(seconds["hashing"], seconds["unpacking"])]
+    row("hashing alone (hashlib, OpenSSL)", seconds["hashing"])
+    row(f"unpacking alone ({unpacker} -d)", seconds["unpacking"])
+    row("floor: both", floor)
+    row("mkexec predict, start to exit", seconds["predict"])
+    row("mkexec predict --trace", seconds["traced"])
+    ratio("predict / floor", seconds["predict"], floor, goal=1.2)
+    memory(mkexec, payload, unpacked_bytes)
+
+
+# ---- memory ----
+
+def children(pid):
+    try:
+        return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def resident(pid):
+    """Proportional share of memory: a page that broker and guest both map counts once in the sum."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else 0
+
+
+def highest(pid):
+    """The most that the process ever had resident. Not ru_maxrss: that begins with what this program had at the fork."""
+    try:
+        found = re.search(r"^VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found.group(1)) * 1024 if found else 0
+
+
+def watch_memory(argv):
+    """(peak of the sum over all processes, peak of the broker, guest memory it says that it used), in bytes."""
+    peak = broker = 0
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
+        while process.poll() is None:
+            peak = max(peak, sum(resident(p) for p in (process.pid, *children(process.pid))))
+            broker = max(broker, highest(process.pid))
+            time.sleep(0.001)
+        said.seek(0)
+        text = said.read()
+    if process.returncode:
+        raise SystemExit(f"{argv[0]}: {text}")
+    guest = re.search(r"hand-over:.*\(([0-9.]+) MB", text)
+    return peak, broker, float(guest.group(1)) * MB if guest else 0
+
+
+def memory(mkexec, payload, unpacked_bytes):
+    image = payload.path.stat().st_size
+    goal = image + unpacked_bytes + len(payload.initrd) + 16 * 2**20
+    rows = [watch_memory([mkexec, "predict", "--verbose", payload.path]) for _ in range(3)]
+    peak, broker, guest = (max(column) for column in zip(*rows))
+    print(f"  memory: {peak / MB:.1f} MB in all processes, {broker / MB:.1f} MB in the broker, guest {guest / MB:.1f} MB; "
+          f"image + unpacked kernel + initrd + 16 MiB: {goal / MB:.1f} MB ({'met' if peak <= goal else 'MISSED'})")
+
+
+# ---- log replay ----
+
+def event(pcr, data):
+    """TCG_PCR_EVENT2 of type EV_EFI_ACTION with one SHA-256 digest, that of the data."""
+    return (struct.pack("<IIIH", pcr, 0x80000007, 1, 0xb) + hashlib.sha256(data).digest()
+            + struct.pack("<I", len(data)) + data)
+
+
+def make_log(path, n_events):
+    header = b"Spec ID Event03\0" + struct.pack("<IBBBBIHHB", 0, 0, 2, 0, 2, 1, 0xb, 32, 0)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<II20sI", 0, 3, bytes(20), len(header)) + header)
+        file.writelines(event(8 + i % 8, b"event %10d" % i) for i in range(n_events))
+
+
+def replays(mkexec, path):
+    """What both tools say of the log, as {pcr: hex}, to be sure that they do the same work."""
+    own = subprocess.run([mkexec, "log", "replay", path], capture_output=True, text=True, check=True).stdout
+    other = subprocess.run(["tpm2_eventlog", path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                           check=True).stdout
+    other = other[other.rindex("\npcrs:"):]
+    return (dict(re.findall(r"^sha256 (\d+) ([0-9a-f]{64})$", own, re.MULTILINE)),
+            dict(re.findall(r"^ +(\d+) *: 0x([0-9a-f]{64})$", other, re.MULTILINE)))
+
+
+def log_replay(mkexec, folder, n_events, n_turns):
+    path = folder / "log"
+    make_log(path, n_events)
+    print(f"\nlog of {n_events} sha256 events, {path.stat().st_size / MB:.0f} MB")
+    own, other = replays(mkexec, path)
+    if not own or own != other:
+        raise SystemExit("mkexec and tpm2_eventlog replay it differently")
+    seconds = turns(n_turns, own=lambda: quiet(mkexec, "log", "replay", path), other=lambda: quiet("tpm2_eventlog", path))
+    row("mkexec log replay", seconds["own"])
+    row("tpm2_eventlog (prints all events, too)", seconds["other"])
+    ratio("mkexec / tpm2_eventlog", seconds["own"], seconds["other"])
+
+
+def main():
+    parser = argparse.ArgumentParser(description="mkexec's time and memory on this machine")
+    parser.add_argument("mkexec", type=pathlib.Path, help="the program, of a release build")
+    parser.add_argument("--turns", type=int, default=9, help="how often each thing is measured (default 9)")
+    parser.add_argument("--events", type=int, default=1_000_000, help="events of the log (default a million)")
+    args = parser.parse_args()
+    mkexec = args.mkexec.resolve()
+    with tempfile.TemporaryDirectory() as place:
+        folder = pathlib.Path(place)
+        for stub, series in (*PAIRS, XZ):
+            if payload := make(folder, stub, series):
+                start_to_hand_over(mkexec, payload, args.turns)
+        log_replay(mkexec, folder, args.events, args.turns)
+
+
+if __name__ == "__main__":
+    main()
