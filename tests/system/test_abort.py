@@ -27,6 +27,7 @@ STAGED = ("image", "state.json", "journal")
 # Calls that must be refused with one line: exit codes and a word that the line must have.
 REFUSED = {
     "not-pe": ("2", r"/etc/marker.*\bPE\b"),
+    "outside-esp": ("2", r"/etc/marker.*--esp /efi"),
     "no-file": ("2", r"none\.efi"),
     "other-machine": ("2", r"arm\.efi.*(machine|x86|processor)"),
     "no-tpm": ("1", r"/dev/nonexistent"),
