@@ -111,15 +111,6 @@ static int read_facts(const struct hop_options *o, bool for_load, const struct s
         return r;
 }
 
-static uint32_t registers_of(const struct register_map *map)
-{
-        uint32_t mask = 1u << HOP_PCR;
-
-        for (uint32_t pcr = 0; pcr < PCR_COUNT; pcr++)
-                mask |= 1u << map->reg[pcr];
-        return mask;
-}
-
 /* The log that the second kernel gets must be able to explain what the TPM then holds. */
 static int check_log(const struct hop_options *o, struct hop_run *run, struct error *error)
 {
@@ -137,7 +128,7 @@ static int check_log(const struct hop_options *o, struct hop_run *run, struct er
                 progress_warn("%s (accepted; the log proves nothing there)", left_out.text);
         if (r == 0)
                 r = boot_log_check(buf_span(&run->facts.log), run->tpm, &run->facts.banks,
-                                registers_of(&run->map), &verdict, error);
+                                register_map_mask(&run->map), &verdict, error);
         if (r == -EBADMSG && o->accept_gaps) {
                 progress_warn("%s (accepted; a verifier will refuse it)", error->text);
                 return 0;
