@@ -58,7 +58,8 @@ static const struct option_row {
                                 "memory that it may take (default: 3/8 of what is available)"},
                 {"dry-run", LOAD, OPT_DRY_RUN, NULL, "all but staging"},
                 {"accept-log-gaps", LOAD, OPT_GAPS, NULL,
-                                "go on though the log doesn't explain a register or lacks an active "
+                                "go on though the log doesn't explain a register or lacks an "
+                                "active "
                                 "bank"},
                 {"machine", PREDICT, OPT_MACHINE, "FILE",
                                 "facts of another machine ('mkexec status --machine')"},
