@@ -150,3 +150,16 @@ EFI_STATUS firmware_allocate(struct firmware *fw, uint32_t type, uint64_t n_page
 /* The variables of the emulated boot that the payload set (volatile ones included). */
 int firmware_variables(const struct firmware *fw, const struct fw_variable **ret, size_t *n);
 uint64_t firmware_n_calls(const struct firmware *fw);
+
+/* An image that LoadImage took and that is still loaded: the bytes of its file as they were judged
+ * and measured. */
+struct fw_image_file {
+        char name[40];
+        struct span file; /* valid until it is unloaded or the firmware is freed; the payload's own
+                           * is setup.payload */
+        bool is_payload;
+        bool verified; /* a signature was demanded, and accepted */
+};
+
+/* In the order in which they were loaded; allocated array of the caller's. */
+int firmware_image_files(const struct firmware *fw, struct fw_image_file **ret, size_t *n);

@@ -123,11 +123,12 @@ BOOT_SERVICE(load_image)
                 if (efi_error(status))
                         return status;
         }
-        if (buf_failed(&file))
+        if (buf_failed(&file) || !image_has_room(fw, file.size))
                 return EFI_OUT_OF_RESOURCES;
         status = image_load(fw, arg[1], buf_span(&path), buf_span(&file), &handle);
         if (efi_error(status))
                 return status;
+        image_keep_file(fw, handle, &file);
         return ram_put_u64(fw->ram, arg[5], handle) ? EFI_SUCCESS : EFI_INVALID_PARAMETER;
 }
 

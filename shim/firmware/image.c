@@ -29,6 +29,9 @@ struct image {
         uint64_t protocol; /* Loaded Image */
         uint64_t path;     /* copy of the device path, or 0 */
         uint64_t options;
+        struct span file; /* its bytes; the payload's are the caller's, others' in own_file */
+        struct buf own_file;
+        bool verified;
         bool unloading;
         char name[40];
 
@@ -45,6 +48,7 @@ struct fw_images {
         size_t n;
         struct image *current;
         unsigned nesting;
+        uint64_t kept_bytes; /* of all own_file */
         char refusal[256];
 };
 
@@ -58,8 +62,10 @@ void images_release(struct firmware *fw)
 {
         if (!fw->images)
                 return;
-        for (size_t i = 0; i < fw->images->n; i++)
+        for (size_t i = 0; i < fw->images->n; i++) {
+                buf_release(&fw->images->images[i]->own_file);
                 free(fw->images->images[i]);
+        }
         free(fw->images->images);
         free(fw->images);
         fw->images = NULL;
@@ -142,7 +148,9 @@ static void image_free(struct firmware *fw, struct image *im)
 
         for (size_t i = 0; i < all->n; i++)
                 if (all->images[i] == im) {
-                        all->images[i] = all->images[--all->n];
+                        memmove(&all->images[i], &all->images[i + 1],
+                                        (all->n - i - 1) * sizeof(*all->images));
+                        all->n--;
                         break;
                 }
         if (im->handle) {
@@ -164,6 +172,8 @@ static void image_free(struct firmware *fw, struct image *im)
                 (void)pool_free_own(fw, im->options);
         if (im->place.n_pages)
                 image_remove(fw, &im->place);
+        all->kept_bytes -= im->own_file.size;
+        buf_release(&im->own_file);
         free(im);
 }
 
@@ -255,6 +265,7 @@ EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_p
         if (!im)
                 return EFI_OUT_OF_RESOURCES;
         im->subsystem = pe.subsystem;
+        im->file = file;
         status = image_place(fw, &pe, &im->place);
         if (!efi_error(status))
                 status = image_install(fw, im, parent, device_path);
@@ -269,6 +280,22 @@ EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_p
                         (unsigned long long)im->place.entry);
         *handle = im->handle;
         return EFI_SUCCESS;
+}
+
+void image_keep_file(struct firmware *fw, uint64_t handle, struct buf *file)
+{
+        struct image *im = image_find(fw, handle);
+
+        im->own_file = *file;
+        fw->images->kept_bytes += file->size;
+        *file = (struct buf){0};
+}
+
+bool image_has_room(const struct firmware *fw, uint64_t bytes)
+{
+        uint64_t room = ram_budget_bytes(fw->ram);
+
+        return fw->images->kept_bytes <= room && bytes <= room - fw->images->kept_bytes;
 }
 
 EFI_STATUS image_set_load_options(struct firmware *fw, uint64_t handle, struct span options)
@@ -396,4 +423,26 @@ EFI_STATUS image_unload(struct firmware *fw, uint64_t handle)
         }
         image_free(fw, im);
         return EFI_SUCCESS;
+}
+
+/* ---- for the hand-over ---- */
+
+int firmware_image_files(const struct firmware *fw, struct fw_image_file **ret, size_t *n)
+{
+        const struct fw_images *all = fw->images;
+        struct fw_image_file *files = calloc(all->n + 1, sizeof(*files));
+
+        if (!files)
+                return -ENOMEM;
+        for (size_t i = 0; i < all->n; i++) {
+                const struct image *im = all->images[i];
+
+                files[i].file = im->file;
+                files[i].is_payload = im->handle == fw->image_handle;
+                files[i].verified = im->verified;
+                memcpy(files[i].name, im->name, sizeof(files[i].name));
+        }
+        *ret = files;
+        *n = all->n;
+        return 0;
 }

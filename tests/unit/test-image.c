@@ -239,6 +239,36 @@ static void test_cut(void)
         fixture_stop();
 }
 
+/* What the hand-over can ask for: files of what is loaded, in order, and not of what is gone. */
+static void test_files(void)
+{
+        _cleanup_free_ struct fw_image_file *files = NULL;
+        uint8_t first[TINY_BYTES], second[TINY_BYTES];
+        uint64_t handles[3] = {0};
+        struct buf kept = {0};
+        size_t n = 0;
+
+        REQUIRE(fixture_start(NULL));
+        tiny_pe(first);
+        tiny_pe(second);
+        second[TINY_TEXT_AT] = 0x90;
+        buf_put(&kept, second, sizeof(second));
+        REQUIRE(load(first, &handles[0]) == EFI_SUCCESS && load(first, &handles[1]) == EFI_SUCCESS);
+        REQUIRE(image_load(&fixture, 0, NOTHING, buf_span(&kept), &handles[2]) == EFI_SUCCESS);
+        CHECK(image_has_room(&fixture, 32u << 20) && !image_has_room(&fixture, (32u << 20) + 1));
+        image_keep_file(&fixture, handles[2], &kept);
+        CHECK(kept.size == 0 && !image_has_room(&fixture, 32u << 20));
+        fixture.image_handle = handles[1];
+        CHECK_EQ(image_unload(&fixture, handles[0]), EFI_SUCCESS);
+        REQUIRE(firmware_image_files(&fixture, &files, &n) == 0 && n == 2);
+        CHECK(files[0].is_payload && !files[1].is_payload && !files[1].verified);
+        CHECK(span_equal(files[0].file, SPAN(first, sizeof(first))));
+        CHECK(span_equal(files[1].file, SPAN(second, sizeof(second))));
+        CHECK_EQ(image_unload(&fixture, handles[2]), EFI_SUCCESS);
+        CHECK(image_has_room(&fixture, 32u << 20));
+        fixture_stop();
+}
+
 static const struct tap_test tests[] = {
                 {"an image in memory", test_placed},
                 {"SectionAlignment is honoured", test_alignment},
@@ -246,5 +276,6 @@ static const struct tap_test tests[] = {
                 {"device handle and file path", test_paths},
                 {"forged files", test_twins},
                 {"files cut off at every byte", test_cut},
+                {"files of loaded images", test_files},
 };
 TAP_MAIN(tests)
