@@ -12,6 +12,8 @@
 #define E820_TABLE_SLOTS 128u /* in boot_params (E820_MAX_ENTRIES_ZEROPAGE) */
 #define E820_ENTRY_SIZE  20u
 
+#define E820_SOFT_RESERVED 0xefffffffu /* the kernel's own number, from EFI_MEMORY_SP */
+
 enum {
         E820_RAM = 1,
         E820_RESERVED = 2,

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "shim/handover/host-memory.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "shim/handover/host-e820.h"
 #include "shim/handover/sysfs.h"
 
 #define MIB (1ull << 20)
@@ -185,7 +184,8 @@ static int check_sources(struct host_entry *entries, size_t n_entries,
         for (size_t i = 0; i < n_entries; i++) {
                 if (i > 0 && entries[i].start < end && entries[i].type != entries[i - 1].type)
                         return error_set(error, EINVAL,
-                                        "firmware/memmap: entries at 0x%llx and 0x%llx overlap",
+                                        "the machine's memory map: entries at 0x%llx and 0x%llx "
+                                        "overlap",
                                         (unsigned long long)entries[i - 1].start,
                                         (unsigned long long)entries[i].start);
                 if (entries[i].end > end)
@@ -293,7 +293,8 @@ static int check_reclaimed(const struct merge *m, struct error *error)
                                  start >= m->entries[j].start && end <= m->entries[j].end;
                 if (!inside)
                         return error_set(error, EINVAL,
-                                        "%s: pages at 0x%llx aren't reserved in firmware/memmap",
+                                        "%s: pages at 0x%llx aren't reserved in the machine's "
+                                        "memory map",
                                         OVERLAY_RECORD_VARIABLE, (unsigned long long)start);
         }
         return 0;
@@ -375,37 +376,6 @@ int host_memory_plain(struct host_memory *ret)
 
 /* ---- reading ---- */
 
-/* Number of folders 0, 1, 2 ... under <root>/<name>; gaps are passed over by the caller. */
-static int list_numbers(const char *root, const char *name, unsigned *ret, size_t *ret_n,
-                struct error *error)
-{
-        char path[512];
-        DIR *dir;
-        struct dirent *entry;
-        size_t n = 0;
-
-        snprintf(path, sizeof(path), "%s/%s", root, name);
-        dir = opendir(path);
-        if (!dir)
-                return error_set(error, errno, "%s: %s", path, strerror(errno));
-        while ((entry = readdir(dir))) {
-                char *end;
-                unsigned long value = strtoul(entry->d_name, &end, 10);
-
-                if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || *end != '\0')
-                        continue;
-                if (n == HOST_MEMORY_MAX_ENTRIES || value > 1000000) {
-                        closedir(dir);
-                        return error_set(error, E2BIG, "%s: more than %u entries", path,
-                                        HOST_MEMORY_MAX_ENTRIES);
-                }
-                ret[n++] = (unsigned)value;
-        }
-        closedir(dir);
-        *ret_n = n;
-        return 0;
-}
-
 /* Reads the files of one numbered folder. */
 static int read_fields(const char *root, const char *folder, unsigned number,
                 const char *const *names, size_t n, struct buf *fields, struct error *error)
@@ -428,14 +398,18 @@ static void release_fields(struct buf (*fields)[MAX_FIELDS])
                 buf_release(&(*fields)[i]);
 }
 
+/* 0 entries: the kernel was built without it (CONFIG_FIRMWARE_MEMMAP). */
 static int read_memmap(
                 const char *root, struct host_entry *entries, size_t *ret_n, struct error *error)
 {
         static const char *const names[] = {"start", "end", "type"};
         unsigned numbers[HOST_MEMORY_MAX_ENTRIES];
-        size_t n;
-        int r = list_numbers(root, "firmware/memmap", numbers, &n, error);
+        size_t n = 0;
+        int r = 0;
 
+        if (sysfs_exists(root, "firmware/memmap"))
+                r = sysfs_list_numbers(root, "firmware/memmap", numbers, HOST_MEMORY_MAX_ENTRIES,
+                                &n, error);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
@@ -450,10 +424,19 @@ static int read_memmap(
                         return error_set(error, EINVAL, "%s/firmware/memmap/%u: makes no sense",
                                         root, numbers[i]);
         }
-        if (n == 0)
-                return error_set(error, ENOENT, "%s/firmware/memmap: empty", root);
         *ret_n = n;
         return 0;
+}
+
+static int read_entries(
+                const char *root, struct host_entry *entries, size_t *ret_n, struct error *error)
+{
+        int r = read_memmap(root, entries, ret_n, error);
+
+        if (r < 0 || *ret_n > 0)
+                return r;
+        r = host_e820_read(root, entries, HOST_MEMORY_MAX_ENTRIES, ret_n, error);
+        return r < 0 ? error_prefix(error, r, "no memory map in %s/firmware/memmap", root) : 0;
 }
 
 static int read_runtime_map(const char *root, struct fw_memory_range *ranges, size_t *ret_n,
@@ -468,7 +451,8 @@ static int read_runtime_map(const char *root, struct fw_memory_range *ranges, si
         *ret_n = 0;
         if (!sysfs_exists(root, "firmware/efi/runtime-map"))
                 return 0; /* no EFI, or efi=noruntime: then the regions are "Reserved" in memmap */
-        r = list_numbers(root, "firmware/efi/runtime-map", numbers, &n, error);
+        r = sysfs_list_numbers(root, "firmware/efi/runtime-map", numbers, HOST_MEMORY_MAX_ENTRIES,
+                        &n, error);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
@@ -523,7 +507,7 @@ int host_memory_read(const char *sysfs_root, const struct overlay_record *old,
         runtime = calloc(HOST_MEMORY_MAX_ENTRIES, sizeof(*runtime));
         if (!entries || !runtime)
                 return error_set(error, ENOMEM, "out of memory for the memory map");
-        r = read_memmap(sysfs_root, entries, &n_entries, error);
+        r = read_entries(sysfs_root, entries, &n_entries, error);
         if (r < 0)
                 return r;
         r = read_runtime_map(sysfs_root, runtime, &n_runtime, error);

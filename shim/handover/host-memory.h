@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The machine's real memory map, as the payload's GetMemoryMap starts from it: firmware's e820 as
- * the kernel shows it (/sys/firmware/memmap) under the runtime regions
+ * the kernel shows it (/sys/firmware/memmap, else boot_params) under the runtime regions
  * (/sys/firmware/efi/runtime-map). Only reads and merges; what may be allocated is decided by the
  * types it gives. */
 #pragma once
@@ -28,7 +28,7 @@ struct host_memory {
 void host_memory_release(struct host_memory *memory);
 
 /* sysfs_root: "/sys", or a recorded tree. old: the overlay of an earlier hop whose pages are RAM
- * again, or NULL. -ENOENT: no memmap (container, CONFIG_FIRMWARE_MEMMAP=n); -EACCES: not root;
+ * again, or NULL. -ENOENT: neither memmap nor boot_params (container); -EACCES: not root;
  * -EINVAL: text that makes no sense, overlapping entries; -E2BIG: too many. The file is named. */
 int host_memory_read(const char *sysfs_root, const struct overlay_record *old,
                 struct host_memory *ret, struct error *error);

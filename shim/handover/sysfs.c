@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "shim/handover/sysfs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -38,6 +41,35 @@ int sysfs_read_number(const char *root, const char *name, uint64_t *ret, struct 
                 return r;
         if (!host_memory_parse_number(buf_span(&text), ret))
                 return error_set(error, EINVAL, "%s/%s: not a hexadecimal number", root, name);
+        return 0;
+}
+
+int sysfs_list_numbers(const char *root, const char *name, unsigned *ret, size_t max, size_t *ret_n,
+                struct error *error)
+{
+        char path[PATH_SIZE];
+        struct dirent *entry;
+        size_t n = 0;
+        DIR *dir;
+
+        snprintf(path, sizeof(path), "%s/%s", root, name);
+        dir = opendir(path);
+        if (!dir)
+                return error_set(error, errno, "%s: %s", path, strerror(errno));
+        while ((entry = readdir(dir))) {
+                char *end;
+                unsigned long value = strtoul(entry->d_name, &end, 10);
+
+                if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || *end != '\0')
+                        continue;
+                if (n == max || value > 1000000) {
+                        closedir(dir);
+                        return error_set(error, E2BIG, "%s: more than %zu entries", path, max);
+                }
+                ret[n++] = (unsigned)value;
+        }
+        closedir(dir);
+        *ret_n = n;
         return 0;
 }
 

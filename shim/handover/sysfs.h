@@ -15,4 +15,8 @@ int sysfs_read(struct buf *ret, size_t limit, struct error *error, const char *r
                 const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* A file that holds one number, "0x..." */
 int sysfs_read_number(const char *root, const char *name, uint64_t *ret, struct error *error);
+/* The folders 0, 1, 2 ... under <root>/<name>, in any order and with any gaps. -E2BIG: more than
+ * max. */
+int sysfs_list_numbers(const char *root, const char *name, unsigned *ret, size_t max, size_t *ret_n,
+                struct error *error);
 bool sysfs_exists(const char *root, const char *name);
