@@ -164,6 +164,9 @@ int verb_load(int argc, char **argv)
                 r = hop_run(&options, true, &dir, &run, &error);
         if (r < 0)
                 return fail(exit_code_of(r), &error);
+        if (run.facts.host.loses_firmware)
+                progress_warn("no /sys/firmware/efi/runtime-map: the second kernel won't reach the "
+                              "firmware's variables");
         r = make_image(&run, &image, &error); /* a dry run tells of these errors, too */
         if (r < 0)
                 return fail(EXIT_REFUSED, &error);

@@ -420,8 +420,8 @@ int boot_params_complete(struct ram *ram, uint64_t address, const struct boot_pa
              ram_put_u32(ram, address + BP_EFI_MEMMAP_SIZE, c->efi_map_size) &&
              ram_put_u32(ram, address + BP_EFI_DESCRIPTOR_SIZE, c->efi_descriptor_size) &&
              ram_put_u32(ram, address + BP_EFI_DESCRIPTOR_VERSION, EFI_MEMORY_DESCRIPTOR_VERSION);
-        if (ok && c->setup_efi != 0)
-                ok = link_node(ram, address, c->setup_efi);
+        for (size_t i = 0; ok && i < c->n_nodes; i++)
+                ok = link_node(ram, address, c->nodes[i]);
         if (ok && c->acpi_rsdp != 0)
                 ok = ram_get_u64(ram, address + BP_ACPI_RSDP, &rsdp) &&
                      (rsdp != 0 || ram_put_u64(ram, address + BP_ACPI_RSDP, c->acpi_rsdp));
@@ -429,6 +429,13 @@ int boot_params_complete(struct ram *ram, uint64_t address, const struct boot_pa
                 ok = ram_write(ram, address + BP_SCREEN_INFO, c->screen_info.data,
                                 SCREEN_INFO_SIZE);
         return ok ? 0 : error_set(error, EINVAL, "boot_params can't be written");
+}
+
+bool boot_params_put_node(struct ram *ram, uint64_t address, uint32_t type, struct span data)
+{
+        return ram_put_u64(ram, address, 0) && ram_put_u32(ram, address + 8, type) &&
+               ram_put_u32(ram, address + 12, (uint32_t)data.size) &&
+               ram_write(ram, address + SETUP_NODE_HEADER, data.data, data.size);
 }
 
 bool boot_params_put_setup_efi(struct ram *ram, uint64_t address, uint64_t vendor, uint64_t tables)

@@ -17,6 +17,7 @@
 #define BOOT_PARAMS_SIZE      4096u
 #define BOOT_PARAMS_MAX_NODES 64u /* of the setup_data chain */
 #define SETUP_E820_EXT        1u
+#define SETUP_PCI             3u
 #define SETUP_EFI             4u
 #define SETUP_NODE_HEADER     16u /* u64 next, u32 type, u32 length */
 #define SETUP_EFI_NODE_SIZE   (SETUP_NODE_HEADER + 96u)
@@ -42,7 +43,8 @@ struct boot_params_completion {
         uint64_t efi_map;      /* its EFI memory map: address, bytes */
         uint32_t efi_map_size;
         uint32_t efi_descriptor_size;
-        uint64_t setup_efi;                  /* address of a SETUP_EFI node to put first, or 0 */
+        const uint64_t *nodes; /* setup_data of ours to put first: type and length are there */
+        size_t n_nodes;
         uint64_t acpi_rsdp;                  /* if the stub left it 0; 0: leave */
         struct span screen_info;             /* SCREEN_INFO_SIZE bytes, or empty: leave */
         const struct fw_memory_range *taken; /* RAM that is of another type from now on */
@@ -56,6 +58,8 @@ struct boot_params_completion {
 int boot_params_complete(struct ram *ram, uint64_t address, const struct boot_params_completion *c,
                 struct error *error);
 
+/* Writes a setup_data node that is in no chain yet. */
+bool boot_params_put_node(struct ram *ram, uint64_t address, uint32_t type, struct span data);
 /* Writes a SETUP_EFI node (kernel: struct efi_setup_data); addresses are physical. */
 bool boot_params_put_setup_efi(struct ram *ram, uint64_t address, uint64_t vendor, uint64_t tables);
 

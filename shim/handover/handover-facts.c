@@ -19,6 +19,7 @@
 void handover_facts_release(struct handover_facts *facts)
 {
         host_memory_release(&facts->memory);
+        host_setup_data_release(&facts->roms);
         overlay_record_release(&facts->old_overlay);
         *facts = (struct handover_facts){0};
 }
@@ -55,8 +56,12 @@ static int read_runtime(const char *root, struct handover_facts *facts, struct e
                 return 0;
         }
         if (!sysfs_exists(root, "firmware/efi/runtime-map") ||
-                        !sysfs_exists(root, "firmware/efi/runtime"))
-                return 0; /* no EFI, efi=noruntime, or CONFIG_EFI_RUNTIME_MAP=n */
+                        !sysfs_exists(root, "firmware/efi/runtime")) {
+                /* no EFI, efi=noruntime, or CONFIG_EFI_RUNTIME_MAP=n: only the last has variables
+                 */
+                facts->loses_firmware = !folder_is_empty(root, "firmware/efi/efivars");
+                return 0;
+        }
         r = sysfs_read_number(root, "firmware/efi/runtime", &runtime, error);
         if (r < 0)
                 return r;
@@ -138,16 +143,29 @@ static int read_boot_params(const char *root, struct handover_facts *facts, stru
         struct boot_params_host host;
         int r = sysfs_read(&page, 2 * BOOT_PARAMS_SIZE, error, root, "kernel/boot_params/data");
 
-        if (r == -ENOENT)
-                return 0;
         if (r < 0)
-                return r;
+                return r; /* without it nobody knows whether Secure Boot was on */
         boot_params_of_host(buf_span(&page), &host);
         facts->acpi_rsdp = host.acpi_rsdp;
         facts->secure_boot = host.secure_boot;
         facts->has_screen_info = host.is_efi_framebuffer && framebuffer_is_free(root);
         memcpy(facts->screen_info, host.screen_info, SCREEN_INFO_SIZE);
         return 0;
+}
+
+/* What PCI devices' ROMs held when firmware ran: some can be read only there, so drivers of
+ * graphics look for them here first. */
+static int read_roms(const char *root, struct handover_facts *facts, struct error *error)
+{
+        int r = host_setup_data_read(root, SETUP_PCI, &facts->roms, error);
+
+        for (size_t i = 0; r == 0 && i < facts->roms.n; i++)
+                if (!host_setup_data_is_rom(buf_span(&facts->roms.nodes[i])))
+                        r = error_set(error, EINVAL,
+                                        "%s/kernel/boot_params/setup_data: a PCI ROM of %zu bytes "
+                                        "isn't one",
+                                        root, facts->roms.nodes[i].size);
+        return r;
 }
 
 static int read_tables(const char *root, struct handover_facts *facts, struct error *error)
@@ -173,6 +191,10 @@ static int read_real(const char *root, struct handover_facts *facts, struct erro
         if (r == 0)
                 r = read_runtime(root, facts, error);
         if (r == 0)
+                r = read_boot_params(root, facts, error);
+        if (r == 0)
+                r = read_roms(root, facts, error);
+        if (r == 0)
                 r = acpi_log_read(root, facts->memory.ranges, facts->memory.n, &facts->acpi_log,
                                 error);
         return r;
@@ -189,12 +211,11 @@ int handover_facts_read(const char *sysfs_root, bool plain_allowed, struct hando
         if (strcmp(sysfs_root, "/sys") == 0 && sysinfo(&info) == 0)
                 facts.total_ram_bytes = (uint64_t)info.totalram * info.mem_unit;
         r = read_tables(sysfs_root, &facts, &local);
-        if (r == 0 || plain_allowed)
-                r = read_boot_params(sysfs_root, &facts, &local);
         if (r == 0)
                 r = read_real(sysfs_root, &facts, &local);
         if (r < 0 && plain_allowed) {
                 host_memory_release(&facts.memory);
+                host_setup_data_release(&facts.roms);
                 overlay_record_release(&facts.old_overlay);
                 facts.has_old_overlay = facts.has_firmware = false;
                 facts.firmware_runtime = 0;

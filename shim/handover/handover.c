@@ -39,6 +39,7 @@ struct preparation {
         uint64_t overlay_virtual;
         uint64_t scratch; /* EFI memory map, SETUP_EFI node, room for e820 */
         uint64_t scratch_bytes;
+        uint64_t roms; /* SETUP_PCI nodes one behind the other, if there are any */
         uint64_t trampoline;
         struct overlay_places places;
 };
@@ -230,6 +231,21 @@ static uint64_t efi_map_room(const struct preparation *p)
         return (p->setup->facts->memory.n + 1) * EFI_MEMORY_DESCRIPTOR_SIZE;
 }
 
+/* Nodes are structs to the kernel: aligned to 8. */
+static uint64_t rom_node_bytes(const struct preparation *p, size_t i)
+{
+        return (SETUP_NODE_HEADER + p->setup->facts->roms.nodes[i].size + 7) & ~7ull;
+}
+
+static uint64_t roms_bytes(const struct preparation *p)
+{
+        uint64_t bytes = 0;
+
+        for (size_t i = 0; i < p->setup->facts->roms.n; i++)
+                bytes += rom_node_bytes(p, i);
+        return bytes;
+}
+
 static int take_pages(struct preparation *p, struct error *error)
 {
         _cleanup_buf_ struct buf draft = {0};
@@ -253,6 +269,8 @@ static int take_pages(struct preparation *p, struct error *error)
         p->scratch_bytes = efi_map_room(p) + SETUP_EFI_NODE_SIZE + SPARE_BYTES;
         if (r == 0)
                 r = take(p, EfiLoaderData, p->scratch_bytes, &p->scratch, error);
+        if (r == 0 && roms_bytes(p) > 0)
+                r = take(p, EfiLoaderData, roms_bytes(p), &p->roms, error);
         if (r == 0)
                 r = take(p, EfiLoaderData, TRAMPOLINE_SIZE, &p->trampoline, error);
         return r;
@@ -321,9 +339,35 @@ static int fill_overlay(struct preparation *p, struct error *error)
         return 0;
 }
 
+/* The nodes of setup_data that the second kernel gets from us: PCI ROMs and SETUP_EFI. */
+static int fill_nodes(struct preparation *p, uint64_t setup_efi, uint64_t *nodes, size_t *ret_n,
+                struct error *error)
+{
+        const struct handover_facts *facts = p->setup->facts;
+        uint64_t address = p->roms;
+        size_t n = 0;
+        bool ok = true;
+
+        for (size_t i = 0; ok && i < facts->roms.n; i++) {
+                ok = boot_params_put_node(
+                                p->ram, address, SETUP_PCI, buf_span(&facts->roms.nodes[i]));
+                nodes[n++] = address;
+                address += rom_node_bytes(p, i);
+        }
+        if (ok && facts->has_firmware) {
+                ok = boot_params_put_setup_efi(p->ram, setup_efi,
+                                p->overlay.start + p->places.vendor,
+                                p->overlay.start + p->places.config_tables);
+                nodes[n++] = setup_efi;
+        }
+        *ret_n = n;
+        return ok ? 0 : error_set(error, EINVAL, "the guest's memory can't be written");
+}
+
 static int fill_boot_params(struct preparation *p, struct error *error)
 {
         const struct handover_facts *facts = p->setup->facts;
+        uint64_t nodes[HOST_SETUP_DATA_MAX_NODES + 1];
         struct fw_memory_range taken[2];
         struct boot_params_completion c = {
                         .system_table = p->overlay.start + p->places.system_table,
@@ -332,12 +376,13 @@ static int fill_boot_params(struct preparation *p, struct error *error)
                         .acpi_rsdp = p->has_acpi ? 0 : facts->acpi_rsdp,
                         .screen_info = SPAN(facts->screen_info,
                                         facts->has_screen_info ? SCREEN_INFO_SIZE : 0),
+                        .nodes = nodes,
                         .taken = taken,
                         .spare = p->scratch + efi_map_room(p) + SETUP_EFI_NODE_SIZE,
                         .spare_size = SPARE_BYTES,
         };
-        uint64_t setup_efi = p->scratch + efi_map_room(p);
         _cleanup_buf_ struct buf map = {0};
+        int r;
 
         /* without firmware behind us the machine's runtime regions are nobody's business */
         efi_map_put(facts->memory.ranges, facts->has_firmware ? facts->memory.n : 0, &p->overlay,
@@ -347,13 +392,9 @@ static int fill_boot_params(struct preparation *p, struct error *error)
         c.efi_map_size = (uint32_t)map.size;
         if (!ram_write(p->ram, c.efi_map, map.data, map.size))
                 return error_set(error, EINVAL, "the guest's memory can't be written");
-        if (facts->has_firmware) {
-                c.setup_efi = setup_efi;
-                if (!boot_params_put_setup_efi(p->ram, setup_efi,
-                                    p->overlay.start + p->places.vendor,
-                                    p->overlay.start + p->places.config_tables))
-                        return error_set(error, EINVAL, "the guest's memory can't be written");
-        }
+        r = fill_nodes(p, p->scratch + efi_map_room(p), nodes, &c.n_nodes, error);
+        if (r < 0)
+                return r;
         taken[c.n_taken++] = p->overlay;
         if (p->log.end > p->log.start)
                 taken[c.n_taken++] = p->log;

@@ -14,6 +14,7 @@
 #include "shim/handover/acpi-log.h"
 #include "shim/handover/boot-params.h"
 #include "shim/handover/host-memory.h"
+#include "shim/handover/host-setup-data.h"
 #include "shim/handover/kexec.h"
 #include "shim/handover/overlay.h"
 #include "shim/handover/segments.h"
@@ -25,6 +26,7 @@ struct handover_facts {
         char plain_reason[256]; /* why */
         bool has_firmware;      /* runtime services to pass through to, at firmware_runtime */
         uint64_t firmware_runtime;        /* virtual */
+        bool loses_firmware;              /* the running kernel has them, but doesn't tell where */
         struct fw_config_table tables[4]; /* ACPI and SMBIOS of the machine, for firmware_setup */
         size_t n_tables;
         uint64_t acpi_rsdp;   /* from the running kernel's boot_params, 0: unknown */
@@ -32,6 +34,7 @@ struct handover_facts {
         bool has_screen_info; /* an EFI framebuffer that no native driver took over */
         uint8_t screen_info[SCREEN_INFO_SIZE];
         struct acpi_log acpi_log;
+        struct host_setup_data roms; /* SETUP_PCI, for the second kernel */
         bool has_old_overlay;
         struct overlay_record old_overlay;
         uint64_t total_ram_bytes; /* for kexec's limit */

@@ -30,12 +30,14 @@ static const struct fw_memory_range after[] = {
 
 static void complete(struct ram *ram, uint64_t address)
 {
+        const uint64_t node = OURS + 0x1000;
         const struct boot_params_completion c = {
                         .system_table = 0x400000,
                         .efi_map = OURS,
                         .efi_map_size = 96,
                         .efi_descriptor_size = 48,
-                        .setup_efi = OURS + 0x1000,
+                        .nodes = &node,
+                        .n_nodes = 1,
                         .acpi_rsdp = 0xe0000,
                         .taken = &after[2],
                         .n_taken = 1,
@@ -43,7 +45,7 @@ static void complete(struct ram *ram, uint64_t address)
                         .spare_size = 0x8000,
         };
 
-        if (!boot_params_put_setup_efi(ram, c.setup_efi, 1, 2))
+        if (!boot_params_put_setup_efi(ram, node, 1, 2))
                 abort();
         if (boot_params_complete(ram, address, &c, NULL) == 0 &&
                         boot_params_check(ram, address, after, 5, NULL) < 0)

@@ -150,12 +150,14 @@ static void completed(void)
         const struct fw_memory_range taken[] = {{0x400000, 0x410000, EfiRuntimeServicesCode, 0, 0},
                         {0x500000, 0x501000, EfiACPIReclaimMemory, 0, 0}};
         uint8_t screen[SCREEN_INFO_SIZE];
+        const uint64_t nodes[] = {0x303000, 0x301000};
         struct boot_params_completion c = {
                         .system_table = 0x123456789000,
                         .efi_map = 0x300000,
                         .efi_map_size = 96,
                         .efi_descriptor_size = 48,
-                        .setup_efi = 0x301000,
+                        .nodes = nodes,
+                        .n_nodes = 2,
                         .acpi_rsdp = 0x7f00,
                         .screen_info = SPAN(screen, sizeof(screen)),
                         .taken = taken,
@@ -168,6 +170,7 @@ static void completed(void)
 
         memset(screen, 0x70, sizeof(screen));
         CHECK(boot_params_put_setup_efi(ram, 0x301000, 0x1111, 0x2222));
+        CHECK(boot_params_put_node(ram, 0x303000, SETUP_PCI, SPAN("0123456789", 10)));
         CHECK_EQ(boot_params_complete(ram, GUEST_PARAMS, &c, &e), 0);
         CHECK_EQ(u32_at(ram, GUEST_PARAMS + 0x1c4), 0x56789000);
         CHECK_EQ(u32_at(ram, GUEST_PARAMS + 0x1d8), 0x1234);
@@ -175,9 +178,13 @@ static void completed(void)
         CHECK_EQ(u32_at(ram, GUEST_PARAMS + 0x1d4), 96);
         CHECK_EQ(u64_at(ram, GUEST_PARAMS + 0x70), 0x7f00);
         CHECK_EQ(u32_at(ram, GUEST_PARAMS), 0x70707070);
-        /* SETUP_EFI first, then what was there */
+        /* ours, the last first, then what was there */
         CHECK_EQ(u64_at(ram, GUEST_PARAMS + 0x250), 0x301000);
-        CHECK_EQ(u64_at(ram, 0x301000), GUEST_NODE);
+        CHECK_EQ(u64_at(ram, 0x301000), 0x303000);
+        CHECK_EQ(u64_at(ram, 0x303000), GUEST_NODE);
+        CHECK_EQ(u32_at(ram, 0x303008), 3);
+        CHECK_EQ(u32_at(ram, 0x30300c), 10);
+        CHECK_EQ(u64_at(ram, 0x303010), 0x3736353433323130);
         CHECK_EQ(u32_at(ram, 0x301008), SETUP_EFI);
         CHECK_EQ(u32_at(ram, 0x30100c), 96);
         CHECK_EQ(u64_at(ram, 0x301010), 0x1111);

@@ -249,6 +249,15 @@ static size_t a_log(uint8_t *to, size_t size)
 
 /* ---- tests ---- */
 
+/* Looks for bytes in a range of guest RAM. */
+static bool has_bytes(struct world *w, uint64_t start, uint64_t end, const void *bytes, size_t size)
+{
+        struct span view;
+
+        return ram_view(w->fw.ram, start, end - start, &view) &&
+               memmem(view.data, view.size, bytes, size);
+}
+
 static void facts_of_a_machine(void)
 {
         struct world w;
@@ -291,6 +300,91 @@ static void facts_of_a_machine(void)
         tree_remove(&w.tree, "firmware/efi/efivars/BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c");
         CHECK_EQ(handover_facts_read(w.tree.root, false, &w.facts, &w.error), -ENOENT);
         CHECK(strstr(w.error.text, "efivarfs"));
+        world_free(&w);
+}
+
+static void facts_that_are_missing(void)
+{
+        struct world w;
+
+        /* the state of Secure Boot is only there */
+        world_new(&w);
+        handover_facts_release(&w.facts);
+        tree_remove(&w.tree, "kernel/boot_params/data");
+        CHECK_EQ(handover_facts_read(w.tree.root, false, &w.facts, &w.error), -ENOENT);
+        CHECK(strstr(w.error.text, "boot_params/data"));
+        world_free(&w);
+
+        /* variables, but no map of the services behind them: the hop is possible, and says so */
+        world_new(&w);
+        CHECK(!w.facts.loses_firmware);
+        handover_facts_release(&w.facts);
+        tree_remove(&w.tree, "firmware/efi/runtime");
+        CHECK_EQ(handover_facts_read(w.tree.root, false, &w.facts, &w.error), 0);
+        CHECK(w.facts.loses_firmware && !w.facts.has_firmware);
+        handover_facts_release(&w.facts);
+        tree_remove(&w.tree, "firmware/efi/efivars/BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c");
+        CHECK_EQ(handover_facts_read(w.tree.root, false, &w.facts, &w.error), 0);
+        CHECK(!w.facts.loses_firmware && !w.facts.has_firmware);
+        world_free(&w);
+}
+
+/* One as the EFI stub makes it of a device's ROM. */
+static void put_rom(const struct tree *t, unsigned n, uint8_t length, uint8_t promised)
+{
+        uint8_t node[48 + 255] = {0x86, 0x80, 0x0e, 0x10};
+        char path[96];
+
+        node[8] = promised;
+        node[32] = (uint8_t)n; /* device */
+        memset(node + 48, 0x50 + (int)n, length);
+        snprintf(path, sizeof(path), "kernel/boot_params/setup_data/%u/data", n);
+        tree_put(t, path, node, 48u + length);
+        snprintf(path, sizeof(path), "kernel/boot_params/setup_data/%u/type", n);
+        tree_text(t, path, "0x3\n");
+}
+
+static void roms_are_carried(void)
+{
+        struct world w;
+        uint64_t node;
+        unsigned seen = 0;
+
+        world_new(&w);
+        handover_facts_release(&w.facts);
+        put_rom(&w.tree, 1, 33, 33);
+        put_rom(&w.tree, 2, 200, 200);
+        tree_text(&w.tree, "kernel/boot_params/setup_data/3/type", "0x9\n");
+        tree_text(&w.tree, "kernel/boot_params/setup_data/3/data", "a seed that was used up");
+        CHECK_EQ(handover_facts_read(w.tree.root, false, &w.facts, &w.error), 0);
+        CHECK_EQ(world_prepare(&w), 0);
+        node = u64_at(&w, GUEST_PARAMS + 0x250);
+        CHECK_EQ(u32_at(&w, node + 8), SETUP_EFI);
+        for (node = u64_at(&w, node); node != GUEST_NODE && seen < 3; node = u64_at(&w, node)) {
+                uint32_t device = u32_at(&w, node + 16 + 32), length = device == 1 ? 33 : 200;
+                struct span rom;
+
+                CHECK_EQ(u32_at(&w, node + 8), SETUP_PCI);
+                CHECK_EQ(node % 8, 0);
+                CHECK_EQ(u32_at(&w, node + 12), 48 + length);
+                CHECK_EQ(u32_at(&w, node + 16), 0x100e8086);
+                CHECK_EQ(u64_at(&w, node + 24), length);
+                REQUIRE(ram_view(w.fw.ram, node + 64, length, &rom));
+                for (uint32_t i = 0; i < length; i++)
+                        CHECK_EQ(rom.data[i], 0x50 + device);
+                seen++;
+        }
+        CHECK_EQ(seen, 2);
+        CHECK_EQ(node, GUEST_NODE);
+        CHECK(!has_bytes(&w, GUEST_PARAMS, GUEST_PARAMS + 4096, "a seed", 6));
+        world_free(&w);
+
+        /* a length that reaches beyond the node: the second kernel would map what follows it */
+        world_new(&w);
+        handover_facts_release(&w.facts);
+        put_rom(&w.tree, 1, 33, 34);
+        CHECK_EQ(handover_facts_read(w.tree.root, false, &w.facts, &w.error), -EINVAL);
+        CHECK(strstr(w.error.text, "PCI ROM"));
         world_free(&w);
 }
 
@@ -360,15 +454,6 @@ static void the_second_kernels_view(void)
         /* e820: overlay reserved, log ACPI */
         CHECK_EQ(u32_at(&w, GUEST_PARAMS + 0x1e8) & 0xff, 7);
         world_free(&w);
-}
-
-/* Looks for bytes in a range of guest RAM. */
-static bool has_bytes(struct world *w, uint64_t start, uint64_t end, const void *bytes, size_t size)
-{
-        struct span view;
-
-        return ram_view(w->fw.ram, start, end - start, &view) &&
-               memmem(view.data, view.size, bytes, size);
 }
 
 static void variables_and_record(void)
@@ -674,6 +759,8 @@ static void the_next_hop(void)
 
 static const struct tap_test tests[] = {
                 {"facts of a recorded machine", facts_of_a_machine},
+                {"facts that are missing", facts_that_are_missing},
+                {"PCI ROMs are carried, used-up setup_data isn't", roms_are_carried},
                 {"plain facts, for predict only", plain_facts_for_predict},
                 {"what the second kernel sees: tables, SETUP_EFI, EFI map, e820, screen",
                                 the_second_kernels_view},
