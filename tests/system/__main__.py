@@ -18,14 +18,15 @@ import scene
 import tally
 import test_abort
 import test_baseline
+import test_chain
 import test_guard
 import test_hop
 import test_machines
 import vm
 
 # (scenario, needs mkexec, only with --full or by its name), the longest first
-SCENARIOS = ((test_hop, True, False), (test_abort, True, False), (test_guard, True, False), (test_baseline, False, False),
-             (test_machines, True, True))
+SCENARIOS = ((test_hop, True, False), (test_chain, True, False), (test_abort, True, False), (test_guard, True, False),
+             (test_baseline, False, False), (test_machines, True, True))
 
 
 def jobs(names, full):

@@ -14,8 +14,8 @@ import re
 
 HERE = pathlib.Path(__file__).parent
 BUSYBOX = pathlib.Path("/bin/busybox")
-# What the harness needs and Debian's cloud kernels have as modules, or in later versions built in.
-MODULES = ("efivarfs", "virtio_pci", "virtio_blk", "vfat", "nls_ascii", "nls_cp437", "nls_utf8")
+# What the harness needs and Debian's cloud kernels have as modules, or in some versions built in.
+MODULES = ("efivarfs", "virtio_pci", "virtio_blk", "vfat", "nls_ascii", "nls_cp437", "nls_utf8", "tpm_tis", "tpm_crb")
 DIRECTORIES = ("bin", "dev", "etc", "efi", "lib", "lib/modules", "proc", "run", "sys", "tmp")
 FILE, DIRECTORY, LINK = 0o100000, 0o040000, 0o120000
 

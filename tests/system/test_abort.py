@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import eventlog
 import hop_checks
 import log_twins
+import overlay_record
 import results
 import scene
 import swtpm
@@ -221,20 +222,6 @@ def variables_stay_true(chain):
     expect_equal("LoaderImageIdentifier", identifier.lower(), "\\" + scene.PATH_B.replace("/", "\\").lower())
 
 
-def overlay(state):
-    """(regions as (start, pages), hidden names) of the record that a hop's overlay leaves, shim/handover/overlay-record.c."""
-    record = state.efivars["MkexecOverlay"][1]
-    magic, _, _, n_regions, _ = struct.unpack_from("<IIQII", record)
-    expect_equal("magic of MkexecOverlay", magic, 0x564f4b4d)
-    regions = [struct.unpack_from("<QQ", record, 24 + 16 * i) for i in range(n_regions)]
-    names, at = [], 24 + 16 * 32
-    while at < len(record):
-        size = struct.unpack_from("<H", record, at)[0]
-        names.append(record[at + 2:at + 2 + size].decode())
-        at += 2 + size
-    return regions, names
-
-
 def ram_bytes(state):
     rows = [line.split(None, 2) for line in state.text("memmap").splitlines()]
     return sum(int(end, 16) + 1 - int(start, 16) for start, end, kind in rows if kind == "System RAM")
@@ -242,7 +229,7 @@ def ram_bytes(state):
 
 def nothing_stacks_up(chain):
     """The overlay of a hop takes the place of the one before; firmware's memory map has the RAM back."""
-    (regions, names), (later, later_names) = overlay(chain.second), overlay(chain.third)
+    (regions, names), (later, later_names) = overlay_record.parse(chain.second), overlay_record.parse(chain.third)
     expect_equal("number of the overlay's regions", len(later), len(regions))
     pages, later_pages = sum(n for _, n in regions), sum(n for _, n in later)
     expect(later_pages <= pages + 1, f"the overlay has {later_pages} pages, before it had {pages}")
