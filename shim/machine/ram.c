@@ -28,7 +28,12 @@
 #define MFD_EXEC 0x0010U
 #endif
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
 #define PAGE_BYTES      4096ull
+#define HUGE_PAGE_BYTES (2ull << 20)
 #define LOWEST_ADDRESS  0x10000ull        /* vm.mmap_min_addr: the guest can't map below */
 #define HIGHEST_ADDRESS 0x7ffffffff000ull /* end of user space with 4-level paging */
 
@@ -104,6 +109,25 @@ static int check_file_limit(uint64_t size, struct error *error)
         return 0;
 }
 
+/* Huge pages can be mapped only where address and offset agree in their low bits. */
+static void *map_aligned(int fd, uint64_t size)
+{
+        uint64_t whole = size + HUGE_PAGE_BYTES, before, after;
+        uint8_t *room = mmap(
+                        NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        if (room == MAP_FAILED)
+                return MAP_FAILED;
+        before = -(uintptr_t)room % HUGE_PAGE_BYTES;
+        after = whole - before - size;
+        if (before > 0)
+                munmap(room, before);
+        if (after > 0)
+                munmap(room + before + size, after);
+        return mmap(room + before, size, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+}
+
 static int map_memfd(struct ram *ram, struct error *error)
 {
         void *base;
@@ -117,8 +141,7 @@ static int map_memfd(struct ram *ram, struct error *error)
         if (ftruncate(ram->fd, (off_t)ram->size) < 0)
                 return error_set(error, errno, "guest RAM: memfd of %" PRIu64 " bytes: %s",
                                 ram->size, strerror(errno));
-        base = mmap(NULL, ram->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd,
-                        0);
+        base = map_aligned(ram->fd, ram->size);
         if (base == MAP_FAILED)
                 return error_set(error, errno,
                                 "guest RAM: %" PRIu64
@@ -222,6 +245,24 @@ static int punch(const struct ram *ram, uint64_t start, uint64_t end)
         return allocate(ram, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end);
 }
 
+/* Makes huge pages of the whole blocks of a gap, as far as the kernel likes: one fault then does
+ * for 512, in the broker and in the guest. memfds get none by themselves where shmem_enabled is
+ * "never", which is the default; MADV_COLLAPSE asks for them here and now, but leaves a block alone
+ * that is empty, so each gets its first page. Whoever has no such call, no memory in one piece or
+ * "deny" goes on with small pages. */
+static void try_huge_pages(const struct ram *ram, uint64_t start, uint64_t end)
+{
+        uint64_t first = (start + HUGE_PAGE_BYTES - 1) & ~(HUGE_PAGE_BYTES - 1);
+        uint64_t last = end & ~(HUGE_PAGE_BYTES - 1);
+
+        if (first >= last)
+                return;
+        for (uint64_t at = first; at < last; at += HUGE_PAGE_BYTES)
+                if (fallocate(ram->fd, FALLOC_FL_KEEP_SIZE, (off_t)at, PAGE_BYTES) < 0)
+                        return; /* the caller allocates all of it, and says what is wrong */
+        (void)madvise(ram->base + first, last - first, MADV_COLLAPSE);
+}
+
 /* Gives pages to whatever of [start, end) has none; on failure to none of it. */
 static int allocate_gaps(const struct ram *ram, uint64_t start, uint64_t end)
 {
@@ -229,8 +270,10 @@ static int allocate_gaps(const struct ram *ram, uint64_t start, uint64_t end)
 
         for (uint64_t at = start; page_set_next(&ram->committed, false, at, end, &gap);
                         at = gap.end) {
-                int r = allocate(ram, FALLOC_FL_KEEP_SIZE, gap.start, gap.end);
+                int r;
 
+                try_huge_pages(ram, gap.start, gap.end);
+                r = allocate(ram, FALLOC_FL_KEEP_SIZE, gap.start, gap.end);
                 if (r == 0)
                         continue;
                 for (at = start; page_set_next(&ram->committed, false, at, end, &gap); at = gap.end)

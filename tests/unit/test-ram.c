@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -152,6 +153,51 @@ static void test_release_gives_back(void)
         CHECK_EQ(file_bytes(ram), 0);
         CHECK_EQ(ram_committed_bytes(ram), 0);
         CHECK_EQ(ram_release(ram, 0x100000, 0x200000), 0); /* nothing there: nothing to do */
+}
+
+static bool is_zero(const struct ram *ram, uint64_t start, uint64_t end)
+{
+        struct span s;
+
+        if (!ram_view(ram, start, end - start, &s))
+                return false;
+        for (size_t i = 0; i < s.size; i++)
+                if (s.data[i])
+                        return false;
+        return true;
+}
+
+/* Large ranges come in huge pages where the kernel likes; nobody may see more of that than time. */
+static void test_huge_pages(void)
+{
+        static const struct ram_range map[] = {{0x10000, 0x200000}, {0x300000, 64 * MIB}};
+        const uint64_t start = 3 * MIB + PAGE, end = 15 * MIB + 2 * PAGE;
+        _cleanup_ram_ struct ram *ram = NULL;
+        struct span kept;
+        uint8_t *bytes;
+
+        REQUIRE(ram_new(map, ARRAY_SIZE(map), 16 * MIB, &ram, NULL) == 0);
+        CHECK_EQ(ram_commit(ram, start, 20 * MIB), -ENOSPC);
+        CHECK_EQ(file_bytes(ram), 0);
+        CHECK_EQ(ram_commit(ram, 5 * MIB, 5 * MIB + PAGE), 0); /* in the middle of a block */
+        CHECK(ram_put_u64(ram, 5 * MIB, 0x1122334455667788));
+        CHECK_EQ(ram_commit(ram, start, end), 0);
+        CHECK_EQ(file_bytes(ram), end - start); /* not a page more than was asked for */
+        CHECK(is_zero(ram, start, 5 * MIB) && is_zero(ram, 5 * MIB + 8, end));
+        REQUIRE(ram_view_writable(ram, start, end - start, &bytes));
+        memset(bytes, 0xaa, end - start);
+        /* A piece of a block goes and comes again: as zeros, and what is around it stays. */
+        CHECK_EQ(ram_release(ram, 9 * MIB, 9 * MIB + 16 * PAGE), 0);
+        CHECK(!ram_view(ram, 9 * MIB, 8, &kept));
+        CHECK_EQ(ram_commit(ram, 9 * MIB, 9 * MIB + 16 * PAGE), 0);
+        CHECK(is_zero(ram, 9 * MIB, 9 * MIB + 16 * PAGE));
+        REQUIRE(ram_view(ram, start, end - start, &kept));
+        for (uint64_t at = start; at < end; at += PAGE / 2)
+                CHECK(kept.data[at - start] == 0xaa || (at >= 9 * MIB && at < 9 * MIB + 16 * PAGE));
+        CHECK_EQ(ram_release(ram, start, end), 0);
+        CHECK_EQ(file_bytes(ram), 0);
+        CHECK_EQ(ram_commit(ram, start, end), 0);
+        CHECK(is_zero(ram, start, end));
 }
 
 /* Random commits and releases, compared page by page with an array of flags. */
@@ -399,6 +445,7 @@ static const struct tap_test tests[] = {
                 {"budget", test_budget},
                 {"bad commits and releases", test_bad_commits},
                 {"release gives memory back", test_release_gives_back},
+                {"huge pages", test_huge_pages},
                 {"commit state against a bitmap", test_commit_state_against_bitmap},
                 {"page set", test_page_set},
                 {"accessors stay inside", test_accessor_bounds},
