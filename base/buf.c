@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,24 @@ void buf_release(struct buf *b)
         *b = (struct buf){0};
 }
 
+/* Payloads and initrds are tens of megabytes, and a fault for each 4 KiB costs as much as hashing
+ * the page in one bank. A wish that the kernel is free to ignore, for whole huge pages only. */
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
+
+static bool set_capacity(struct buf *b, size_t capacity)
+{
+        uint8_t *p = realloc(b->data, capacity);
+        size_t head = -(uintptr_t)p % HUGE_PAGE_BYTES;
+
+        if (!p)
+                return false;
+        if (capacity >= head + HUGE_PAGE_BYTES)
+                (void)madvise(p + head, (capacity - head) & ~(HUGE_PAGE_BYTES - 1), MADV_HUGEPAGE);
+        b->data = p;
+        b->capacity = capacity;
+        return true;
+}
+
 /* Makes room for size more bytes and returns where they go, or NULL. */
 static uint8_t *grow(struct buf *b, size_t size)
 {
@@ -24,7 +43,6 @@ static uint8_t *grow(struct buf *b, size_t size)
                 return NULL;
         if (size > b->capacity - b->size) {
                 size_t wanted = b->capacity ? b->capacity : 64;
-                uint8_t *p;
 
                 if (size > SIZE_MAX / 2 - b->size) {
                         b->failed = true;
@@ -32,13 +50,10 @@ static uint8_t *grow(struct buf *b, size_t size)
                 }
                 while (wanted - b->size < size)
                         wanted *= 2;
-                p = realloc(b->data, wanted);
-                if (!p) {
+                if (!set_capacity(b, wanted)) {
                         b->failed = true;
                         return NULL;
                 }
-                b->data = p;
-                b->capacity = wanted;
         }
         b->size += size;
         return b->data ? b->data + b->size - size : NULL; /* nothing put into an empty one */
@@ -98,8 +113,7 @@ static void reserve_for_file(struct buf *b, int fd, size_t limit)
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
                         (uint64_t)st.st_size > limit)
                 return;
-        b->data = malloc((size_t)st.st_size + READ_BYTES);
-        b->capacity = b->data ? (size_t)st.st_size + READ_BYTES : 0;
+        (void)set_capacity(b, (size_t)st.st_size + READ_BYTES);
 }
 
 int buf_read_fd(int fd, size_t limit, struct buf *ret)
