@@ -66,6 +66,8 @@ static int read_inputs(const struct hop_options *o, struct hop_run *run, struct 
                 r = close_list_parse(o->close_list, &run->close_list, error);
         if (r == 0)
                 r = buf_read_file(o->payload, PAYLOAD_MAX_BYTES, &run->payload, error);
+        if (r == 0 && hash_sha256(buf_span(&run->payload), run->payload_sha256) < 0)
+                r = error_set(error, EIO, "can't compute SHA-256");
         if (r == 0)
                 r = read_initrds(o, run, error);
         if (r < 0)
@@ -196,7 +198,6 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
                         .budget_bytes = o->memory_limit_bytes ? o->memory_limit_bytes
                                                               : available_bytes() / 8 * 3,
                         .deadline_ms = o->timeout_s * 1000,
-                        .payload = buf_span(&run->payload),
                         .load_options = buf_span(&run->load_options),
                         .device_path = buf_span(&run->esp.device_path),
                         .file_path = run->esp.file_path,
@@ -222,6 +223,9 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
                 setup.n_tables = 1;
         }
         r = firmware_new(&setup, &run->fw, error);
+        if (r == 0)
+                r = firmware_load(run->fw, &run->payload, error);
+        buf_release(&run->payload); /* the guest needs the room: it unpacks the kernel */
         if (r == 0)
                 r = firmware_run(run->fw, &run->end, error);
         if (r < 0)
@@ -274,8 +278,8 @@ static int make_plan(struct hop_run *run, struct error *error)
                                 .type = record->events[i].type,
                                 .digests = record->events[i].digests,
                                 .data = record->events[i].data};
-        if (hash_sha256(buf_span(&run->payload), input.payload_sha256) < 0 ||
-                        hash_sha256(buf_span(&run->load_options), input.load_options_sha256) < 0)
+        memcpy(input.payload_sha256, run->payload_sha256, sizeof(run->payload_sha256));
+        if (hash_sha256(buf_span(&run->load_options), input.load_options_sha256) < 0)
                 return error_set(error, EIO, "can't compute SHA-256");
         return plan_make(&input, &run->plan, error);
 }
@@ -312,8 +316,7 @@ int hop_run(const struct hop_options *o, bool for_load, const struct state_dir *
                 r = make_plan(run, error);
         if (r < 0)
                 return r;
-        buf_release(&run->payload); /* the image that load writes now needs the room */
-        buf_release(&run->initrd);
+        buf_release(&run->initrd); /* the image that load writes now needs the room */
         progress_done(&run->progress, ram_peak_bytes(firmware_ram(run->fw)),
                         "ran it to the hand-over: %" PRIu64 " service calls, %zu events",
                         firmware_n_calls(run->fw), run->plan.n_events);

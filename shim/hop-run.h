@@ -32,8 +32,10 @@ struct hop_options {
 int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *ret);
 
 struct hop_run {
-        struct buf payload, load_options,
-                        initrd; /* payload and initrd are let go when the plan is made */
+        struct buf payload; /* let go when it is in the guest */
+        struct buf load_options;
+        struct buf initrd; /* let go when the plan is made */
+        uint8_t payload_sha256[32];
         uint8_t initrd_sha256[HOP_INITRDS_MAX][32];
         size_t n_initrds;
         struct facts facts;

@@ -170,30 +170,43 @@ static int payload_refused(struct firmware *fw, EFI_STATUS status, struct error 
                         "can't be loaded: %s", why); /* the caller knows the file's name */
 }
 
-int firmware_run(struct firmware *fw, struct firmware_end *end, struct error *error)
+int firmware_load(struct firmware *fw, struct buf *file, struct error *error)
 {
         _cleanup_buf_ struct buf path = {0};
-        uint64_t exit_data, exit_data_size;
         EFI_STATUS status;
         int r;
 
-        if (fw->image_handle)
-                return error_set(error, EBUSY, "the payload has been run");
+        if (fw->started)
+                return error_set(error, EBUSY, "a payload has been loaded");
         r = payload_path(fw, &path, error);
         if (r < 0)
                 return r;
         fw->started = fw_clock();
-        status = image_load(fw, 0, buf_span(&path), fw->setup.payload, &fw->image_handle);
-        if (fw->ended) {
-                *end = fw->end;
-                return 0;
-        }
+        status = image_load(fw, 0, buf_span(&path), buf_span(file), &fw->image_handle);
+        if (fw->ended)
+                return 0; /* firmware_run says how */
         if (efi_error(status))
                 return payload_refused(fw, status, error);
         if (efi_error(image_set_load_options(fw, fw->image_handle, fw->setup.load_options)))
                 return error_set(error, ENOMEM, "no guest memory for the load options");
-        status = image_start(fw, fw->image_handle, &exit_data_size, &exit_data);
-        fw_console_flush(fw);
+        image_keep_file(fw, fw->image_handle, file);
+        return 0;
+}
+
+int firmware_run(struct firmware *fw, struct firmware_end *end, struct error *error)
+{
+        uint64_t exit_data, exit_data_size;
+        EFI_STATUS status;
+
+        if (fw->is_run)
+                return error_set(error, EBUSY, "the payload has been run");
+        if (!fw->image_handle && !fw->ended)
+                return error_set(error, EINVAL, "no payload is loaded");
+        fw->is_run = true;
+        if (!fw->ended) {
+                status = image_start(fw, fw->image_handle, &exit_data_size, &exit_data);
+                fw_console_flush(fw);
+        }
         if (!fw->ended) {
                 const char *name = efi_status_name(status);
 

@@ -104,11 +104,11 @@ struct firmware_setup {
         uint64_t budget_bytes;
         uint64_t deadline_ms;
 
-        struct span payload;      /* the PE file */
         struct span load_options; /* UTF-16LE with NUL, or empty */
         struct span device_path;  /* of the volume, ends with an End node; may be empty */
         const char *file_path;    /* "\\EFI\\Linux\\b.efi", or NULL */
         int volume_fd;      /* O_PATH/O_DIRECTORY of the ESP directory, or -1: no file system */
+        bool keep_files;    /* of loaded images, for firmware_image_files */
         struct span initrd; /* LoadFile2 for a bare EFI-stub kernel, or empty: none installed */
 
         const struct fw_variable *variables;
@@ -131,7 +131,10 @@ struct firmware_setup {
 int firmware_new(const struct firmware_setup *setup, struct firmware **ret, struct error *error);
 void firmware_free(struct firmware *fw);
 
-/* Loads the payload (measured, as firmware does) and runs it to one of the ends. 0 or -errno. */
+/* Loads the payload, a PE file, and measures it as firmware does. The file isn't needed afterwards;
+ * with setup.keep_files its bytes are taken over. -ENOEXEC, -ENOMEM or -EINVAL with a reason. */
+int firmware_load(struct firmware *fw, struct buf *file, struct error *error);
+/* Runs what was loaded to one of the ends, once. 0 or -errno. */
 int firmware_run(struct firmware *fw, struct firmware_end *end, struct error *error);
 
 /* ---- after the hand-over: what shim/handover needs ---- */
@@ -155,11 +158,11 @@ uint64_t firmware_n_calls(const struct firmware *fw);
  * and measured. */
 struct fw_image_file {
         char name[40];
-        struct span file; /* valid until it is unloaded or the firmware is freed; the payload's own
-                           * is setup.payload */
+        struct span file; /* valid until it is unloaded or the firmware is freed */
         bool is_payload;
         bool verified; /* a signature was demanded, and accepted */
 };
 
-/* In the order in which they were loaded; allocated array of the caller's. */
+/* In the order in which they were loaded; allocated array of the caller's. -ENODATA without
+ * setup.keep_files. */
 int firmware_image_files(const struct firmware *fw, struct fw_image_file **ret, size_t *n);

@@ -29,8 +29,7 @@ struct image {
         uint64_t protocol; /* Loaded Image */
         uint64_t path;     /* copy of the device path, or 0 */
         uint64_t options;
-        struct span file; /* its bytes; the payload's are the caller's, others' in own_file */
-        struct buf own_file;
+        struct buf file; /* its bytes, if setup.keep_files */
         bool verified;
         bool unloading;
         char name[40];
@@ -48,7 +47,7 @@ struct fw_images {
         size_t n;
         struct image *current;
         unsigned nesting;
-        uint64_t kept_bytes; /* of all own_file */
+        uint64_t kept_bytes; /* of all files */
         char refusal[256];
 };
 
@@ -63,7 +62,7 @@ void images_release(struct firmware *fw)
         if (!fw->images)
                 return;
         for (size_t i = 0; i < fw->images->n; i++) {
-                buf_release(&fw->images->images[i]->own_file);
+                buf_release(&fw->images->images[i]->file);
                 free(fw->images->images[i]);
         }
         free(fw->images->images);
@@ -172,8 +171,8 @@ static void image_free(struct firmware *fw, struct image *im)
                 (void)pool_free_own(fw, im->options);
         if (im->place.n_pages)
                 image_remove(fw, &im->place);
-        all->kept_bytes -= im->own_file.size;
-        buf_release(&im->own_file);
+        all->kept_bytes -= im->file.size;
+        buf_release(&im->file);
         free(im);
 }
 
@@ -265,7 +264,6 @@ EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_p
         if (!im)
                 return EFI_OUT_OF_RESOURCES;
         im->subsystem = pe.subsystem;
-        im->file = file;
         status = image_place(fw, &pe, &im->place);
         if (!efi_error(status))
                 status = image_install(fw, im, parent, device_path);
@@ -286,7 +284,9 @@ void image_keep_file(struct firmware *fw, uint64_t handle, struct buf *file)
 {
         struct image *im = image_find(fw, handle);
 
-        im->own_file = *file;
+        if (!im || !fw->setup.keep_files)
+                return;
+        im->file = *file;
         fw->images->kept_bytes += file->size;
         *file = (struct buf){0};
 }
@@ -295,7 +295,8 @@ bool image_has_room(const struct firmware *fw, uint64_t bytes)
 {
         uint64_t room = ram_budget_bytes(fw->ram);
 
-        return fw->images->kept_bytes <= room && bytes <= room - fw->images->kept_bytes;
+        return !fw->setup.keep_files ||
+               (fw->images->kept_bytes <= room && bytes <= room - fw->images->kept_bytes);
 }
 
 EFI_STATUS image_set_load_options(struct firmware *fw, uint64_t handle, struct span options)
@@ -430,14 +431,17 @@ EFI_STATUS image_unload(struct firmware *fw, uint64_t handle)
 int firmware_image_files(const struct firmware *fw, struct fw_image_file **ret, size_t *n)
 {
         const struct fw_images *all = fw->images;
-        struct fw_image_file *files = calloc(all->n + 1, sizeof(*files));
+        struct fw_image_file *files;
 
+        if (!fw->setup.keep_files)
+                return -ENODATA;
+        files = calloc(all->n + 1, sizeof(*files));
         if (!files)
                 return -ENOMEM;
         for (size_t i = 0; i < all->n; i++) {
                 const struct image *im = all->images[i];
 
-                files[i].file = im->file;
+                files[i].file = buf_span(&im->file);
                 files[i].is_payload = im->handle == fw->image_handle;
                 files[i].verified = im->verified;
                 memcpy(files[i].name, im->name, sizeof(files[i].name));

@@ -21,14 +21,13 @@ const char *image_refusal(const struct firmware *fw); /* of the last one; "" */
 
 /* Checks, measures, places and relocates a PE file and gives it a handle with Loaded Image and
  * Loaded Image Device Path. parent may be 0. device_path: whole path with End node, or empty. file
- * must not be guest memory and must stay until the image is unloaded: see image_keep_file.
- * EFI_LOAD_ERROR: malformed; EFI_UNSUPPORTED: another machine's or not a program; what can't be
- * measured isn't loaded. */
+ * must not be guest memory. EFI_LOAD_ERROR: malformed; EFI_UNSUPPORTED: another machine's or not a
+ * program; what can't be measured isn't loaded. */
 EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_path,
                 struct span file, uint64_t *handle);
-/* False: the files of loaded images would take more memory than the payload may. */
+/* False: the files that are kept would take more memory than the payload may. */
 bool image_has_room(const struct firmware *fw, uint64_t bytes);
-/* Makes the bytes of the image's file the image's own; file is empty then. */
+/* Makes the bytes of the image's file the image's own, if setup.keep_files; file is empty then. */
 void image_keep_file(struct firmware *fw, uint64_t handle, struct buf *file);
 /* Sets the load options of a loaded image (a copy in guest memory). */
 EFI_STATUS image_set_load_options(struct firmware *fw, uint64_t handle, struct span options);

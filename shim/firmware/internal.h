@@ -39,10 +39,11 @@ struct firmware {
         uint64_t device_handle, image_handle, console_handle;
         uint64_t n_calls;
         uint64_t stack_top; /* of the payload's stack */
-        uint64_t started;   /* fw_clock() when the run began */
+        uint64_t started;   /* fw_clock() when the payload was loaded */
         uint64_t monotonic_count;
         unsigned depth;     /* nesting of guest calls */
         unsigned unwind_to; /* depth whose guest call is to end because of Exit; 0: none */
+        bool is_run;        /* firmware_run was called */
         bool exited_boot_services;
         bool ended; /* end below is valid: every nested loop returns */
         struct firmware_end end;

@@ -88,7 +88,6 @@ static int run(const char *mode, struct firmware_end *end, bool *clean, struct e
                         .n_memory = ARRAY_SIZE(memory),
                         .budget_bytes = 96u << 20,
                         .deadline_ms = 500,
-                        .payload = buf_span(&guest),
                         .file_path = "\\EFI\\guest.efi",
                         .volume_fd = volume_fd,
                         .firmware_vendor = "conformance",
@@ -107,7 +106,9 @@ static int run(const char *mode, struct firmware_end *end, bool *clean, struct e
         r = firmware_new(&setup, &fw, error);
         if (r < 0)
                 return r;
-        r = firmware_run(fw, end, error);
+        r = firmware_load(fw, &guest, error);
+        if (r == 0)
+                r = firmware_run(fw, end, error);
         /* Whatever happened, no more memory is open than is allocated. */
         if (r >= 0) {
                 _cleanup_free_ struct fw_memory_range *open = NULL;

@@ -143,10 +143,7 @@ static void check_books(struct firmware *fw)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         uint8_t file[TINY_BYTES];
-        struct firmware_setup setup = {.payload = SPAN(file, sizeof(file)),
-                        .file_path = "\\x.efi",
-                        .volume_fd = -1,
-                        .trace = sink};
+        struct firmware_setup setup = {.file_path = "\\x.efi", .volume_fd = -1, .trace = sink};
         struct firmware_end end = {0};
         struct error error = {0};
 
@@ -159,6 +156,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(fw_allocate_pages(script.fw, AllocateAnyPages, EfiLoaderData,
                              SCRATCH_BYTES >> EFI_PAGE_SHIFT, &scratch) == EFI_SUCCESS);
         fill_scratch(file);
+        MUST(firmware_load(script.fw, &(struct buf){.data = file, .size = sizeof(file)}, &error) ==
+                        0);
         MUST(firmware_run(script.fw, &end, &error) == 0);
         MUST(script.fw->ended);
         check_books(script.fw);

@@ -32,11 +32,11 @@ static void trace(void *arg, const char *line)
 }
 
 static uint8_t payload[TINY_BYTES];
+static struct buf payload_file = {.data = payload, .size = sizeof(payload)};
 
 static bool start(void)
 {
         struct firmware_setup setup = {
-                        .payload = SPAN(payload, sizeof(payload)),
                         .file_path = "\\x.efi",
                         .volume_fd = -1,
                         .trace = trace,
@@ -63,7 +63,8 @@ static struct firmware_end run(const struct script_step *script_steps, size_t n)
 
         steps = script_steps;
         n_steps = n;
-        if (firmware_run(script.fw, &end, &error) < 0)
+        if (firmware_load(script.fw, &payload_file, &error) < 0 ||
+                        firmware_run(script.fw, &end, &error) < 0)
                 printf("# %s\n", error.text);
         return end;
 }
@@ -104,6 +105,19 @@ static void test_return(void)
         stop();
 }
 
+static void test_nothing_loaded(void)
+{
+        struct buf half = {.data = payload, .size = sizeof(payload) / 2};
+        struct firmware_end end = {0};
+        struct error error = {0};
+
+        REQUIRE(start());
+        CHECK_EQ(firmware_run(script.fw, &end, &error), -EINVAL);
+        CHECK_EQ(firmware_load(script.fw, &half, &error), -ENOEXEC);
+        CHECK_EQ(firmware_run(script.fw, &end, &error), -EINVAL);
+        stop();
+}
+
 static void test_again(void)
 {
         struct firmware_end end = {0};
@@ -112,6 +126,7 @@ static void test_again(void)
         REQUIRE(start());
         RUN(RETURN(0));
         CHECK_EQ(firmware_run(script.fw, &end, &error), -EBUSY);
+        CHECK_EQ(firmware_load(script.fw, &payload_file, &error), -EBUSY);
         stop();
 }
 
@@ -313,6 +328,7 @@ static void test_after_exit_boot_services(void)
 
 static const struct tap_test tests[] = {
                 {"a payload that returns", test_return},
+                {"nothing is run that isn't loaded", test_nothing_loaded},
                 {"a payload is run once", test_again},
                 {"arguments and the trace", test_arguments_and_trace},
                 {"every slot of the tables has its row", test_every_slot},

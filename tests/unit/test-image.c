@@ -245,27 +245,39 @@ static void test_files(void)
         _cleanup_free_ struct fw_image_file *files = NULL;
         uint8_t first[TINY_BYTES], second[TINY_BYTES];
         uint64_t handles[3] = {0};
-        struct buf kept = {0};
+        struct buf kept = {0}, kept_first = {0};
         size_t n = 0;
 
         REQUIRE(fixture_start(NULL));
         tiny_pe(first);
         tiny_pe(second);
         second[TINY_TEXT_AT] = 0x90;
+        buf_put(&kept_first, first, sizeof(first));
         buf_put(&kept, second, sizeof(second));
         REQUIRE(load(first, &handles[0]) == EFI_SUCCESS && load(first, &handles[1]) == EFI_SUCCESS);
         REQUIRE(image_load(&fixture, 0, NOTHING, buf_span(&kept), &handles[2]) == EFI_SUCCESS);
-        CHECK(image_has_room(&fixture, 32u << 20) && !image_has_room(&fixture, (32u << 20) + 1));
+        /* not without being asked: they take memory */
+        CHECK(image_has_room(&fixture, UINT64_MAX));
         image_keep_file(&fixture, handles[2], &kept);
-        CHECK(kept.size == 0 && !image_has_room(&fixture, 32u << 20));
-        fixture.image_handle = handles[1];
+        CHECK_EQ(kept.size, sizeof(second));
+        CHECK_EQ(firmware_image_files(&fixture, &files, &n), -ENODATA);
+        fixture.setup.keep_files = true;
+        image_keep_file(&fixture, handles[1], &kept_first);
         CHECK_EQ(image_unload(&fixture, handles[0]), EFI_SUCCESS);
+        REQUIRE(firmware_image_files(&fixture, &files, &n) == 0 && n == 2);
+        CHECK(span_equal(files[0].file, SPAN(first, sizeof(first))) && files[1].file.size == 0);
+        free(TAKE_PTR(files));
+        CHECK(!image_has_room(&fixture, 32u << 20));
+        CHECK(image_has_room(&fixture, (32u << 20) - sizeof(first)));
+        image_keep_file(&fixture, handles[2], &kept);
+        CHECK(kept.size == 0 && !image_has_room(&fixture, (32u << 20) - sizeof(first)));
+        fixture.image_handle = handles[1];
         REQUIRE(firmware_image_files(&fixture, &files, &n) == 0 && n == 2);
         CHECK(files[0].is_payload && !files[1].is_payload && !files[1].verified);
         CHECK(span_equal(files[0].file, SPAN(first, sizeof(first))));
         CHECK(span_equal(files[1].file, SPAN(second, sizeof(second))));
         CHECK_EQ(image_unload(&fixture, handles[2]), EFI_SUCCESS);
-        CHECK(image_has_room(&fixture, 32u << 20));
+        CHECK(image_has_room(&fixture, (32u << 20) - sizeof(first)));
         fixture_stop();
 }
 
