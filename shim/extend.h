@@ -7,7 +7,7 @@
 #include "shim/staged.h"
 #include "tcg2/tpm.h"
 
-/* Reads PCR 0-15 in the plan's banks. -ESTALE: other banks are active now than at load. */
+/* Reads the PCRs that the plan touches, in its banks. -ESTALE: other banks are active now than at load. */
 int extend_read(struct tpm *tpm, const struct plan *plan, struct replay *ret, struct error *error);
 
 /* Registers must read as at load: else -ESTALE, naming PCR and bank. PCRs of the close list may

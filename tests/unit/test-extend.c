@@ -41,7 +41,13 @@ static int soft_banks(struct tpm *tpm, struct tpm_bank ret[TPM_BANKS_MAX], size_
 static int soft_read(struct tpm *tpm, const struct banks *banks, uint32_t mask, struct replay *ret,
                 struct error *error)
 {
-        *ret = ((struct soft_tpm *)tpm)->pcrs;
+        const struct replay *pcrs = &((struct soft_tpm *)tpm)->pcrs;
+
+        replay_start_zero(ret, banks);
+        for (size_t b = 0; b < banks->n; b++)
+                for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++)
+                        if (mask & 1u << pcr)
+                                ret->pcr[b][pcr] = pcrs->pcr[b][pcr];
         return 0;
 }
 
