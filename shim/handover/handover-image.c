@@ -198,13 +198,23 @@ static bool is_zero(const uint8_t *bytes, size_t size)
         return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
-#define CHUNK (256u * 1024)
+#define CHUNK         (256u * 1024)
+#define RELEASE_BYTES (2u << 20) /* huge pages of the guest's go as a whole */
+
+/* Guest RAM that is written goes at once: guest and file together are never more than one of them.
+ * [*kept, end) is what is left of the segment; what can't be given back just stays. */
+static void give_back(const struct handover_image *image, uint64_t end, uint64_t *kept)
+{
+        if (!image->mapping && end > *kept && ram_release(image->ram, *kept, end) == 0)
+                *kept = end;
+}
 
 /* Chunks of zeros stay holes, which cost no memory in a tmpfs. */
 static int write_segment(const struct handover_image *image, size_t index, uint64_t offset, int fd,
                 uint8_t *chunk, struct error *error)
 {
         const struct segment *s = &image->segments.s[index];
+        uint64_t kept = s->start;
 
         for (uint64_t at = s->start; at < s->end; at += CHUNK) {
                 size_t size = s->end - at < CHUNK ? (size_t)(s->end - at) : CHUNK;
@@ -215,12 +225,14 @@ static int write_segment(const struct handover_image *image, size_t index, uint6
                         from = image->mapping + image->offsets[index] + (at - s->start);
                 else
                         segments_read(image->ram, at, chunk, size);
-                if (is_zero(from, size))
-                        continue;
-                r = write_all(fd, from, size, offset + (at - s->start), error);
+                r = is_zero(from, size)
+                                    ? 0
+                                    : write_all(fd, from, size, offset + (at - s->start), error);
                 if (r < 0)
                         return r;
+                give_back(image, (at + size) & ~(uint64_t)(RELEASE_BYTES - 1), &kept);
         }
+        give_back(image, s->end, &kept);
         return 0;
 }
 

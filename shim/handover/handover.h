@@ -100,7 +100,8 @@ int handover_set_log(struct handover_image *image, struct span log, struct error
  * front). */
 int handover_set_systemd_log(struct handover_image *image, struct span log, struct error *error);
 
-/* Staged form: own format, written at the file's start (fd of a new file; holes stay holes). */
+/* Staged form: own format, written at the file's start (fd of a new file; holes stay holes). Guest
+ * RAM is given back on the way: only the file has the contents then. */
 int handover_image_write(const struct handover_image *image, int fd, struct error *error);
 /* Maps it privately and checks every number in it; later changes stay in memory. */
 int handover_image_map(int fd, struct handover_image *ret, struct error *error);

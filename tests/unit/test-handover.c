@@ -592,6 +592,7 @@ static void staged_and_finished(void)
         struct handover_image image = {0};
         struct kexec_part parts[SEGMENTS_MAX];
         _cleanup_close_ int fd = memfd_create("image", MFD_CLOEXEC);
+        _cleanup_buf_ struct buf guest = {0};
         const uint8_t *area;
         uint32_t size;
         size_t n;
@@ -599,18 +600,27 @@ static void staged_and_finished(void)
         world_new(&w);
         CHECK_EQ(world_prepare(&w), 0);
         CHECK_EQ(handover_image_parts(&w.image, parts), 0); /* only a mapped one has them */
+        for (size_t i = 0; i < w.image.segments.n; i++)
+                for (uint64_t at = w.image.segments.s[i].start; at < w.image.segments.s[i].end;
+                                at += 4096) {
+                        struct span s;
+
+                        REQUIRE(ram_view(w.fw.ram, at, 4096, &s));
+                        buf_put_span(&guest, s);
+                }
         CHECK_EQ(handover_image_write(&w.image, fd, &w.error), 0);
+        for (size_t i = 0; i < w.image.segments.n; i++) { /* nothing is in memory twice */
+                uint8_t byte;
+
+                CHECK(!ram_get_u8(w.fw.ram, w.image.segments.s[i].start, &byte) &&
+                                !ram_get_u8(w.fw.ram, w.image.segments.s[i].end - 1, &byte));
+        }
         CHECK_EQ(handover_image_map(fd, &image, &w.error), 0);
         n = handover_image_parts(&image, parts);
         CHECK(n > 1 && n == w.image.segments.n);
-        for (size_t i = 0; i < n; i++) { /* the same bytes as in the guest */
-                struct span s;
-
-                for (uint64_t at = 0; at < parts[i].size; at += 4096)
-                        CHECK(ram_view(w.fw.ram, parts[i].address + at, 4096, &s) &&
-                                        memcmp(s.data, (const uint8_t *)parts[i].bytes + at,
-                                                        4096) == 0);
-        }
+        for (size_t i = 0, done = 0; i < n; done += parts[i++].size) /* as they were in the guest */
+                CHECK(done + parts[i].size <= guest.size &&
+                                memcmp(guest.data + done, parts[i].bytes, parts[i].size) == 0);
         CHECK(image.entry == w.image.entry && image.log.capacity >= 10000);
 
         /* a log that fits the ACPI area: copied there, and zeros behind it */
