@@ -7,6 +7,7 @@ orders and texts are those of the projects' sources (their names are in the comm
 
 import functools
 import hashlib
+import re
 import struct
 from dataclasses import dataclass, field
 
@@ -18,7 +19,8 @@ BANKS = ("sha1", "sha256", "sha384", "sha512")
 
 # systemd src/fundamental/uki.c, in the order of measuring, and the first version that has each.
 SECTIONS = ((".linux", 252), (".osrel", 252), (".cmdline", 252), (".initrd", 252), (".ucode", 256), (".splash", 252),
-            (".dtb", 252), (".uname", 254), (".sbat", 254), (".pcrpkey", 252), (".profile", 257))
+            (".dtb", 252), (".uname", 254), (".sbat", 254), (".pcrpkey", 252), (".profile", 257), (".dtbauto", 257),
+            (".hwids", 257))
 TAG_PROFILE, TAG_INITRD_ADDON, TAG_DTB_ADDON, TAG_UCODE_ADDON = 0x13aed6db, 0x49dffe0f, 0x6c46f751, 0xdac08e1a
 TAG_LOAD_OPTIONS, TAG_LINUX_INITRD = 0x8f3b22ed, 0x8f3b22ec
 CMDLINE_EXTRA = b"io.systemd.stub.kernel-cmdline-extra="
@@ -109,6 +111,7 @@ class Boot:
     kernel: tuple
     uki: bytes
     sections: dict  # what the selected profile holds; .sbat is the stub's own
+    name: str = "b.efi"
     load_options: str | None = None
     profile: int = 0
     secure_boot: bool = False
@@ -118,9 +121,19 @@ class Boot:
     extensions: dict = field(default_factory=dict)  # files of \loader\extensions
     addons: dict = field(default_factory=dict)  # files of \loader\addons
 
+    def files(self):
+        """Path on the ESP to contents."""
+        path = f"EFI/Linux/{self.name}"
+        # util.c, remove_boot_count
+        own = path if self.stub < 254 else re.sub(r"\+\d+(-\d+)?(?=\.|$)", "", path, count=1)
+        places = ((f"{own}.extra.d", self.extra), ("loader/credentials", self.credentials),
+                  ("loader/extensions", self.extensions), ("loader/addons", self.addons))
+        return {path: self.uki, **{f"{place}/{name}": data for place, files in places for name, data in files.items()}}
+
     def ends(self, folder, suffix, but=None):
-        return {name: data for name, data in sorted(folder.items())
-                if name.endswith(suffix) and not name.startswith(".") and not (but and name.endswith(but))}
+        """What pack_cpio and load_addons take of a folder; the case of suffixes doesn't matter, names are sorted as they are."""
+        return {name: data for name, data in sorted(folder.items()) if name.lower().endswith(suffix)
+                and not name.startswith(".") and not (but and name.lower().endswith(but))}
 
     def addon_parts(self, section):
         """(file name, contents) of each add-on that has the section, first those of \\loader\\addons."""
@@ -148,12 +161,12 @@ class Boot:
     def command_line_parts(self):
         """What is measured into PCR 12 of the command line, one text per event."""
         parts = [self.accepted_options()] if self.accepted_options() else []
-        strings = self.smbios[5:].split(b"\0") if self.stub >= 254 else []
-        parts += [s.removeprefix(CMDLINE_EXTRA).decode() for s in strings if s.startswith(CMDLINE_EXTRA)]
         found = self.addon_parts(".cmdline")
         groups = [[p.decode() for folder, _, p in found if folder is where] for where in (self.addons, self.extra)]
         groups = [groups[0] + groups[1]] if self.stub >= 255 else groups
-        return parts + [" ".join(group) for group in groups if group]
+        strings = self.smbios[5:].split(b"\0") if self.stub >= 254 else []
+        extra = [s.removeprefix(CMDLINE_EXTRA).decode() for s in strings if s.startswith(CMDLINE_EXTRA)]
+        return parts + [" ".join(group) for group in groups if group] + extra[:1]
 
     def command_line(self):
         base = [] if self.accepted_options() else [self.sections.get(".cmdline", b"").decode()]

@@ -22,6 +22,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "system"))
 import expected  # noqa: E402
+import extras  # noqa: E402
 import payloads  # noqa: E402
 import uki  # noqa: E402
 
@@ -89,15 +90,7 @@ def base_sections(series, **changes):
 
 
 def addon(**sections):
-    """An add-on. Nobody runs its code, so the headers of any stub do."""
-    return uki.append(stub(252), [("." + name, data) for name, data in sections.items()])
-
-
-BMP = (struct.pack("<2sIHHI", b"BM", 58, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, 1, 1, 1, 24, 0, 4, 0, 0, 0, 0)
-       + b"\x10\x20\x30\0")
-# An empty tree: header, reservation map, one node without properties (Devicetree specification, 5).
-DTB = (struct.pack(">10I", 0xd00dfeed, 72, 56, 72, 40, 17, 16, 0, 0, 16) + bytes(16)
-       + struct.pack(">4I", 1, 0, 2, 9))
+    return extras.addon(stub(252), **sections)
 
 
 def smbios_type(number, fixed, *strings):
@@ -136,13 +129,10 @@ class Run:
 
     def boot(self, boot, *options):
         """Lays out what the boot has, runs it, and gives the prediction."""
-        path = self.write("EFI/Linux/b.efi", boot.uki)
-        for where, files in ((f"{path.relative_to(self.folder)}.extra.d", boot.extra), ("loader/addons", boot.addons),
-                             ("loader/credentials", boot.credentials), ("loader/extensions", boot.extensions)):
-            for name, data in files.items():
-                self.write(f"{where}/{name}", data)
+        for path, data in boot.files().items():
+            self.write(path, data)
         cmdline = ["--cmdline", boot.load_options] if boot.load_options is not None else []
-        return self.predict(path, *cmdline, *options)
+        return self.predict(self.folder / "EFI/Linux" / boot.name, *cmdline, *options)
 
 
 def wrong(prediction, wanted):
@@ -242,7 +232,7 @@ def all_sidecars(version, series, **more):
         extra={"b.cred": b"B" * 5, "a.cred": RANDOM, ".hidden.cred": b"no", "sys.raw": initrd(1_300_003),
                "one.confext.raw": initrd(4096), "z.addon.efi": addon(cmdline=b"local=1", uname=b"6.1.0-matrix"),
                "other.addon.efi": addon(cmdline=b"other-kernel", uname=b"5.0.0-other"),
-               "boot.addon.efi": addon(initrd=initrd(333), ucode=b"U" * 77, dtb=DTB)},
+               "boot.addon.efi": addon(initrd=initrd(333), ucode=b"U" * 77, dtb=extras.device_tree())},
         addons={"all.addon.efi": addon(cmdline=b"global=1"), "more.addon.efi": addon(cmdline=b"global=2")},
         credentials={"g.cred": b"global" + RANDOM, "README": b"not one"},
         extensions={"g.raw": initrd(70_001), "g.confext.raw": initrd(513)})
@@ -267,13 +257,13 @@ def sidecars(run, version, series):
 
 def more_sections(run, version, series):
     """Sections that do something else than being measured; .pcrsig must not be."""
-    changes = {".pcrpkey": b"", ".osrel": b"", ".ucode": b"\x70" * 333, ".dtb": DTB, ".pcrsig": b'{"sha256":[]}'}
+    changes = {".pcrpkey": b"", ".osrel": b"", ".ucode": b"\x70" * 333, ".dtb": extras.device_tree(), ".pcrsig": b'{"sha256":[]}'}
     boot = make_boot(version, series, base_sections(series, **changes))
     judge(run.boot(boot), boot.events())
 
 
 def splash(run, version, series):
-    boot = make_boot(version, series, base_sections(series, **{".splash": BMP, ".pcrpkey": b""}))
+    boot = make_boot(version, series, base_sections(series, **{".splash": extras.BMP, ".pcrpkey": b""}))
     judge(run.boot(boot), boot.events())
 
 
