@@ -22,18 +22,20 @@ import test_chain
 import test_guard
 import test_hop
 import test_machines
+import test_payloads
 import vm
 
-# (scenario, needs mkexec, only with --full or by its name), the longest first
-SCENARIOS = ((test_hop, True, False), (test_chain, True, False), (test_abort, True, False), (test_guard, True, False),
-             (test_baseline, False, False), (test_machines, True, True))
+# (scenario, needs mkexec, only with --full or by its name), the longest first. A configuration may say so of itself.
+SCENARIOS = ((test_hop, True, False), (test_chain, True, False), (test_abort, True, False), (test_payloads, True, False),
+             (test_guard, True, False), (test_baseline, False, False), (test_machines, True, True))
 
 
 def jobs(names, full):
     for module, needs_program, only_full in SCENARIOS:
         for configuration in module.CONFIGURATIONS:
+            skipped = only_full or getattr(configuration, "only_full", False)
             name = f"{module.__name__.removeprefix('test_')}-{configuration.name}"
-            if any(part in name for part in names) if names else full or not only_full:
+            if any(part in name for part in names) if names else full or not skipped:
                 yield name, module, configuration, needs_program
 
 

@@ -16,12 +16,14 @@ LOAD_OPTION_ACTIVE = 1
 BOOT_NUMBER = 0x0099
 
 
-def file_option(path):
-    """A load option of a file path alone; firmware expands it to the first disk that has the file (UEFI 3.1.2)."""
+def file_option(path, text):
+    """A load option of a file path alone; firmware expands it to the first disk that has the file (UEFI 3.1.2).
+    `text` becomes the program's LoadOptions, or None."""
     name = (path + "\0").encode("utf-16-le")
     device_path = struct.pack("<BBH", 4, 4, 4 + len(name)) + name + struct.pack("<BBH", 0x7f, 0xff, 4)
     description = "test\0".encode("utf-16-le")
-    return struct.pack("<IH", LOAD_OPTION_ACTIVE, len(device_path)) + description + device_path
+    optional = b"" if text is None else (text + "\0").encode("utf-16-le")
+    return struct.pack("<IH", LOAD_OPTION_ACTIVE, len(device_path)) + description + device_path + optional
 
 
 def variable(name, data):
@@ -32,8 +34,9 @@ def variable(name, data):
     return record + b"\xff" * (-len(record) % 4)
 
 
-def boot_next(template, path):
-    """The variable store `template` (bytes), changed so that the next boot starts the file at `path`."""
+def boot_next(template, path, text=None):
+    """The variable store `template` (bytes), changed so that the next boot starts the file at `path`, with the
+    LoadOptions `text`."""
     start = struct.unpack_from("<H", template, 0x30)[0]
     if template[start:start + 16] != STORE.bytes_le:
         raise ValueError("not a store of authenticated variables")
@@ -42,6 +45,6 @@ def boot_next(template, path):
         *_, name_size, data_size, _ = HEADER.unpack_from(template, at)
         at = at + HEADER.size + name_size + data_size
         at += -at % 4
-    records = (variable(f"Boot{BOOT_NUMBER:04X}", file_option(path))
+    records = (variable(f"Boot{BOOT_NUMBER:04X}", file_option(path, text))
                + variable("BootNext", struct.pack("<H", BOOT_NUMBER)))
     return template[:at] + records + template[at + len(records):]

@@ -49,7 +49,10 @@ class Parts:
 
 
 class Scene:
-    """`first` and `second` name the scripts in guest/ that A and B run."""
+    """`first` and `second` name the scripts in guest/ that A and B run. `path_b` is where B lies, `esp_files` what lies
+    on the ESP besides A and B."""
+    path_b = PATH_B
+    esp_files = {}
 
     def __init__(self, folder, configuration, first, second, say=print, parts=Parts()):
         self.folder, self.configuration, self.say, self.parts = pathlib.Path(folder), configuration, say, parts
@@ -80,14 +83,15 @@ class Scene:
 
     def run(self, name, payload, **options):
         """Firmware starts A."""
-        disk = esp.build(self.folder / f"{name}.esp", {PATH_A: self.uki_a, PATH_B: self.uki_b},
+        files = {PATH_A: self.uki_a, self.path_b: self.uki_b, **self.esp_files}
+        disk = esp.build(self.folder / f"{name}.esp", files,
                          size_mib=80 + (self.parts.filler_bytes >> 20))
         setup = vm.Setup(disk, payload, self.configuration.banks, self.configuration.tpm, **options)
         return vm.run(self.folder / name, setup, self.say)
 
-    def run_b(self, name, payload, **options):
+    def run_b(self, name, payload, load_options=None, **options):
         """Firmware starts B, from the place where mkexec finds it."""
-        variables = nvram.boot_next(vm.VARIABLES.read_bytes(), "\\" + PATH_B.replace("/", "\\"))
+        variables = nvram.boot_next(vm.VARIABLES.read_bytes(), "\\" + self.path_b.replace("/", "\\"), load_options)
         return self.run(name, payload, variables=variables, **options)
 
     def run_without_efi(self, name, payload, **options):

@@ -38,11 +38,23 @@ class Sections:
     def header(self, index):
         return SECTION_HEADER.unpack_from(self.image, self.table + index * SECTION_HEADER.size)
 
-    def append(self, name, data):
-        headers = [self.header(i) for i in range(self.n_sections)]
-        slot = self.table + len(headers) * SECTION_HEADER.size
-        if slot + SECTION_HEADER.size > self.optional_u32(60):
+    def widen_headers(self, name):
+        """Room for more section headers, as objcopy makes it: the rest of the file moves back."""
+        more, size = self.optional_u32(36), self.optional_u32(60)
+        headers = [list(self.header(i)) for i in range(self.n_sections)]
+        if size + more > min(header[2] for header in headers):
             raise ValueError(f"no room for the header of {name} in the stub")
+        self.image[size:size] = bytes(more)
+        for index, header in enumerate(headers):
+            header[4] += more if header[4] else 0
+            SECTION_HEADER.pack_into(self.image, self.table + index * SECTION_HEADER.size, *header)
+        struct.pack_into("<I", self.image, self.optional + 60, size + more)
+
+    def append(self, name, data):
+        slot = self.table + self.n_sections * SECTION_HEADER.size
+        if slot + SECTION_HEADER.size > self.optional_u32(60):
+            self.widen_headers(name)
+        headers = [self.header(i) for i in range(self.n_sections)]
         end = max(address + max(virtual_size, raw_size) for _, virtual_size, address, raw_size, *_ in headers)
         address = round_up(end, max(PAGE, self.optional_u32(32)))
         align = self.optional_u32(36)

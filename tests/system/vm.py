@@ -38,7 +38,7 @@ class Direct:
 @dataclass
 class Setup:
     """What a machine is made of. `variables` is OVMF's variable store, `reboots` lets a reset be one. `machine` are
-    further properties of QEMU's machine type; with `direct` there is no OVMF."""
+    further properties of QEMU's machine type, `smbios` values of its option of that name; with `direct` there is no OVMF."""
     esp: pathlib.Path
     payload: pathlib.Path
     banks: tuple = ("sha256",)
@@ -48,6 +48,7 @@ class Setup:
     processors: int = 1
     vga: str = "none"
     machine: str = ""
+    smbios: tuple = ()
     direct: Direct = None
     reboots: bool = False
     deadline_seconds: float = DEADLINE_SECONDS
@@ -83,6 +84,7 @@ def command_line(folder, setup, socket):
         "-smp", str(setup.processors), "-m", str(setup.memory_mib), "-nodefaults", "-no-user-config", "-display", "none",
         "-vga", setup.vga, "-net", "none",
         *([] if setup.reboots else ["-no-reboot"]),
+        *(argument for value in setup.smbios for argument in ("-smbios", value)),
         "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
         "-serial", f"file:{folder}/ttyS1",
         "-chardev", f"socket,id=chrtpm,path={socket}", "-tpmdev", "emulator,id=tpm0,chardev=chrtpm",
