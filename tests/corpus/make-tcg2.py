@@ -162,6 +162,7 @@ def make_hlee():
         write("hash-log-extend", f"imitates-{name}", hlee(9, 6, event=struct.pack("<II", tag, 0)) + hlee(9, ipl))
 
 
-make_pe()
-make_submit()
-make_hlee()
+if __name__ == "__main__":
+    make_pe()
+    make_submit()
+    make_hlee()
