@@ -9,9 +9,7 @@
 #include "shim/handover/e820.h"
 #include "shim/handover/efi-map.h"
 #include "shim/handover/guard.h"
-#include "shim/handover/host-e820.h"
 #include "shim/handover/host-memory.h"
-#include "shim/handover/host-setup-data.h"
 #include "shim/handover/kexec.h"
 #include "shim/handover/segments.h"
 #include "tests/unit/tree.h"
@@ -166,163 +164,6 @@ static void refuses_odd_text(void)
                 CHECK(m.ranges == NULL);
                 tree_free(&t);
         }
-}
-
-/* boot_params of the machine above: most in the table, the last two in a SETUP_E820_EXT node. */
-static const struct {
-        uint64_t start, size;
-        uint32_t type;
-} ovmf_e820[] = {
-                {0x0, 0xa0000, 1},
-                {0x100000, 0x700000, 1},
-                {0x800000, 0x8000, 4},
-                {0x808000, 0x1dfe5000, 1},
-                {0x1e7ed000, 0x380000, 2},
-                {0, 0, 1},
-                {0x1eb6d000, 0x12000, 3},
-                {0x1eb7f000, 0x80000, 4},
-                {0x1ebff000, 0x401000, 1},
-                {0xb0000000, 0x10000000, 42},
-};
-#define IN_TABLE (ARRAY_SIZE(ovmf_e820) - 2)
-
-static void put_entry(uint8_t *to, size_t i)
-{
-        memcpy(to, &ovmf_e820[i].start, 8);
-        memcpy(to + 8, &ovmf_e820[i].size, 8);
-        memcpy(to + 16, &ovmf_e820[i].type, 4);
-}
-
-static void ovmf_boot_params(const struct tree *t, uint8_t page[4096])
-{
-        uint8_t extension[40];
-
-        memset(page, 0, 4096);
-        page[0x1e8] = IN_TABLE;
-        for (size_t i = 0; i < IN_TABLE; i++)
-                put_entry(page + 0x2d0 + 20 * i, i);
-        for (size_t i = 0; i < 2; i++)
-                put_entry(extension + 20 * i, IN_TABLE + i);
-        tree_put(t, "kernel/boot_params/data", page, 4096);
-        tree_text(t, "kernel/boot_params/setup_data/0/type", "0x4\n");
-        tree_text(t, "kernel/boot_params/setup_data/0/data", "not for us");
-        tree_text(t, "kernel/boot_params/setup_data/3/type", "0x1\n");
-        tree_put(t, "kernel/boot_params/setup_data/3/data", extension, sizeof(extension));
-}
-
-static void boot_params_say_the_same(void)
-{
-        struct tree t;
-        struct host_memory of_memmap = {0}, of_params = {0};
-        struct error e = {0};
-        uint8_t page[4096];
-
-        ovmf(&t);
-        CHECK_EQ(host_memory_read(t.root, NULL, &of_memmap, &e), 0);
-        tree_free(&t);
-
-        tree_new(&t);
-        tree_runtime(&t, 0, EfiRuntimeServicesData, 0x1e9ed000, 0x100, 0xfffffffefe9ed000,
-                        RT | 0xf);
-        tree_runtime(&t, 1, EfiRuntimeServicesCode, 0x1eaed000, 0x80, 0xfffffffefe4ed000, RT | 0xf);
-        ovmf_boot_params(&t, page);
-        CHECK_EQ(host_memory_read(t.root, NULL, &of_params, &e), 0);
-        REQUIRE(of_params.n == of_memmap.n);
-        CHECK(memcmp(of_params.ranges, of_memmap.ranges, of_params.n * sizeof(*of_params.ranges)) ==
-                        0);
-        host_memory_release(&of_memmap);
-        host_memory_release(&of_params);
-        tree_free(&t);
-}
-
-static void odd_boot_params_are_refused(void)
-{
-        static const struct {
-                unsigned offset;
-                uint8_t value;
-                const char *says;
-        } bad[] = {
-                        {0x1e8, 0, "overlap"}, /* only the extension, see below */
-                        {0x1e8, 129, "not a boot_params page"},
-                        {0x2d0 + 27, 1, "makes no sense"}, /* start beyond what there can be */
-                        {0x2d0 + 35, 1, "makes no sense"}, /* size */
-                        {0x2d0 + 42, 0x81, "overlap"},     /* NVS in RAM */
-        };
-        struct tree t;
-        struct host_memory m = {0};
-        struct error e = {0};
-        uint8_t page[4096];
-
-        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-                tree_new(&t);
-                ovmf_boot_params(&t, page);
-                page[bad[i].offset] = bad[i].value;
-                tree_put(&t, "kernel/boot_params/data", page, sizeof(page));
-                if (i == 0)
-                        tree_put(&t, "kernel/boot_params/setup_data/3/data",
-                                        "\0\0\1\0\0\0\0\0\0\x10\0\0\0\0\0\0\1\0\0\0"
-                                        "\0\0\1\0\0\0\0\0\0\x10\0\0\0\0\0\0\2\0\0\0",
-                                        40);
-                CHECK_EQ(host_memory_read(t.root, NULL, &m, &e), -EINVAL);
-                CHECK(strstr(e.text, bad[i].says));
-                CHECK(m.ranges == NULL);
-                tree_free(&t);
-        }
-        /* a page that is cut, an extension that is, nothing at all */
-        tree_new(&t);
-        ovmf_boot_params(&t, page);
-        tree_put(&t, "kernel/boot_params/data", page, 4095);
-        CHECK_EQ(host_memory_read(t.root, NULL, &m, &e), -EINVAL);
-        tree_put(&t, "kernel/boot_params/data", page, 4096);
-        tree_text(&t, "kernel/boot_params/setup_data/3/data",
-                        "0123456789012345678901234567890123456789");
-        CHECK_EQ(host_memory_read(t.root, NULL, &m, &e), -EINVAL);
-        tree_text(&t, "kernel/boot_params/setup_data/3/data", "0123456789");
-        CHECK_EQ(host_memory_read(t.root, NULL, &m, &e), -EINVAL);
-        CHECK(strstr(e.text, "boot_params/data"));
-        tree_text(&t, "kernel/boot_params/setup_data/3/data", "");
-        page[0x1e8] = 0;
-        tree_put(&t, "kernel/boot_params/data", page, 4096);
-        CHECK_EQ(host_memory_read(t.root, NULL, &m, &e), -EINVAL);
-        CHECK(strstr(e.text, "no e820 entries"));
-        tree_free(&t);
-}
-
-static void setup_data_by_type(void)
-{
-        struct tree t;
-        struct host_setup_data data = {0};
-        struct error e = {0};
-        uint8_t rom[58] = {0};
-
-        tree_new(&t);
-        CHECK_EQ(host_setup_data_read(t.root, 3, &data, &e), 0);
-        CHECK_EQ(data.n, 0);
-        host_setup_data_release(&data);
-        tree_text(&t, "kernel/boot_params/setup_data/0/type", "0x9\n");
-        tree_text(&t, "kernel/boot_params/setup_data/0/data", "seed");
-        tree_text(&t, "kernel/boot_params/setup_data/1/type", "0x3\n");
-        tree_text(&t, "kernel/boot_params/setup_data/1/data", "rom");
-        CHECK_EQ(host_setup_data_read(t.root, 3, &data, &e), 0);
-        REQUIRE(data.n == 1);
-        CHECK(data.nodes[0].size == 3 && memcmp(data.nodes[0].data, "rom", 3) == 0);
-        host_setup_data_release(&data);
-        tree_text(&t, "kernel/boot_params/setup_data/0/type", "three\n");
-        CHECK_EQ(host_setup_data_read(t.root, 3, &data, &e), -EINVAL);
-        CHECK(strstr(e.text, "setup_data/0/type"));
-        tree_remove(&t, "kernel/boot_params/setup_data/0/type");
-        CHECK_EQ(host_setup_data_read(t.root, 3, &data, &e), -ENOENT);
-        CHECK(data.nodes == NULL);
-        tree_free(&t);
-
-        rom[8] = 10;
-        CHECK(host_setup_data_is_rom(SPAN(rom, 58)));
-        CHECK(!host_setup_data_is_rom(SPAN(rom, 57)));
-        CHECK(!host_setup_data_is_rom(SPAN(rom, 12)));
-        rom[15] = 0x80;
-        CHECK(!host_setup_data_is_rom(SPAN(rom, 58)));
-        memset(rom + 8, 0, 8);
-        CHECK(!host_setup_data_is_rom(SPAN(rom, 58)));
 }
 
 static void refuses_missing_and_endless(void)
@@ -648,9 +489,6 @@ static const struct tap_test tests[] = {
                 {"an earlier overlay is RAM again, a false claim isn't",
                                 an_earlier_overlay_is_ram_again},
                 {"odd text is refused with the file's name", refuses_odd_text},
-                {"boot_params tell the same where there is no memmap", boot_params_say_the_same},
-                {"odd boot_params are refused", odd_boot_params_are_refused},
-                {"setup_data by type, and ROMs that aren't", setup_data_by_type},
                 {"missing files and endless lists are refused", refuses_missing_and_endless},
                 {"the plain map has room below and above 4 GB", plain_map},
                 {"covered ranges", covers},
