@@ -4,6 +4,7 @@ paging modes, and first kernels whose firmware or ACPI tables lack something. Ru
 """
 
 import json
+import pathlib
 import re
 import struct
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import eventlog
 import hop_checks
 import results
 import scene
+import vm
 from tally import expect, expect_equal
 
 GIB, PAGE = 1 << 30, 4096
@@ -22,11 +24,38 @@ AREA_PAGE, AREA_PAGES = 0x81f, 8
 AREA, PATTERN = (AREA_PAGE + 1) * PAGE, b"Z"
 # What lets a root shell write there and to ACPI tables through /dev/mem.
 RELAXED = scene.Parts("iomem=relaxed", "iomem=relaxed")
+# The ROM of QEMU's e1000, which has an EFI driver in it.
+ROM = pathlib.Path("/usr/lib/ipxe/qemu/efi-e1000.rom")
+SETUP_PCI, ROM_AT = "setup_data/0x3-", 48
+# What `load` says where a source of facts is missing (guest/sources); a word "*" stands for an address.
+LOST = "mkexec: warning: no /sys/firmware/efi/runtime-map: the second kernel won't reach the firmware's variables"
+NO_PARAMS = "can't open /sys/kernel/boot_params/data: No such file or directory"
+SOURCES = {
+    "nothing": (0, ""), "iomem": (0, ""), "memmap": (0, ""), "efi": (0, LOST), "efi+memmap": (0, LOST),
+    "memmap+boot_params": (2, f"mkexec: no memory map in /sys/firmware/memmap: {NO_PARAMS}"),
+    "boot_params": (2, f"mkexec: {NO_PARAMS}"),
+    "runtime-map": (2, "mkexec: /sys/firmware/efi/runtime: * is in no region of runtime-map"),
+}
+
+
+# Logs that don't fit a TPM with all banks of BANKS: the algorithms that the header declares (None: no header, a log of
+# TPM 1.2), and what `load` says.
+BANKS = ("sha1", "sha256", "sha384", "sha512")
+SHA1, SHA256, SHA384, SHA512, SM3 = (4, 20), (0xb, 32), (0xc, 48), (0xd, 64), (0x12, 32)
+MISFITS = {
+    "tpm12": (None, "mkexec: the firmware's event log is a SHA-1 log and can't hold the TPM's banks"),
+    "gap": ((SHA1, SHA256, SHA512), "mkexec: bank sha384 is active in the TPM but not in the event log's header: the second "
+            "kernel's log couldn't prove it (--accept-log-gaps to go on)"),
+    "foreign": ((SHA1, SHA256, SHA384, SHA512, SM3), "mkexec: the event log's header declares algorithm 0x0012, which is no "
+                "active bank of the TPM: events can't be written into this log"),
+}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """`lasa` and `laml`: log area that the first kernel's script writes into the ACPI TPM2 table; None leaves it."""
+    """`lasa` and `laml`: log area that the first kernel's script writes into the ACPI TPM2 table; None leaves it.
+    `table_bytes`: of that table; one that ends before the log area has none. `files`: on the payload disk, for
+    guest/machine-first."""
     name: str
     what: str
     configuration: scene.Configuration = STANDARD
@@ -35,6 +64,8 @@ class Machine:
     efi: bool = True
     lasa: int = None
     laml: int = 0
+    table_bytes: int = 76
+    files: dict = field(default_factory=dict)
     refused: str = ""
     checks: dict = field(default_factory=dict)
 
@@ -56,12 +87,23 @@ class Hop:
         return [e for e in eventlog.parse(self.second.log)[1] if e.offset >= len(self.first.log)]
 
 
-def tpm2_table(lasa, laml):
+def tpm2_table(lasa, laml, size):
     """QEMU's table for tpm-tis with another log area. TCG ACPI Specification 1.2, table 7."""
-    body = struct.pack("<HHQI12sIQ", 0, 0, 0, 6, b"", laml, lasa)
+    body = struct.pack("<HHQI12sIQ", 0, 0, 0, 6, b"", laml, lasa)[:size - 36]
     table = bytearray(struct.pack("<4sIBB6s8sI4sI", b"TPM2", 36 + len(body), 4, 0, b"BOCHS ", b"BXPC    ", 1, b"BXPC", 1) + body)
     table[9] = -sum(table) & 0xff
     return bytes(table)
+
+
+def misfit_log(algorithms):
+    """Two events. TCG PC Client Platform Firmware Profile, 10.2.1 and 10.4.5.1."""
+    if algorithms is None:
+        return struct.pack("<II20sI", 0, 8, b"", 4) + b"none" + struct.pack("<II20sI", 0, 4, b"", 4) + bytes(4)
+    spec = b"Spec ID Event03\0" + struct.pack("<IBBBBI", 0, 0, 2, 0, 2, len(algorithms))
+    spec += b"".join(struct.pack("<HH", *algorithm) for algorithm in algorithms) + b"\0"
+    digests = b"".join(struct.pack("<H", number) + bytes(size) for number, size in algorithms)
+    return (struct.pack("<II20sI", 0, 3, b"", len(spec)) + spec
+            + struct.pack("<III", 0, 8, len(algorithms)) + digests + struct.pack("<I", 4) + b"none")
 
 
 # ---- what must be true on all of them ----
@@ -86,6 +128,13 @@ def another_hop_is_possible(hop):
     expect_equal(f"exit code of load --dry-run in B ({hop.second.text('again.err')})", hop.second.text("again.status"), "0")
 
 
+def weak_is_said(hop):
+    """A log whose only bank is SHA-1 proves little, and `status` says so; of others it doesn't."""
+    status = json.loads(hop.second.files["status.out"])
+    expect_equal("banks of the log", sorted(status["log_banks"]), sorted(hop.machine.configuration.banks))
+    expect_equal("'weak' in status", status["weak"], hop.machine.configuration.banks == ("sha1",))
+
+
 def variables_work(hop):
     expect_equal("a variable written and read back", hop.second.text("efivarfs"), "works")
 
@@ -98,6 +147,7 @@ CHECKS = {
     "PCR 11 got the open event and nothing else": hop_checks.closed_pcrs_got_open_only,
     "the second kernel's log goes on from the first's and replays": log_is_right,
     "dmesg has no trouble that A's hasn't": dmesg_is_clean,
+    "status names the log's banks, and whether they are weak": weak_is_said,
     "another hop could follow": another_hop_is_possible,
 }
 
@@ -113,6 +163,20 @@ def tpm_is_crb(hop):
     expect_equal("start method of the ACPI TPM2 table", struct.unpack_from("<I", table, 48)[0], 7)
 
 
+def misfits_are_refused(hop):
+    for name, (_, line) in MISFITS.items():
+        said = [hop.first.text(f"log-{name}.{end}") for end in ("status", "err", "out")]
+        expect_equal(f"load with the log '{name}'", said, ["1", line, ""])
+
+
+def memory_is_kept(hop):
+    total = hop.machine.setup.get("memory_mib", vm.Setup.memory_mib) * 1024
+    before, after = (int(s.text("meminfo").split()[1]) for s in (hop.first, hop.second))
+    expect(0.85 * total < before < total and abs(before - after) < 8192,
+           f"of {total} kB the first kernel has {before}, the second {after}")
+    return f"{total} kB, MemTotal {before} and {after}"
+
+
 def kernel_address(state):
     found = re.search(r"^\s*([0-9a-f]+)-[0-9a-f]+ : Kernel code", state.text("iomem"), re.MULTILINE)
     expect(found, "no 'Kernel code' in /proc/iomem")
@@ -122,8 +186,6 @@ def kernel_address(state):
 def kernel_is_high(hop):
     address = kernel_address(hop.second)
     expect(address >= 4 * GIB, f"the kernel is at {address:#x}")
-    before, after = (int(s.text("meminfo").split()[1]) for s in (hop.first, hop.second))
-    expect(abs(before - after) < 8192, f"MemTotal was {before} kB and is {after} kB")
     return f"kernel at {address:#x}"
 
 
@@ -141,6 +203,20 @@ def framebuffer_is_carried(hop):
              for s in (hop.first, hop.second)]
     expect(lines[0], "efifb says nothing in the first kernel")
     expect_equal("what efifb says", lines[1], lines[0])
+
+
+def roms(state):
+    return sorted(data for name, data in state.files.items() if name.startswith(SETUP_PCI))
+
+
+def roms_are_carried(hop):
+    """OVMF's PciIo had them, the first kernel's stub made SETUP_PCI of them."""
+    found = [data for data in roms(hop.first) if data[ROM_AT:] == ROM.read_bytes()]
+    expect(len(found) == 1 and struct.unpack_from("<HH", found[0]) == (0x8086, 0x100e), "the first kernel has not e1000's")
+    expect_equal("ROMs in setup_data", [data.hex() for data in roms(hop.second)], [data.hex() for data in roms(hop.first)])
+    expect(hop.first.text("roms"), "no ROM can be read from a device")
+    expect_equal("ROMs that devices show", hop.second.text("roms"), hop.first.text("roms"))
+    return f"{len(roms(hop.first))} ROMs, {sum(map(len, roms(hop.first)))} bytes"
 
 
 def runtime_services_stay_off(hop):
@@ -183,6 +259,28 @@ def small_area_lost_its_header(hop):
     expect(area[start + 64:] == PATTERN * (len(area) - start - 64), "bytes behind the header were written")
 
 
+def log_comes_without_an_area(hop):
+    table = hop.second.files["TPM2"]
+    expect_equal("length of the ACPI TPM2 table", (len(table), struct.unpack_from("<I", table, 4)[0]), (64, 64))
+    expect(any("TPMEventLog=0x" in line for line in hop_checks.messages(hop.second)), "the kernel saw no EFI table with a log")
+
+
+def sources_are_missing(hop):
+    """The dry runs: each works from another source or ends with its one line, and none predicts anything else."""
+    for name, (status, line) in SOURCES.items():
+        said = [hop.first.text(f"without-{name}.{end}") for end in ("status", "err")]
+        expect_equal(f"load without {name}", [said[0], re.sub(r"0x[0-9a-f]+", "*", said[1])], [str(status), line])
+        if status == 0:
+            expect_equal(f"PCR 8 without {name}", hop.first.text(f"without-{name}.out"), hop.first.text("without-nothing.out"))
+    expect(hop.first.text("without-nothing.out").startswith("sha"), "load --dry-run said nothing")
+
+
+def sources_were_hidden(hop):
+    expect_equal("/sys/firmware/memmap at the hop", hop.first.text("memmap-hidden"), "")
+    expect(hop.first.text("iomem-hidden").startswith("00000000-00000000 : "), "/proc/iomem was readable")
+    expect(hop.first.text("memmap") and hop.second.text("memmap"), "the kernels have no map themselves")
+
+
 # ---- machines that can't ----
 
 def is_refused(outcome, machine):
@@ -198,22 +296,38 @@ def is_refused(outcome, machine):
     return said[-1]
 
 
+def only(bank):
+    return scene.Configuration("252", "6.1", (bank,))
+
+
 CONFIGURATIONS = (
-    Machine("crb-smp", "tpm-crb and two processors", scene.Configuration("252", "6.1", ("sha256",), "crb"),
-            setup={"processors": 2}, checks={"both processors run": processors_are_there, "the TPM is a CRB": tpm_is_crb}),
-    Machine("high", "5 GB, all but 256 MB above 4 GB; LA57 to four levels", parts=scene.Parts(words_b="no5lvl"),
+    Machine("crb-smp", "tpm-crb and two processors, 512 MB", scene.Configuration("252", "6.1", BANKS, "crb"),
+            setup={"processors": 2, "memory_mib": 512},
+            files={f"scripts/log-{name}": misfit_log(algorithms) for name, (algorithms, _) in MISFITS.items()},
+            checks={"load refuses logs that don't fit the TPM's banks": misfits_are_refused,
+                    "both processors run": processors_are_there, "the TPM is a CRB": tpm_is_crb,
+                    "both have all of 512 MB": memory_is_kept}),
+    Machine("high", "5 GB, all but 256 MB above 4 GB; LA57 to four levels", only("sha384"), parts=scene.Parts(words_b="no5lvl"),
             setup={"memory_mib": 5120, "machine": ",max-ram-below-4g=256M"},
-            checks={"the kernel is above 4 GB": kernel_is_high, "variables work": variables_work,
-                    "B has four levels": paging(True, False)}),
-    Machine("vga", "a framebuffer; four levels to LA57", parts=scene.Parts(words_a="no5lvl"), setup={"vga": "std"},
-            checks={"efifb stands on the same framebuffer": framebuffer_is_carried, "variables work": variables_work,
+            checks={"the kernel is above 4 GB": kernel_is_high, "both have all of 5 GB": memory_is_kept,
+                    "variables work": variables_work, "B has four levels": paging(True, False)}),
+    Machine("vga", "a framebuffer; PCI ROMs; four levels to LA57", parts=scene.Parts(words_a="no5lvl"),
+            setup={"vga": "std", "devices": (f"e1000,romfile={ROM}",)},
+            checks={"ROMs in setup_data are handed on": roms_are_carried,
+                    "efifb stands on the same framebuffer": framebuffer_is_carried, "variables work": variables_work,
                     "B has five levels": paging(False, True)}),
-    Machine("noruntime", "efi=noruntime in the first kernel", parts=scene.Parts(words_a="efi=noruntime"),
+    Machine("noruntime", "efi=noruntime in the first kernel", only("sha1"), parts=scene.Parts(words_a="efi=noruntime"),
             checks={"efivarfs shows B's boot and nothing else": runtime_services_stay_off}),
-    Machine("acpi-small", "an ACPI log area that the log doesn't fit", parts=RELAXED, lasa=AREA, laml=PAGE,
+    Machine("acpi-small", "an ACPI log area that the log doesn't fit", only("sha512"), parts=RELAXED, lasa=AREA, laml=PAGE,
             checks={"the area lost its header and nothing else": small_area_lost_its_header}),
     Machine("acpi-unaligned", "an unaligned ACPI log area", parts=RELAXED, lasa=AREA + 0x345, laml=9001,
             checks={"the log is in the area, nothing beside it was written": log_is_in_the_area}),
+    Machine("sources", "an ACPI table without log area; sources of facts are missing", parts=RELAXED, lasa=0, table_bytes=64,
+            files={"scripts/hide-sources": b"yes\n"}, setup={"deadline_seconds": 2 * vm.DEADLINE_SECONDS},
+            checks={"load does without a source or names it": sources_are_missing,
+                    "memmap and iomem were hidden at the hop": sources_were_hidden,
+                    "B has as much memory": memory_is_kept, "variables work": variables_work,
+                    "the log comes by the EFI table": log_comes_without_an_area}),
     # QEMU's BIOS has the log area in memory that its map calls reserved; kexec's page tables don't reach it.
     Machine("bios", "a first kernel without EFI", efi=False, refused=r"log area .* isn't in ACPI memory"),
     Machine("too-large", "512 MB and an initrd of 60 MB", parts=scene.Parts(filler_bytes=60 << 20),
@@ -225,8 +339,8 @@ def run(tally, folder, machine):
     title = f"{machine.name} ({machine.what}; {machine.configuration})"
     place = scene.Scene(folder, machine.configuration, "machine-first", "machine-second", tally.say, machine.parts)
     scripts = {"area": f"{AREA_PAGE} {AREA_PAGES}\n"} if machine.lasa else {}
-    files = {"scripts/TPM2": tpm2_table(machine.lasa, machine.laml)} if machine.lasa is not None else {}
-    payload = place.payload("payload", {"bin/mkexec": scene.program()}, scripts, files)
+    table = tpm2_table(machine.lasa, machine.laml, machine.table_bytes) if machine.lasa is not None else b""
+    payload = place.payload("payload", {"bin/mkexec": scene.program()}, scripts, {**machine.files, "scripts/TPM2": table})
     start = place.run if machine.efi else place.run_without_efi
     outcome = start("hop", payload, **machine.setup)
     if machine.refused:

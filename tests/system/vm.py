@@ -38,7 +38,8 @@ class Direct:
 @dataclass
 class Setup:
     """What a machine is made of. `variables` is OVMF's variable store, `reboots` lets a reset be one. `machine` are
-    further properties of QEMU's machine type, `smbios` values of its option of that name; with `direct` there is no OVMF."""
+    further properties of QEMU's machine type, `devices` further -device arguments, `smbios` values of the option of that
+    name; with `direct` there is no OVMF."""
     esp: pathlib.Path
     payload: pathlib.Path
     banks: tuple = ("sha256",)
@@ -47,6 +48,7 @@ class Setup:
     memory_mib: int = 512
     processors: int = 1
     vga: str = "none"
+    devices: tuple = ()
     machine: str = ""
     smbios: tuple = ()
     direct: Direct = None
@@ -94,6 +96,7 @@ def command_line(folder, setup, socket):
         "-device", "virtio-blk-pci,drive=esp,serial=esp" + ("" if setup.direct else ",bootindex=0"),
         "-drive", f"if=none,id=payload,format=raw,readonly=on,file={setup.payload}",
         "-device", "virtio-blk-pci,drive=payload,serial=payload",
+        *(word for device in setup.devices for word in ("-device", device)),
     ]
 
 
