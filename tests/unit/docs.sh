@@ -117,7 +117,15 @@ specified_by_map() { # file; the words in backticks of first columns that begin 
 only_in_first() { comm -23 "$1" "$2"; }
 differences() { comm -3 "$1" "$2"; }
 
-echo "1..16"
+machines_of_code() { # test_machines.py
+    sed -n 's/^    Machine("\([a-z0-9-]*\)".*/machines-\1/p' "$1"
+}
+
+machines_of_page() { # file; the tests that its tables name
+    grep '^|' "$1" | grep -oE '\bmachines-[a-z0-9-]+'
+}
+
+echo "1..18"
 code shim >"$work/code"
 manual $man >"$work/man"
 completion_of $completion | sort >"$work/completion"
@@ -140,6 +148,11 @@ specified_by_map docs/spec-map.md | sort -u >"$work/map"
 ok "every service, function and TPM command has a row in the specification map" \
     "$([ "$(wc -l <"$work/specified")" -ge 100 ] || echo "only $(wc -l <"$work/specified") were found")$(only_in_first "$work/specified" "$work/map")"
 ok "the specification map has no other rows" "$(only_in_first "$work/map" "$work/specified")"
+
+machines_of_code tests/system/test_machines.py | sort -u >"$work/machines"
+machines_of_page docs/machines.md | sort -u >"$work/page"
+ok "docs/machines.md names every machine that is tested, and no other" \
+    "$([ "$(wc -l <"$work/machines")" -ge 9 ] || echo "only $(wc -l <"$work/machines") were found")$(differences "$work/machines" "$work/page")"
 
 # ---- twins ----
 
@@ -170,6 +183,11 @@ sed '/^| `Stall`/d; s/`Unseal`, //' docs/spec-map.md >"$work/twin.md"
 specified_by_map "$work/twin.md" | sort -u >"$work/twin"
 refused "a specification map without Stall and Unseal" \
     "$(only_in_first "$work/specified" "$work/twin" | tr '\n' ' ' | grep -x 'Stall Unseal ')"
+
+sed 's/machines-vga/machines-vesa/' docs/machines.md >"$work/twin.md"
+machines_of_page "$work/twin.md" | sort -u >"$work/twin"
+refused "a page of machines with vesa for vga" \
+    "$(differences "$work/machines" "$work/twin" | tr -d '\t' | tr '\n' ' ' | grep -x 'machines-vesa machines-vga ')"
 
 # ---- lint ----
 
