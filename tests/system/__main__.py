@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs the system tests: `python3 tests/system [--list] [--full] [NAME ...]`. Prints TAP; exit code 1 if a check failed.
 
-A scenario whose payloads or whose program aren't there is skipped with its reason.
+A scenario whose payloads or whose program aren't there is skipped with its reason. Those that take longest begin, so that
+nothing long is left over for one processor at the end; how long they take is learned (--learn) and written down in `seconds`.
 """
 
 import argparse
 import concurrent.futures
+import math
 import pathlib
+import resource
 import shutil
 import sys
 import tempfile
@@ -15,6 +18,7 @@ import traceback
 
 import payloads
 import scene
+import snapshot
 import tally
 import test_abort
 import test_baseline
@@ -25,9 +29,10 @@ import test_machines
 import test_payloads
 import vm
 
-# (scenario, needs mkexec, only with --full or by its name), the longest first. A configuration may say so of itself.
+# (scenario, needs mkexec, only with --full or by its name). A configuration may say the latter of itself.
 SCENARIOS = ((test_hop, True, False), (test_chain, True, False), (test_abort, True, False), (test_payloads, True, False),
              (test_guard, True, False), (test_baseline, False, False), (test_machines, True, True))
+SECONDS = pathlib.Path(__file__).parent / "seconds"
 
 
 def jobs(names, full):
@@ -39,7 +44,22 @@ def jobs(names, full):
                 yield name, module, configuration, needs_program
 
 
-def run_job(counts, folder, job):
+def read_seconds():
+    return {name: int(seconds) for seconds, name in (line.split() for line in SECONDS.read_text().splitlines())}
+
+
+def write_seconds(measured):
+    known = {**read_seconds(), **{name: round(seconds) for name, seconds in measured.items()}}
+    rows = sorted(known.items(), key=lambda row: (-row[1], row[0]))
+    SECONDS.write_text("".join(f"{seconds} {name}\n" for name, seconds in rows))
+
+
+def longest_first(chosen):
+    known = read_seconds()
+    return sorted(chosen, key=lambda job: -known.get(job[0], math.inf))
+
+
+def run_job(counts, folder, keep, measured, job):
     name, module, configuration, needs_program = job
     if needs_program and not scene.program().exists():
         counts.skip(name, f"{scene.program()} is not built")
@@ -47,13 +67,17 @@ def run_job(counts, folder, job):
     started = time.monotonic()
     try:
         module.run(counts, folder / name, configuration)
-        counts.say(f"{name} took {time.monotonic() - started:.0f} s")
+        measured[name] = time.monotonic() - started
+        counts.say(f"{name} took {measured[name]:.0f} s")
     except payloads.Unavailable as reason:
         counts.skip(name, f"a payload is not available: {reason}")
     except vm.Died as reason:
         counts.wrong(f"{name} runs to its end", reason)
     except Exception:
         counts.wrong(f"{name} runs to its end", traceback.format_exc())
+    finally:
+        if not keep:
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def main():
@@ -63,21 +87,31 @@ def main():
     parser.add_argument("--full", action="store_true", help="also what takes its time: machines that aren't the usual one")
     parser.add_argument("--jobs", type=int, default=2, help="machines side by side (default 2)")
     parser.add_argument("--keep", metavar="DIR", help="leave disks, consoles and results in this new directory")
+    parser.add_argument("--no-snapshots", action="store_true", help="each machine boots by itself (tests/system/snapshot.py)")
+    parser.add_argument("--learn", action="store_true", help="write down how long each scenario took, for the order of later runs")
     args = parser.parse_args()
-    chosen = list(jobs(args.names, args.full))
+    chosen = longest_first(jobs(args.names, args.full))
     if args.list:
         print("\n".join(name for name, *_ in chosen))
         return 0
     # A socket's path must be short, so the place is below /tmp whatever TMPDIR says.
     folder = pathlib.Path(args.keep) if args.keep else pathlib.Path(tempfile.mkdtemp(prefix="mkexec.", dir="/tmp"))
     folder.mkdir(exist_ok=True)
-    counts = tally.Tally()
+    if not args.no_snapshots:
+        snapshot.store = snapshot.Store(folder)
+    counts, measured, started = tally.Tally(), {}, time.monotonic()
     try:
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            list(pool.map(lambda job: run_job(counts, folder, job), chosen))
+            list(pool.map(lambda job: run_job(counts, folder, args.keep, measured, job), chosen))
     finally:
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)
+    # The machines' processor time says more than the clock where other things run, too.
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    counts.say(f"{len(measured)} scenarios took {sum(measured.values()):.0f} s, {args.jobs} side by side "
+               f"{time.monotonic() - started:.0f} s; {used.ru_utime + used.ru_stime:.0f} s of processor time")
+    if args.learn:
+        write_seconds(measured)
     return counts.close()
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The initrd of every test machine: busybox, the modules the harness needs, and guest/init.
 
-The same init runs in the first and in the second kernel; the command line's `run=NAME` says which script of
-the payload disk it starts. Called by the scenarios; writes the cpio archive itself ("newc", see the kernel's
+The same init runs in the first and in the second kernel; the command line's `run=NAME` or who reads the console says
+which script of the payload disk it starts. Called by the scenarios; writes the cpio archive itself ("newc", see the kernel's
 Documentation/driver-api/early-userspace/buffer-format.rst), so building it needs no root.
 """
 

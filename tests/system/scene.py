@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Two UKIs on one disk: A, which firmware starts, and B, which A starts next. What every scenario begins with."""
 
+import hashlib
 import os
 import pathlib
 from dataclasses import dataclass
@@ -16,7 +17,13 @@ import vm
 HERE = pathlib.Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 PATH_A, PATH_B = "EFI/BOOT/BOOTX64.EFI", "EFI/Linux/B.efi"
+# A's boot reads nothing below this folder.
+FOLDER_B = "EFI/Linux/"
 COMMAND_LINE = "console=ttyS0 quiet panic=-1 mitigations=off"
+# Random bytes in the os-release make the measurements of each run new to everybody. Those of A are the same for all
+# scenarios of a run, so that they can share its boot.
+RANDOM_BYTES = 16
+RANDOM_A = os.urandom(RANDOM_BYTES)
 
 
 @dataclass(frozen=True)
@@ -49,14 +56,14 @@ class Parts:
 
 
 class Scene:
-    """`first` and `second` name the scripts in guest/ that A and B run. `path_b` is where B lies, `esp_files` what lies
-    on the ESP besides A and B."""
+    """`first` and `second` name the scripts in guest/ that A and B run; A's init asks for it. `path_b` is where B lies,
+    `esp_files` what lies on the ESP besides A and B."""
     path_b = PATH_B
     esp_files = {}
 
     def __init__(self, folder, configuration, first, second, say=print, parts=Parts()):
         self.folder, self.configuration, self.say, self.parts = pathlib.Path(folder), configuration, say, parts
-        self.second = second
+        self.first, self.second = first, second
         self.folder.mkdir(parents=True)
         self.stub = payloads.stub(configuration.stub)
         self.kernel = payloads.kernel(configuration.kernel)
@@ -65,15 +72,15 @@ class Scene:
                 say(f"{got.wanted} is not to be had, {got.version} takes its place")
         self.initrd_a = initrd.build(self.kernel, "initrd of A")
         self.initrd_b = initrd.build(self.kernel, "initrd of B") + initrd.filler(parts.filler_bytes)
-        self.cmdline_a = " ".join(filter(None, (COMMAND_LINE, f"run={first}", parts.words_a)))
+        self.cmdline_a = " ".join(filter(None, (COMMAND_LINE, parts.words_a)))
         self.cmdline_b = " ".join(filter(None, (COMMAND_LINE, f"run={second} second.word=here", parts.words_b)))
         self.uki_a = self.build("A", self.initrd_a, self.cmdline_a)
         self.uki_b = self.build("B", self.initrd_b, self.cmdline_b)
 
     def build(self, name, initrd_image, cmdline):
-        # Random bytes in the os-release make the measurements of each run new to everybody.
+        random_bytes = RANDOM_A if name == "A" else os.urandom(RANDOM_BYTES)
         return uki.build(self.stub.path.read_bytes(), self.kernel.image.read_bytes(), initrd_image, cmdline,
-                         uki.os_release(name, os.urandom(16)), self.kernel.release)
+                         uki.os_release(name, random_bytes), self.kernel.release)
 
     def payload(self, name, programs, scripts=(), files=None):
         place = self.folder / name
@@ -81,21 +88,32 @@ class Scene:
         texts = {path.name: path.read_text() for path in (HERE / "guest").iterdir() if path.name != "init"}
         return closure.build(place / "payload.tar", {**texts, **dict(scripts)}, programs, place, files)
 
-    def run(self, name, payload, **options):
-        """Firmware starts A."""
+    def run(self, name, payload, shared=True, **options):
+        """Firmware starts A. Its boot may be `shared` with other scenarios that have the same A (snapshot.py)."""
         files = {PATH_A: self.uki_a, self.path_b: self.uki_b, **self.esp_files}
-        disk = esp.build(self.folder / f"{name}.esp", files,
-                         size_mib=80 + (self.parts.filler_bytes >> 20))
-        setup = vm.Setup(disk, payload, self.configuration.banks, self.configuration.tpm, **options)
+        size_mib = 80 + (self.parts.filler_bytes >> 20)
+        disk = esp.build(self.folder / f"{name}.esp", files, size_mib)
+        setup = vm.Setup(disk, payload, self.configuration.banks, self.configuration.tpm, script=self.first,
+                         shared=boot_of(files, size_mib) if shared else "", **options)
         return vm.run(self.folder / name, setup, self.say)
 
     def run_b(self, name, payload, load_options=None, **options):
         """Firmware starts B, from the place where mkexec finds it."""
         variables = nvram.boot_next(vm.VARIABLES.read_bytes(), "\\" + self.path_b.replace("/", "\\"), load_options)
-        return self.run(name, payload, variables=variables, **options)
+        return self.run(name, payload, shared=False, variables=variables, **options)
 
     def run_without_efi(self, name, payload, **options):
         """A BIOS starts A's kernel, initrd and command line."""
         image = self.folder / f"{name}.initrd"
         image.write_bytes(self.initrd_a)
-        return self.run(name, payload, direct=vm.Direct(self.kernel.image, image, self.cmdline_a), **options)
+        direct = vm.Direct(self.kernel.image, image, self.cmdline_a)
+        return self.run(name, payload, shared=False, direct=direct, **options)
+
+
+def boot_of(files, size_mib):
+    """What A's boot reads from an ESP of this size with these files, as a name for it."""
+    digest = hashlib.sha256(f"{size_mib}".encode())
+    for path, data in sorted(files.items()):
+        if not path.startswith(FOLDER_B):
+            digest.update(f"\n{path} {hashlib.sha256(data).hexdigest()}".encode())
+    return digest.hexdigest()

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """One virtual machine: QEMU without KVM, OVMF, a software TPM, no network. Runs until it powers itself off.
 
-The console is read as it comes (a caller may watch the lines), results are taken from the second serial port
-after the end (results.py). Only processes started here are ended here.
+The console is read as it comes (a caller may watch the lines), and the first kernel's init asks there what to run;
+results are taken from the second serial port after the end (results.py). A machine whose boot another one has done in
+this run is restored from there (snapshot.py). Only processes started here are ended here.
 """
 
+import contextlib
 import pathlib
 import subprocess
 import threading
@@ -12,6 +14,7 @@ import time
 from dataclasses import dataclass, field
 
 import results
+import snapshot
 import swtpm
 
 FIRMWARE = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
@@ -21,6 +24,8 @@ PROCESSOR = "max,-cx16"
 DEADLINE_SECONDS = 240
 # The marks of that emulator bug. A machine that shows one, or that never got to its first init, is started once more.
 EMULATOR_DEATHS = ("PANIC: double fault", "double fault: 0000")
+# What guest/init says on the console of a kernel whose command line has no run=NAME.
+QUESTION = "init: what shall run?"
 
 
 class Died(Exception):
@@ -37,9 +42,12 @@ class Direct:
 
 @dataclass
 class Setup:
-    """What a machine is made of. `variables` is OVMF's variable store, `reboots` lets a reset be one. `machine` are
-    further properties of QEMU's machine type, `devices` further -device arguments, `smbios` values of the option of that
-    name; with `direct` there is no OVMF."""
+    """What a machine is made of. `script` is the answer to init's question. `variables` is OVMF's variable store,
+    `reboots` lets a reset be one. `machine` are further properties of QEMU's machine type, `devices` further -device
+    arguments, `smbios` values of the option of that name; with `direct` there is no OVMF.
+
+    `shared` names all that the first kernel's boot reads from the ESP: machines that agree in it and in what they are made
+    of boot alike, and the first of them is saved for the others. Empty: this one boots by itself and is not saved."""
     esp: pathlib.Path
     payload: pathlib.Path
     banks: tuple = ("sha256",)
@@ -55,6 +63,8 @@ class Setup:
     reboots: bool = False
     deadline_seconds: float = DEADLINE_SECONDS
     watch: object = None
+    script: str = ""
+    shared: str = ""
 
 
 @dataclass
@@ -64,6 +74,7 @@ class Outcome:
     commands: list
     seconds: float
     lines: list = field(default_factory=list)
+    trouble: str = ""
 
     def state(self, name):
         """The state that a script sent under this name (guest/report collect)."""
@@ -113,55 +124,120 @@ def wait_for(path, process):
         time.sleep(0.01)
 
 
-def read_console(stream, lines, started, watch):
-    for raw in stream:
-        line = raw.decode(errors="replace").rstrip("\r\n")
-        lines.append((time.monotonic() - started, line))
-        if watch:
-            watch(line)
+class Machine:
+    """One QEMU with its TPM and the thread that reads and answers its console."""
 
+    def __init__(self, folder, setup, make=None, use=None):
+        """`make`: a snapshot to take when init asks for the first time; `use`: the one to go on from."""
+        self.folder, self.setup, self.make, self.use = folder, setup, make, use
+        self.lines, self.trouble = [], ""
+        self.tpm = swtpm.Swtpm(folder, setup.banks)
+        self.started, self.process, self.reader = time.monotonic(), None, None
 
-def run_once(folder, setup):
+    def start(self):
+        self.tpm.start()
+        wait_for(self.tpm.socket, self.tpm.process)
+        monitor = ["-qmp", f"unix:{self.folder}/qmp,server=on,wait=off"] if self.make or self.use else []
+        arguments = command_line(self.folder, self.setup, self.tpm.socket) + monitor + (self.use.arguments() if self.use else [])
+        self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        if self.use:
+            # Input that comes before the state is lost in it.
+            with self.monitor() as monitor:
+                monitor.wait_until("query-status", "running")
+            self.answer()
+
+    def monitor(self):
+        return snapshot.Monitor(self.folder / "qmp", self.process)
+
+    def read(self):
+        for raw in self.process.stdout:
+            line = raw.decode(errors="replace").rstrip("\r\n")
+            self.lines.append((time.monotonic() - self.started, line))
+            if self.setup.watch:
+                self.setup.watch(line)
+            if line == QUESTION:
+                self.save()
+                self.answer()
+
+    def save(self):
+        make, self.make = self.make, None
+        if make is None:
+            return
+        try:
+            with self.monitor() as monitor:
+                make.take(monitor, self.text(), self.tpm.commands())
+        except snapshot.Failed as reason:
+            self.trouble = f"no snapshot was taken: {reason}"
+
+    def answer(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(self.setup.script.encode() + b"\n")
+            self.process.stdin.flush()
+
+    def text(self):
+        return "\n".join(line for _, line in self.lines)
+
+    def end(self):
+        """Whether it had to be ended."""
+        try:
+            self.process.wait(timeout=self.setup.deadline_seconds)
+            return False
+        except subprocess.TimeoutExpired:
+            return True
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.tpm.stop()
+        if self.reader:
+            self.reader.join(timeout=10)
+def run_once(folder, setup, make=None, use=None):
     folder.mkdir(parents=True)
     (folder / "variables").write_bytes(setup.variables or VARIABLES.read_bytes())
-    tpm = swtpm.Swtpm(folder, setup.banks)
-    started, lines, machine = time.monotonic(), [], None
+    machine = Machine(folder, setup, make, use)
+    ended = ""
     try:
-        tpm.start()
-        wait_for(tpm.socket, tpm.process)
-        machine = subprocess.Popen(command_line(folder, setup, tpm.socket), stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        reader = threading.Thread(target=read_console, args=(machine.stdout, lines, started, setup.watch), daemon=True)
-        reader.start()
-        try:
-            machine.wait(timeout=setup.deadline_seconds)
-            ended = ""
-        except subprocess.TimeoutExpired:
+        machine.start()
+        if machine.end():
             ended = f"\n(ended after {setup.deadline_seconds:.0f} s)"
+    except snapshot.Failed as reason:
+        machine.trouble = f"it was not restored: {reason}"
     finally:
-        if machine and machine.poll() is None:
-            machine.kill()
-            machine.wait()
-        tpm.stop()
-    reader.join(timeout=10)
-    console = "\n".join(line for _, line in lines) + ended
-    (folder / "console").write_text(console)
-    return Outcome(console, results.frames((folder / "ttyS1").read_bytes()), tpm.commands(),
-                   time.monotonic() - started, lines)
+        machine.stop()
+    console, commands = machine.text() + ended, machine.tpm.commands()
+    if use:
+        console, commands = f"{use.console}\n{console}", use.commands + commands
+    (folder / "console").write_text("".join(f"{when:7.1f}  {line}\n" for when, line in machine.lines) + ended)
+    return Outcome(console, results.frames((folder / "ttyS1").read_bytes()), commands,
+                   time.monotonic() - machine.started, machine.lines, machine.trouble)
 
 
 def emulator_died(outcome):
     if "init: run" not in outcome.console:
-        return "it never got to its first init"
+        return outcome.trouble or "it never got to its first init"
     return next((f"'{mark}' on the console" for mark in EMULATOR_DEATHS if mark in outcome.console), None)
 
 
 def run(folder, setup, say=print):
-    """Runs the machine to its end. A death that is the emulator's is tried once more, and said."""
+    """Runs the machine to its end. A death that is the emulator's is tried once more, from the start, and said."""
     folder = pathlib.Path(folder)
-    outcome = run_once(folder / "try1", setup)
+    name = f"{folder.parent.name}/{folder.name}"
+    shot, first = snapshot.store.claim(setup, name) if snapshot.store and setup.shared else (None, False)
+    use = shot if shot and shot.usable else None
+    try:
+        outcome = run_once(folder / "try1", setup, shot if first else None, use)
+    finally:
+        if first:
+            shot.settle()
     reason = emulator_died(outcome)
     if reason is None:
+        if use or outcome.trouble:
+            say(f"{name}: {outcome.trouble or f'went on from the boot of {use.maker}'}")
         return outcome
-    say(f"{folder.name}: {reason}; {last_words(outcome.console)}; started once more")
+    if use and "init: run" not in outcome.console:
+        use.spoil()
+    say(f"{name}: {reason}; {last_words(outcome.console)}; started once more")
     return run_once(folder / "try2", setup)
