@@ -13,6 +13,7 @@ enum { LOAD = 1, PREDICT = 2, BOTH = LOAD | PREDICT };
 
 enum {
         OPT_CMDLINE = 256,
+        OPT_PROFILE,
         OPT_INITRD,
         OPT_ESP,
         OPT_MAP,
@@ -42,6 +43,9 @@ static const struct option_row {
                                 "the payload's LoadOptions: kernel command line of a bare kernel, "
                                 "or what a\n"
                                 "UKI accepts besides its own"},
+                {"profile", BOTH, OPT_PROFILE, "N|ID",
+                                "profile of a UKI, by its number or by what its .profile says as "
+                                "ID"},
                 {"initrd", BOTH, OPT_INITRD, "FILE",
                                 "initrd of a bare EFI-stub kernel; may be given several times"},
                 {"esp", BOTH, OPT_ESP, "DIR",
@@ -129,6 +133,9 @@ static bool take_option(int option, struct hop_options *o)
         switch (option) {
         case OPT_CMDLINE:
                 o->cmdline = optarg;
+                return true;
+        case OPT_PROFILE:
+                o->profile = optarg;
                 return true;
         case OPT_INITRD:
                 if (o->n_initrds == HOP_INITRDS_MAX)

@@ -14,6 +14,7 @@
 #include "eventlog/append.h"
 #include "shim/boot-log.h"
 #include "shim/pcr-values.h"
+#include "shim/profile.h"
 
 #define PAYLOAD_MAX_BYTES (2ull << 30)
 #define INITRD_MAX_BYTES  (4ull << 30)
@@ -54,6 +55,27 @@ static int read_initrds(const struct hop_options *o, struct hop_run *run, struct
                                         : 0;
 }
 
+/* What the payload finds as LoadOptions: the command line, behind "@N" if a profile is chosen. */
+static int make_load_options(const struct hop_options *o, struct hop_run *run, struct error *error)
+{
+        unsigned profile;
+        char word[16];
+        int r;
+
+        if (o->profile) {
+                r = profile_find(buf_span(&run->payload), o->profile, &profile, error);
+                if (r < 0)
+                        return error_prefix(error, r, "%s", o->payload);
+                snprintf(word, sizeof(word), "@%u%s", profile, o->cmdline ? " " : "");
+                utf8_to_utf16(word, &run->load_options);
+        }
+        if (o->cmdline && !utf8_to_utf16(o->cmdline, &run->load_options))
+                return error_set(error, EINVAL, "--cmdline isn't valid UTF-8");
+        if (o->cmdline || o->profile)
+                buf_put_u16(&run->load_options, 0);
+        return buf_failed(&run->load_options) ? error_set(error, ENOMEM, "out of memory") : 0;
+}
+
 static int read_inputs(const struct hop_options *o, struct hop_run *run, struct error *error)
 {
         int r;
@@ -70,14 +92,7 @@ static int read_inputs(const struct hop_options *o, struct hop_run *run, struct 
                 r = error_set(error, EIO, "can't compute SHA-256");
         if (r == 0)
                 r = read_initrds(o, run, error);
-        if (r < 0)
-                return r;
-        if (o->cmdline) {
-                if (!utf8_to_utf16(o->cmdline, &run->load_options))
-                        return error_set(error, EINVAL, "--cmdline isn't valid UTF-8");
-                buf_put_u16(&run->load_options, 0);
-        }
-        return 0;
+        return r < 0 ? r : make_load_options(o, run, error);
 }
 
 static int open_tpm(const struct hop_options *o, bool for_load, struct hop_run *run,

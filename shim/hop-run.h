@@ -18,6 +18,7 @@ struct hop_options {
         const char *verb; /* "load" or "predict" */
         const char *payload;
         const char *cmdline; /* LoadOptions, NULL: none */
+        const char *profile; /* of a UKI, its number or ID; NULL: the stub's own choice */
         const char *initrds[HOP_INITRDS_MAX];
         size_t n_initrds;
         const char *esp, *map, *close_list, *machine, *base, *tcti;

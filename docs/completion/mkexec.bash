@@ -4,7 +4,7 @@
 
 _mkexec() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= offer= files= i
-    local hop='--cmdline --initrd --esp --map --close --tcti --timeout --memory-limit --trace --json --quiet --verbose --help'
+    local hop='--cmdline --profile --initrd --esp --map --close --tcti --timeout --memory-limit --trace --json --quiet --verbose --help'
 
     COMPREPLY=()
     if [ "$COMP_CWORD" -gt 1 ]; then
@@ -17,7 +17,7 @@ _mkexec() {
         --esp) files=folders ;;
         --close) offer='none 11' ;;
         --tcti) offer='device:/dev/tpmrm0 device:/dev/tpm0 swtpm:' ;;
-        --cmdline | --timeout | --memory-limit) return ;;
+        --cmdline | --profile | --timeout | --memory-limit) return ;;
     esac
 
     if [ -z "$files$offer" ]; then
