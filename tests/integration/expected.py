@@ -20,7 +20,7 @@ BANKS = ("sha1", "sha256", "sha384", "sha512")
 # systemd src/fundamental/uki.c, in the order of measuring, and the first version that has each.
 SECTIONS = ((".linux", 252), (".osrel", 252), (".cmdline", 252), (".initrd", 252), (".ucode", 256), (".splash", 252),
             (".dtb", 252), (".uname", 254), (".sbat", 254), (".pcrpkey", 252), (".profile", 257), (".dtbauto", 257),
-            (".hwids", 257))
+            (".hwids", 257), (".efifw", 258))
 TAG_PROFILE, TAG_INITRD_ADDON, TAG_DTB_ADDON, TAG_UCODE_ADDON = 0x13aed6db, 0x49dffe0f, 0x6c46f751, 0xdac08e1a
 TAG_LOAD_OPTIONS, TAG_LINUX_INITRD = 0x8f3b22ed, 0x8f3b22ec
 CMDLINE_EXTRA = b"io.systemd.stub.kernel-cmdline-extra="
@@ -125,7 +125,7 @@ class Boot:
         """Path on the ESP to contents."""
         path = f"EFI/Linux/{self.name}"
         # util.c, remove_boot_count
-        own = path if self.stub < 254 else re.sub(r"\+\d+(-\d+)?(?=\.|$)", "", path, count=1)
+        own = path if self.stub < 254 else re.sub(r"^([^+]*)\+\d+(-\d+)?(?=\.|$)", r"\1", path)
         places = ((f"{own}.extra.d", self.extra), ("loader/credentials", self.credentials),
                   ("loader/extensions", self.extensions), ("loader/addons", self.addons))
         return {path: self.uki, **{f"{place}/{name}": data for place, files in places for name, data in files.items()}}

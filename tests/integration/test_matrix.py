@@ -274,6 +274,23 @@ def options(run, version, series):
         judge(run.boot(boot), boot.events())
 
 
+def boot_counters(run, version, series):
+    """The counters of boot attempts in a UKI's name don't belong to its folder's name, since 254."""
+    cut = {"b+3.efi": "b.efi", "b+03-1.efi": "b.efi", "b+0-3": "b", "b+3.more.efi": "b.more.efi", "b+x.efi": "b+x.efi",
+           "b+1-.efi": "b+1-.efi", "b++1.efi": "b++1.efi", "b+a+1.efi": "b+a+1.efi", "b+1x.efi": "b+1x.efi"}
+    credentials = {"g.cred": b"global" + RANDOM}
+    for name, without in cut.items():
+        boot = make_boot(version, series, name=name, extra={"own.cred": name.encode()}, credentials=credentials)
+        own = f"EFI/Linux/{name if version < 254 else without}.extra.d/own.cred"
+        assert boot.files()[own] == name.encode(), f"{name} would be looked for in {sorted(boot.files())}"
+        decoys = {f"EFI/Linux/{other}.extra.d/own.cred" for other in (name, without)} - {own}
+        for path in decoys:
+            run.write(path, b"not this one")
+        judge(run.boot(boot), boot.events())
+        for path in (own, *decoys):
+            (run.folder / path).unlink()
+
+
 def profiles(run, version, series):
     base = base_sections(series, **{".pcrpkey": b""})
     # what follows a .profile belongs to it
@@ -288,19 +305,82 @@ def profiles(run, version, series):
             judge(run.boot(boot), boot.events())
         except AssertionError as difference:
             raise AssertionError(f"{text}: {difference}") from None
+    own = ["--cmdline", "own options"]
+    plain = dataclasses.replace(boot, load_options=None)
+    for wanted, options in ((("0", "main"), "@0"), (("1", "rescue"), "@1"), (("2", "other"), "@2")):
+        for more, text in (([], options), (own, f"{options} own options")):
+            due = run.boot(plain, "--cmdline", text)
+            for name in wanted:
+                assert run.boot(plain, "--profile", name, *more) == due, f"--profile {name} {more} isn't --cmdline '{text}'"
+    for name in ("3", "res", ""):
+        said = refused(run, plain, "--profile", name)
+        assert not name or said.endswith(f"there is no profile {name}; it has: 0 (main), 1 (rescue), 2 (other)"), said
+
+
+def profile_of_others(run, version, series):
+    """Stubs before 257 know no profiles; what isn't a UKI has none."""
+    said = refused(run, make_boot(version, series), "--profile", "0", code=1)
+    assert said.endswith(f"its stub is of systemd {version}; profiles are known since 257"), said
+
+
+def profile_of_a_kernel(run, series):
+    image = run.write("EFI/Linux/vmlinuz.efi", kernel(series)[0])
+    said = refused(run, None, "--profile", "0", code=1, path=image)
+    assert said.endswith("--profile is for UKIs with systemd's stub, which this isn't"), said
+
+
+def refused(run, boot, *options, code=2, path=None):
+    """The one line that predict says."""
+    path = path or run.folder / "EFI/Linux" / boot.name
+    for name, data in boot.files().items() if boot else ():
+        run.write(name, data)
+    done = subprocess.run([run.mkexec, "predict", "--esp", run.folder, *options, path], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=120)
+    assert (done.returncode, done.stdout) == (code, ""), f"{options}: {done.returncode}: {done.stdout}{done.stderr}"
+    assert done.stderr.startswith("mkexec: ") and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr.strip()
+
+
+def hardware_ids(run, version, series):
+    """Sections of which the stub takes the one whose hardware id in .hwids is the machine's."""
+    tree, firmware = extras.device_tree(b"tests,board"), extras.firmware(b"own firmware", b"code")
+    choice = [(".dtbauto", extras.device_tree(b"other,board")), (".dtbauto", tree), (".dtbauto", extras.device_tree(b"z")),
+              (".efifw", extras.firmware(b"other firmware", b"code")), (".efifw", firmware)]
+    by_tree = (extras.DEVICE_TREE, extras.hardware_id(), b"name", b"tests,board")
+    by_firmware = (extras.UEFI_FIRMWARE, extras.hardware_id(), b"name", b"own firmware")
+    by_maker = (extras.DEVICE_TREE, extras.hardware_id(extras.BOARD["1.manufacturer"], extras.BOARD["1.family"]), b"name", b"z")
+    nobody = (extras.DEVICE_TREE, extras.hardware_id("nobody"), b"name", b"other,board")
+    # 257 takes no table with a kind that it doesn't know
+    rows = (((nobody, by_tree), {".dtbauto": tree}), ((by_maker, by_tree), {".dtbauto": tree}), ((nobody,), {}), ((), {}),
+            ((by_maker, nobody), {".dtbauto": choice[2][1]}),
+            ((by_firmware, by_tree), {".dtbauto": tree, ".efifw": firmware} if version >= 258 else {}))
+    maker, family, product, sku, board_maker, board = (text.encode() for text in extras.BOARD.values())
+    machine = run.machine(**smbios_facts(
+        smbios_type(1, bytes([1, 2, 0, 0]) + bytes(16) + bytes([6, 3, 4]), maker, product, sku, family),
+        smbios_type(2, bytes([1, 2, 0, 0, 0]), board_maker, board)))
+    for devices, taken in rows:
+        base = base_sections(series, **{".pcrpkey": b"", ".hwids": extras.hwids(*devices) if devices else b""})
+        boot = make_boot(version, series, {**base, **taken}, [*base.items(), *choice])
+        judge(run.boot(boot, "--machine", machine), boot.events())
+
+
+def smbios_facts(*structures):
+    tables = b"".join(structures) + smbios_type(127, b"") + b"\0"
+    entry = bytearray(struct.pack("<5sBBBBBBBIQ", b"_SM3_", 0, 24, 3, 0, 0, 1, 0, len(tables), SMBIOS_AT + 64))
+    entry[5] = -sum(entry) & 0xff
+    return {"smbios_address": SMBIOS_AT, "smbios_entry": entry.hex(), "smbios_tables": tables.hex()}
 
 
 def smbios_and_secure_boot(run, version, series):
     """Facts of the machine that change what a stub measures, given by --machine."""
-    strings = smbios_type(11, b"\x02", b"vendor words", expected.CMDLINE_EXTRA + b"from=smbios")
-    tables = smbios_type(1, bytes(23), b"maker") + strings + smbios_type(127, b"") + b"\0"
-    entry = bytearray(struct.pack("<5sBBBBBBBIQ", b"_SM3_", 0, 24, 3, 0, 0, 1, 0, len(tables), SMBIOS_AT + 64))
-    entry[5] = -sum(entry) & 0xff
-    known = {"smbios_address": SMBIOS_AT, "smbios_entry": entry.hex(), "smbios_tables": tables.hex()}
-    boot = make_boot(version, series, smbios=strings)
+    strings = smbios_type(11, b"\x02", b"vendor words", expected.CMDLINE_EXTRA + b"from=smbios",
+                          expected.CMDLINE_EXTRA + b"only the first counts")
+    known = smbios_facts(smbios_type(1, bytes(23), b"maker"), strings)
+    addons = {"all.addon.efi": addon(cmdline=b"global=1")}
+    boot = make_boot(version, series, smbios=strings, addons=addons)
     judge(run.boot(boot, "--machine", run.machine(**known)), boot.events())
     variables = [{"name": "SecureBoot", "guid": GLOBAL, "attributes": 6, "data": "01"}]
-    boot = make_boot(version, series, load_options="own options", secure_boot=True)
+    boot = make_boot(version, series, load_options="own options", secure_boot=True, addons=addons)
     judge(run.boot(boot, "--machine", run.machine(variables=variables)), boot.events())
 
 
@@ -327,10 +407,10 @@ def cases():
         yield f"bare kernel {series}", bare_kernel, (series,)
         yield f"bare kernel {series} with initrd=", initrd_by_name, (series,)
     for version in STUBS:
-        for function in (sidecars, more_sections, splash, options, smbios_and_secure_boot):
+        for function in (sidecars, more_sections, splash, options, smbios_and_secure_boot, boot_counters,
+                         *((profiles, hardware_ids) if version >= 257 else (profile_of_others,))):
             yield f"stub {version}, {function.__name__.replace('_', ' ')}", function, (version, "6.12")
-        if version >= 257:
-            yield f"stub {version}, profiles", profiles, (version, "6.12")
+    yield "bare kernel 6.12, profile", profile_of_a_kernel, ("6.12",)
     yield "xz, lz4 and zstd kernels", each_compression, ()
 
 

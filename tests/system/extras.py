@@ -38,9 +38,9 @@ def device_tree(compatible=b""):
 
 
 def hardware_id(*fields):
-    """A CHID: a name-based UUID of UTF-16 text."""
-    digest = hashlib.sha1(CHID_NAMESPACE.bytes + "&".join(fields).encode("utf-16-le")).digest()
-    return uuid.UUID(bytes=digest[:16], version=5)
+    """A CHID: a name-based UUID of UTF-16 text; by default that of all of BOARD, the most exact one."""
+    text = "&".join(fields or BOARD.values()).encode("utf-16-le")
+    return uuid.UUID(bytes=hashlib.sha1(CHID_NAMESPACE.bytes + text).digest()[:16], version=5)
 
 
 def hwids(*devices):
@@ -51,6 +51,11 @@ def hwids(*devices):
         texts += name + b"\0" + value + b"\0"
         table += struct.pack("<I16sII", kind << 28 | 28, chid.bytes_le, *names)
     return table + bytes(28) + texts
+
+
+def firmware(name, contents):
+    """An .efifw section; see systemd's src/boot/efi-firmware.h."""
+    return struct.pack("<4I", 0xfeeddead, 16, len(name) + 1, len(contents)) + name + b"\0" + contents
 
 
 def microcode(contents):

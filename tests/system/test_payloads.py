@@ -62,15 +62,15 @@ def small_initrd(name, contents):
     return cpio.close()
 
 
-def hardware_sections():
-    """Two device trees of which the second is this machine's."""
-    board = extras.BOARD
-    chid = extras.hardware_id(board["1.manufacturer"], board["1.family"], board["1.product"], board["1.sku"],
-                              board["2.manufacturer"], board["2.product"])
-    table = extras.hwids((extras.DEVICE_TREE, extras.hardware_id("nobody"), b"other", b"other,board"),
-                         (extras.DEVICE_TREE, chid, b"tests", b"tests,board"))
-    return [(".hwids", table), (".dtbauto", extras.device_tree(b"other,board")),
-            (".dtbauto", extras.device_tree(b"tests,board"))]
+def hardware_sections(version):
+    """Device trees, and since 258 firmware, of which the last is this machine's."""
+    nobody, machine = extras.hardware_id("nobody"), extras.hardware_id()
+    rows = [(extras.DEVICE_TREE, nobody, b"other", b"other,board"), (extras.DEVICE_TREE, machine, b"tests", b"tests,board")]
+    rows += [(extras.UEFI_FIRMWARE, machine, b"tests", b"own firmware")] if version >= 258 else []
+    sections = [(".hwids", extras.hwids(*rows)), (".dtbauto", extras.device_tree(b"other,board")),
+                (".dtbauto", extras.device_tree(b"tests,board"))]
+    return sections + [(".efifw", extras.firmware(name, b"code")) for name in (b"other firmware", b"own firmware")
+                       if version >= 258]
 
 
 def profiles(cmdline, version):
@@ -123,7 +123,7 @@ class PayloadScene(scene.Scene):
                 (".uname", self.kernel.release.encode()), (".splash", extras.BMP), (".dtb", extras.device_tree()),
                 (".pcrpkey", b"-----BEGIN PUBLIC KEY-----\n" + os.urandom(16).hex().encode()),
                 (".pcrsig", b'{"sha256":[]}'), (".initrd", initrd_image)]
-        rows += [(".ucode", ucode), *hardware_sections()] if version >= 256 else []
+        rows += [(".ucode", ucode), *hardware_sections(version)] if version >= 256 else []
         rows += [(".linux", self.kernel.image.read_bytes())]
         self.boot = self.describe(version, stub, rows, profiles(cmdline, version))
         return self.boot.uki
