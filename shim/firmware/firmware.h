@@ -161,6 +161,8 @@ struct fw_image_file {
         struct span file; /* valid until it is unloaded or the firmware is freed */
         bool is_payload;
         bool verified; /* a signature was demanded, and accepted */
+        bool ran_last; /* it ran when the run ended: at a hand-over the kernel, or a stub that
+                        * placed the kernel by itself */
 };
 
 /* In the order in which they were loaded; allocated array of the caller's. -ENODATA without

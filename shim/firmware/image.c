@@ -46,6 +46,7 @@ struct fw_images {
         struct image **images;
         size_t n;
         struct image *current;
+        struct image *last; /* the one that ran when the run ended */
         unsigned nesting;
         uint64_t kept_bytes; /* of all files */
         char refusal[256];
@@ -366,6 +367,8 @@ EFI_STATUS image_start(
         }
         if (r < 0) {
                 im->state = IMAGE_RETURNED;
+                if (fw->ended && !all->last)
+                        all->last = im; /* the innermost comes here first */
                 return EFI_ABORTED;
         }
         return image_finish(fw, im, result, tpl, exit_data_size, exit_data);
@@ -444,6 +447,7 @@ int firmware_image_files(const struct firmware *fw, struct fw_image_file **ret, 
                 files[i].file = buf_span(&im->file);
                 files[i].is_payload = im->handle == fw->image_handle;
                 files[i].verified = im->verified;
+                files[i].ran_last = im == all->last;
                 memcpy(files[i].name, im->name, sizeof(files[i].name));
         }
         *ret = files;
