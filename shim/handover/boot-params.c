@@ -241,26 +241,33 @@ static int check_ram(const struct e820_map *map, const struct fw_memory_range *m
         return 0;
 }
 
-static int check_command_line(const struct ram *ram, uint64_t boot_params, struct error *error)
+bool boot_params_command_line(const struct ram *ram, uint64_t boot_params, struct buf *ret)
 {
         uint64_t address;
-        uint8_t c = 1;
+        uint8_t c;
 
         if (!get_split(ram, boot_params + BP_CMDLINE, boot_params + BP_EXT_CMDLINE, &address))
-                return error_set(error, EINVAL, "boot_params isn't in guest RAM");
+                return false;
         if (address == 0)
-                return 0;
-        for (uint32_t i = 0; i < CMDLINE_MAX_BYTES; i++) {
-                if (!ram_get_u8(ram, address + i, &c))
-                        break;
+                return true;
+        for (uint32_t i = 0; i < CMDLINE_MAX_BYTES && ram_get_u8(ram, address + i, &c); i++) {
                 if (c == 0)
-                        return 0;
+                        return !buf_failed(ret);
+                buf_put_u8(ret, c);
         }
-        return error_set(error, EINVAL, "boot_params: no command line in guest RAM at 0x%llx",
-                        (unsigned long long)address);
+        return false;
 }
 
-static int check_initrd(const struct ram *ram, uint64_t boot_params, struct error *error)
+static int check_command_line(const struct ram *ram, uint64_t boot_params, struct error *error)
+{
+        _cleanup_buf_ struct buf text = {0};
+
+        if (boot_params_command_line(ram, boot_params, &text))
+                return 0;
+        return error_set(error, EINVAL, "boot_params: no command line in guest RAM");
+}
+
+bool boot_params_initrd(const struct ram *ram, uint64_t boot_params, struct span *ret)
 {
         uint64_t address, size;
 
@@ -268,10 +275,18 @@ static int check_initrd(const struct ram *ram, uint64_t boot_params, struct erro
                             &address) ||
                         !get_split(ram, boot_params + BP_RAMDISK_SIZE,
                                         boot_params + BP_EXT_RAMDISK_SIZE, &size))
-                return error_set(error, EINVAL, "boot_params isn't in guest RAM");
-        if (size != 0 && !is_committed(ram, address, size))
-                return error_set(error, EINVAL, "boot_params: the initrd isn't in guest RAM");
-        return 0;
+                return false;
+        *ret = SPAN(NULL, 0);
+        return size == 0 || (is_committed(ram, address, size) && ram_view(ram, address, size, ret));
+}
+
+static int check_initrd(const struct ram *ram, uint64_t boot_params, struct error *error)
+{
+        struct span ignored;
+
+        if (boot_params_initrd(ram, boot_params, &ignored))
+                return 0;
+        return error_set(error, EINVAL, "boot_params: the initrd isn't in guest RAM");
 }
 
 static int check_efi_info(const struct ram *ram, uint64_t boot_params, struct error *error)

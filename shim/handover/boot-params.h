@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/span.h"
 #include "shim/firmware/firmware.h"
@@ -37,6 +38,12 @@ int boot_params_find(const struct ram *ram, const struct vcpu_regs *regs, uint64
  * has RAM (firmware_memory_map). */
 int boot_params_check(const struct ram *ram, uint64_t address, const struct fw_memory_range *memory,
                 size_t n, struct error *error);
+
+/* What the second kernel is given besides itself, once boot_params has passed the check: the
+ * command line without its NUL is appended to *ret; the initrd is a view of guest RAM, empty if
+ * there is none. */
+bool boot_params_command_line(const struct ram *ram, uint64_t address, struct buf *ret);
+bool boot_params_initrd(const struct ram *ram, uint64_t address, struct span *ret);
 
 struct boot_params_completion {
         uint64_t system_table; /* the second kernel's */

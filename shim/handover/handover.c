@@ -83,13 +83,10 @@ static int take_range(struct preparation *p, uint32_t type, uint64_t attribute, 
 
 /* ---- looking ---- */
 
-static int check_start(const struct firmware_end *end, const struct handover_setup *setup,
-                struct error *error)
+static int check_start(const struct handover_setup *setup, struct error *error)
 {
         const struct handover_facts *facts = setup->facts;
 
-        if (end->kind != FIRMWARE_HANDOVER)
-                return error_set(error, ENOEXEC, "the payload didn't reach the hand-over");
         if (facts->plain)
                 return error_set(error, EOPNOTSUPP, "this machine's memory map is unknown: %s",
                                 facts->plain_reason);
@@ -103,35 +100,43 @@ static int check_start(const struct firmware_end *end, const struct handover_set
         return 0;
 }
 
-static int find_boot_params(struct preparation *p, struct error *error)
+int handover_find_boot_params(struct firmware *fw, const struct firmware_end *end,
+                uint8_t host_secure_boot, uint64_t *ret, struct error *error)
 {
         _cleanup_free_ struct fw_memory_range *allocations = NULL, *map = NULL;
+        const struct ram *ram = firmware_ram(fw);
         uint8_t secure_boot;
         size_t n, n_map;
         int r;
 
-        r = firmware_allocations(p->fw, &allocations, &n);
+        if (end->kind != FIRMWARE_HANDOVER)
+                return error_set(error, ENOEXEC, "the payload didn't reach the hand-over");
+        r = firmware_allocations(fw, &allocations, &n);
         if (r == 0)
-                r = firmware_memory_map(p->fw, &map, &n_map);
+                r = firmware_memory_map(fw, &map, &n_map);
         if (r < 0)
                 return error_set(error, -r, "the guest's memory map: %s", strerror(-r));
-        r = boot_params_find(p->ram, &p->end->regs, firmware_system_table(p->fw), allocations, n,
-                        &p->boot_params, error);
+        r = boot_params_find(
+                        ram, &end->regs, firmware_system_table(fw), allocations, n, ret, error);
         if (r == -ENOENT)
                 return -ENOEXEC;
         if (r == 0)
-                r = boot_params_check(p->ram, p->boot_params, map, n_map, error);
+                r = boot_params_check(ram, *ret, map, n_map, error);
         if (r < 0)
                 return r;
-        secure_boot = boot_params_secure_boot(p->ram, p->boot_params);
-        if (p->setup->facts->secure_boot == SECURE_BOOT_ENABLED &&
-                        secure_boot != SECURE_BOOT_ENABLED)
+        secure_boot = boot_params_secure_boot(ram, *ret);
+        if (host_secure_boot == SECURE_BOOT_ENABLED && secure_boot != SECURE_BOOT_ENABLED)
                 return error_set(error, EPERM,
                                 "the running kernel was booted with Secure Boot, the second one "
-                                "would "
-                                "think that it wasn't (secure_boot %u)",
+                                "would think that it wasn't (secure_boot %u)",
                                 secure_boot);
         return 0;
+}
+
+static int find_boot_params(struct preparation *p, struct error *error)
+{
+        return handover_find_boot_params(
+                        p->fw, p->end, p->setup->facts->secure_boot, &p->boot_params, error);
 }
 
 /* Tables that must not reach the second kernel: final events (the log is complete) and
@@ -464,7 +469,7 @@ int handover_prepare(struct firmware *fw, const struct firmware_end *end,
                         fill_boot_params,
                         fill_trampoline,
         };
-        int r = check_start(end, setup, error);
+        int r = check_start(setup, error);
 
         for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
                 r = steps[i](&p, error);

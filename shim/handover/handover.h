@@ -83,6 +83,12 @@ struct handover_setup {
         uint32_t systemd_log_capacity; /* 0: no room for it */
 };
 
+/* The address of a boot_params page that passed boot_params_check. -ENOEXEC: no hand-over, or not a
+ * Linux one; -EINVAL; -EPERM: the running kernel was booted with Secure Boot and the second one
+ * would think that it wasn't. */
+int handover_find_boot_params(struct firmware *fw, const struct firmware_end *end,
+                uint8_t host_secure_boot, uint64_t *ret, struct error *error);
+
 /* end must be a FIRMWARE_HANDOVER. Takes pages of the guest for log area, overlay, trampoline and
  * tables, completes boot_params, and plans the segments. fw must live until the image is written or
  * released. -EOPNOTSUPP: plain map, or an ACPI log area that can't be made to agree; -ENOEXEC: not

@@ -74,12 +74,25 @@ static int check_switches(const char *root, unsigned loads_needed, struct error 
                                 "%s more kexec loads are allowed "
                                 "(kernel.kexec_load_limit_reboot), %u are needed",
                                 line, loads_needed);
-        if (first_line(root, "/sys/kernel/security/lockdown", line, sizeof(line)) == 0 &&
-                        (strstr(line, "[integrity]") || strstr(line, "[confidentiality]")))
-                return error_set(error, EPERM,
-                                "the kernel is locked down (Secure Boot): kexec_load is refused "
-                                "there");
         return 0;
+}
+
+bool kexec_locked_down(const char *root)
+{
+        char line[128];
+
+        return first_line(root, "/sys/kernel/security/lockdown", line, sizeof(line)) == 0 &&
+               (strstr(line, "[integrity]") || strstr(line, "[confidentiality]"));
+}
+
+int kexec_explain_eperm(const char *call, struct error *error)
+{
+        int r;
+
+        if (!has_cap_sys_boot())
+                return error_set(error, EPERM, "%s: needs root (CAP_SYS_BOOT)", call);
+        r = check_switches("", 1, error);
+        return r < 0 ? error_prefix(error, r, "%s", call) : 0;
 }
 
 int kexec_check_possible(const char *root, unsigned loads_needed, struct error *error)
@@ -103,8 +116,8 @@ static int explain(int errnum, struct error *error)
                 int errnum;
                 const char *text;
         } reasons[] = {
-                        {EACCES, "refused by an IMA or security module policy "
-                                 "(KEXEC_KERNEL_CHECK)"},
+                        {EACCES, "refused by an IMA or security module policy, which wants to "
+                                 "appraise the kernel as a file (KEXEC_KERNEL_CHECK)"},
                         {EBUSY, "another kexec_load is under way; try again"},
                         {ENOMEM, "not enough free memory for the image's copy"},
                         {EADDRNOTAVAIL, "the kernel can't put a segment where it belongs"},
@@ -113,10 +126,14 @@ static int explain(int errnum, struct error *error)
         };
 
         if (errnum == EPERM) {
-                if (!has_cap_sys_boot())
-                        return error_set(error, EPERM, "kexec_load: needs root (CAP_SYS_BOOT)");
-                if (check_switches("", 1, error) < 0)
-                        return error_prefix(error, -EPERM, "kexec_load");
+                int r = kexec_explain_eperm("kexec_load", error);
+
+                if (r != 0)
+                        return r;
+                if (kexec_locked_down(""))
+                        return error_set(error, EPERM,
+                                        "kexec_load: refused, the kernel is locked down (Secure "
+                                        "Boot)");
                 return error_set(error, EPERM,
                                 "kexec_load: not permitted (container, seccomp or policy)");
         }
@@ -147,11 +164,28 @@ int kexec_load(uint64_t entry, const struct kexec_part *parts, size_t n, struct 
         return 0;
 }
 
-int kexec_unload(struct error *error)
+/* More segments than there can be: the kernel looks at that after everything that may forbid the
+ * call (kernel/kexec.c, kexec_load_check), and EINVAL then means that nothing does. */
+int kexec_load_probe(struct error *error)
 {
-        if (syscall(SYS_kexec_load, 0ul, 0ul, NULL, (unsigned long)KEXEC_ARCH_X86_64) < 0)
+        if (syscall(SYS_kexec_load, 0ul, (unsigned long)KEXEC_SEGMENT_MAX + 1, NULL,
+                            (unsigned long)KEXEC_ARCH_X86_64) < 0 &&
+                        errno != EINVAL)
                 return explain(errno, error);
         return 0;
+}
+
+/* Both calls fill the same place, but where kexec_load is refused it can't empty it either. */
+int kexec_unload(struct error *error)
+{
+        int r;
+
+        if (syscall(SYS_kexec_load, 0ul, 0ul, NULL, (unsigned long)KEXEC_ARCH_X86_64) == 0)
+                return 0;
+        r = explain(errno, error);
+        return syscall(SYS_kexec_file_load, -1, -1, 0ul, NULL, (unsigned long)KEXEC_FILE_UNLOAD) < 0
+                               ? r
+                               : 0;
 }
 
 int kexec_reboot(struct error *error)
