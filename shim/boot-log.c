@@ -8,6 +8,8 @@
 
 #include "eventlog/append.h"
 #include "eventlog/parse.h"
+#include "shim/handover/carried-log.h"
+#include "shim/progress.h"
 
 static const char *log_path(void)
 {
@@ -17,33 +19,115 @@ static const char *log_path(void)
         return path && path[0] == '/' ? path : "/sys/kernel/security/tpm0/binary_bios_measurements";
 }
 
-bool boot_log_of_kernel(void)
+/* ---- what the boot before left ---- */
+
+/* /run/mkexec survives switch_root, the initrd's own folder doesn't. -ENOENT: neither is there;
+ * -EACCES: only root can tell. */
+static int read_carried(const struct state_dir *state, struct buf *ret, struct error *error)
 {
-        return access(log_path(), F_OK) == 0;
+        if (state && state_has(state, STATE_CARRIED))
+                return state_read(state, STATE_CARRIED, BOOT_LOG_MAX_BYTES, ret, error);
+        return buf_read_file(CARRIED_LOG_PATH, BOOT_LOG_MAX_BYTES, ret, error);
 }
 
-int boot_log_read(const struct state_dir *state, struct buf *ret, struct error *error)
+bool boot_log_is_carried(const struct state_dir *state)
 {
-        _cleanup_buf_ struct buf firmware = {0}, aborted = {0};
-        size_t used = 0;
-        int r;
+        return (state && state_has(state, STATE_CARRIED)) || access(CARRIED_LOG_PATH, R_OK) == 0;
+}
 
-        r = buf_read_file(log_path(), BOOT_LOG_MAX_BYTES, &firmware, error);
-        if (r < 0 && r != -ENOENT)
-                return r;
+/* Appends the continuation, if the file is one of this log. */
+static void put_carried(const struct state_dir *state, struct span kernel, struct buf *ret)
+{
+        _cleanup_buf_ struct buf file = {0};
+        struct error error = {{0}};
+        struct carried_log carried;
+        int r = read_carried(state, &file, &error);
+
+        if (r == -ENOENT || r == -EACCES)
+                return;
+        if (r == 0)
+                r = carried_log_parse(buf_span(&file), &carried, &error);
+        if (r == 0 && !carried_log_continues(&carried, kernel))
+                r = error_set(&error, EBADMSG, "it continues another log than this kernel's");
+        if (r < 0)
+                progress_warn("the log that the boot before left is left out: %s", error.text);
+        else
+                buf_put_span(ret, carried.log);
+}
+
+static bool explains_registers(struct span log, struct tpm *tpm)
+{
+        _cleanup_hop_verdict_ struct hop_verdict verdict = {0};
+        struct error ignored;
+        struct banks banks;
+
+        return tpm_active_banks(tpm, &banks, &ignored) == 0 &&
+               boot_log_check(log, tpm, &banks, 0, &verdict, &ignored) == 0;
+}
+
+/* The log with the part between [from, to) taken out, if that explains the TPM and the whole one
+ * doesn't: somebody else's file then, not this boot's. */
+static void drop_carried(struct tpm *tpm, size_t from, size_t to, struct buf *log)
+{
+        _cleanup_buf_ struct buf without = {0};
+
+        buf_put(&without, log->data, from);
+        buf_put(&without, log->data + to, log->size - to);
+        if (buf_failed(&without) || buf_failed(log) || explains_registers(buf_span(log), tpm) ||
+                        !explains_registers(buf_span(&without), tpm))
+                return;
+        progress_warn("the log that the boot before left is left out: it tells of what PCR %d "
+                      "hasn't seen",
+                        HOP_PCR);
+        buf_release(log);
+        *log = without;
+        without = (struct buf){0};
+}
+
+/* ---- all of it ---- */
+
+static int put_kernel_log(struct buf *ret, struct error *error)
+{
+        _cleanup_buf_ struct buf firmware = {0};
+        size_t used = 0;
+        int r = buf_read_file(log_path(), BOOT_LOG_MAX_BYTES, &firmware, error);
+
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
         if (firmware.size > 0) {
                 r = event_log_trim(buf_span(&firmware), &used, error);
                 if (r < 0)
                         return error_prefix(error, r, "%s", log_path());
         }
         buf_put(ret, firmware.data, used);
+        return 0;
+}
+
+int boot_log_read(const struct state_dir *state, struct tpm *tpm, struct buf *ret,
+                struct boot_log_parts *parts, struct error *error)
+{
+        _cleanup_buf_ struct buf log = {0}, aborted = {0};
+        size_t kernel, joined;
+        int r = put_kernel_log(&log, error);
+
+        if (r < 0)
+                return r;
+        kernel = log.size;
+        put_carried(state, buf_span(&log), &log);
+        joined = log.size;
         if (state && state_has(state, STATE_ABORTED)) {
                 r = state_read(state, STATE_ABORTED, BOOT_LOG_MAX_BYTES, &aborted, error);
                 if (r < 0)
                         return r;
-                buf_put_span(ret, buf_span(&aborted));
+                buf_put_span(&log, buf_span(&aborted));
         }
-        return buf_failed(ret) ? error_set(error, ENOMEM, "out of memory") : 0;
+        if (tpm && joined > kernel)
+                drop_carried(tpm, kernel, joined, &log);
+        if (parts)
+                *parts = (struct boot_log_parts){
+                                kernel, log.size - aborted.size - kernel, aborted.size};
+        buf_put_span(ret, buf_span(&log));
+        return buf_failed(&log) || buf_failed(ret) ? error_set(error, ENOMEM, "out of memory") : 0;
 }
 
 int boot_log_check(struct span log, struct tpm *tpm, const struct banks *banks, uint32_t registers,

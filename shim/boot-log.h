@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* This boot's event log: what the kernel shows of firmware's log (with the hops before this kernel)
- * and behind it what aborted hops of this boot left in the TPM, which only /run/mkexec remembers.
- */
+/* This boot's event log: what the kernel shows of firmware's log (with the hops before this kernel,
+ * if they were handed over by kexec_load), behind it what the boot before left in the initrd
+ * (kexec_file_load), and behind that what aborted hops of this boot left in the TPM, which only
+ * /run/mkexec remembers. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,12 +15,20 @@
 
 #define BOOT_LOG_MAX_BYTES (64u * 1024 * 1024)
 
-/* Whether the kernel shows a log at all; without, aborted.log begins with a header of its own. */
-bool boot_log_of_kernel(void);
+/* Bytes of it by where they come from. */
+struct boot_log_parts {
+        size_t kernel, carried, aborted;
+};
 
-/* Appends the log to *ret, without padding. An empty result: the kernel has no log. state may be
- * NULL. */
-int boot_log_read(const struct state_dir *state, struct buf *ret, struct error *error);
+/* Whether the boot before left a log that this process can read. */
+bool boot_log_is_carried(const struct state_dir *state);
+
+/* Appends the log to *ret, without padding. An empty result: there is none. state and parts may be
+ * NULL. A log that the boot before left is data that nobody measured: what isn't well-formed or
+ * doesn't continue the kernel's log is left out with a warning, and so is, if there is a tpm, what
+ * doesn't explain PCR 8 where the log without it does. */
+int boot_log_read(const struct state_dir *state, struct tpm *tpm, struct buf *ret,
+                struct boot_log_parts *parts, struct error *error);
 
 /* Whether PCR 8, the registers of earlier hops and those of the next one (mask) are explained by
  * the log, compared with the TPM: 0, -EBADMSG with the reason. verdict: release it, also on

@@ -8,6 +8,7 @@
 #include "eventlog/hop.h"
 #include "shim/boot-log.h"
 #include "shim/handover/kexec.h"
+#include "shim/next-kernel.h"
 #include "shim/progress.h"
 
 int extend_read(struct tpm *tpm, const struct plan *plan, struct replay *ret, struct error *error)
@@ -155,13 +156,13 @@ static bool already_aborted(const struct plan *plan, const struct replay *now, s
 static int remember(const struct state_dir *dir, const struct plan *plan, size_t n,
                 const struct tcg_event *abort, struct error *error)
 {
-        _cleanup_buf_ struct buf log = {0}, hop = {0};
+        _cleanup_buf_ struct buf log = {0}, hop = {0}, before = {0};
         struct span tail;
         int r = 0;
 
         if (state_has(dir, STATE_ABORTED))
                 r = state_read(dir, STATE_ABORTED, BOOT_LOG_MAX_BYTES, &log, error);
-        else if (!boot_log_of_kernel())
+        else if (boot_log_read(dir, NULL, &before, NULL, NULL) == 0 && before.size == 0)
                 event_log_put_header(
                                 &log, &plan->log_banks); /* nothing stands before these events */
         if (r == 0)
@@ -215,9 +216,10 @@ static int abort_in_tpm(struct tpm *tpm, const struct state_dir *dir, const stru
 }
 
 /* The guard, or at least nothing: the kernel may have counted the loads that are allowed. */
-static int put_guard_back(const struct staged *journal, struct error *error)
+static int put_guard_back(
+                const struct state_dir *dir, const struct staged *journal, struct error *error)
 {
-        int r = staged_load_guard(journal->guard_page, error);
+        int r = next_kernel_load_guard(dir, journal, error);
 
         return r < 0 && kexec_unload(NULL) == 0 ? 0 : r;
 }
@@ -226,13 +228,13 @@ int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *jo
                 size_t *ret_n, struct error *error)
 {
         struct error guard_error = {{0}};
-        int guard = put_guard_back(journal, &guard_error); /* first: nothing else may start */
+        int guard = put_guard_back(dir, journal, &guard_error); /* first: nothing else may start */
         int r = abort_in_tpm(tpm, dir, &journal->plan, ret_n, error);
 
         if (r < 0 && r != -EBADMSG)
                 return r; /* the journal stays: the next call tries again */
         if (r < 0 || *ret_n > 0)
-                staged_drop(dir);
+                state_remove(dir, STATE_PLAN);
         if (r < 0)
                 staged_write(dir, STATE_UNEXPLAINED, journal, NULL);
         if (guard < 0) /* the journal stays: while the real image may be loaded, every call tries
@@ -240,6 +242,8 @@ int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *jo
                 return error_set(error, -guard,
                                 "reset the machine, the real image is still loaded: %.400s",
                                 guard_error.text);
+        if (r < 0 || *ret_n > 0)
+                staged_drop(dir); /* only now: a guard may need the staged kernel */
         state_remove(dir, STATE_JOURNAL);
         return r;
 }
@@ -257,7 +261,7 @@ int extend_recover(const struct state_dir *dir, const char *tcti, struct error *
         if (r == 0) {
                 r = tpm_esys_open(tcti, &tpm, error);
                 if (r < 0) /* without the TPM the hop can't be ended, but nothing shall start */
-                        (void)put_guard_back(&journal, NULL);
+                        (void)put_guard_back(dir, &journal, NULL);
         }
         if (r == 0)
                 r = extend_abort(tpm, dir, &journal, &n, error);

@@ -27,6 +27,7 @@ enum {
         OPT_JSON,
         OPT_DRY_RUN,
         OPT_GAPS,
+        OPT_HANDOVER,
         OPT_QUIET,
         OPT_VERBOSE,
         OPT_HELP
@@ -60,6 +61,10 @@ static const struct option_row {
                                 "processor time that the payload may take (default: 120)"},
                 {"memory-limit", BOTH, OPT_MEMORY, "MIB",
                                 "memory that it may take (default: 3/8 of what is available)"},
+                {"handover", BOTH, OPT_HANDOVER, "CALL",
+                                "load (kexec_load), file (kexec_file_load), or auto: file where "
+                                "the kernel\n"
+                                "refuses load (default)"},
                 {"dry-run", LOAD, OPT_DRY_RUN, NULL, "all but staging"},
                 {"accept-log-gaps", LOAD, OPT_GAPS, NULL,
                                 "go on though the log doesn't explain a register or lacks an "
@@ -127,6 +132,22 @@ static bool take_number(const char *text, uint64_t max, uint64_t *ret)
                *ret <= max;
 }
 
+static bool take_handover(const char *text, enum handover_option *ret)
+{
+        static const char *const names[] = {
+                        [HANDOVER_OPTION_AUTO] = "auto",
+                        [HANDOVER_OPTION_LOAD] = "load",
+                        [HANDOVER_OPTION_FILE] = "file",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (strcmp(text, names[i]) == 0) {
+                        *ret = (enum handover_option)i;
+                        return true;
+                }
+        return fail_text(0, "--handover wants load, file or auto, not '%s'", text), false;
+}
+
 /* False: not an option of ours, or a bad value; says so itself unless getopt has. */
 static bool take_option(int option, struct hop_options *o)
 {
@@ -183,6 +204,8 @@ static bool take_option(int option, struct hop_options *o)
         case OPT_GAPS:
                 o->accept_gaps = true;
                 return true;
+        case OPT_HANDOVER:
+                return take_handover(optarg, &o->handover);
         case OPT_QUIET:
                 o->progress = PROGRESS_QUIET;
                 return true;

@@ -116,7 +116,7 @@ static int read_facts(const struct hop_options *o, bool for_load, const struct s
 
         if (o->machine)
                 return facts_read_file(o->machine, &run->facts, error);
-        r = boot_log_read(state, &log, error);
+        r = boot_log_read(state, run->tpm, &log, &run->log_parts, error);
         if (r < 0 && for_load)
                 return r;
         r = facts_read(run->tpm, buf_span(&log), for_load, &run->facts, error);
@@ -217,6 +217,7 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
                         .device_path = buf_span(&run->esp.device_path),
                         .file_path = run->esp.file_path,
                         .volume_fd = run->esp.fd,
+                        .keep_files = o->keep_files,
                         .initrd = buf_span(&run->initrd),
                         .variables = run->facts.variables,
                         .n_variables = run->facts.n_variables,
@@ -336,4 +337,10 @@ int hop_run(const struct hop_options *o, bool for_load, const struct state_dir *
                         "ran it to the hand-over: %" PRIu64 " service calls, %zu events",
                         firmware_n_calls(run->fw), run->plan.n_events);
         return 0;
+}
+
+int hop_run_files(struct hop_run *run, struct file_handover *ret, struct error *error)
+{
+        return file_handover_prepare(run->fw, &run->end, run->facts.host.secure_boot,
+                        tcg2_record(run->tcg2), ret, error);
 }

@@ -7,12 +7,16 @@
 
 #include "eventlog/hop.h"
 #include "policy/predict.h"
+#include "shim/boot-log.h"
 #include "shim/esp.h"
 #include "shim/facts.h"
+#include "shim/handover/file-handover.h"
 #include "shim/progress.h"
 #include "shim/state.h"
 #include "tcg2/protocol.h"
 #include "tcg2/register-map.h"
+
+enum handover_option { HANDOVER_OPTION_AUTO, HANDOVER_OPTION_LOAD, HANDOVER_OPTION_FILE };
 
 struct hop_options {
         const char *verb; /* "load" or "predict" */
@@ -26,7 +30,9 @@ struct hop_options {
         uint64_t memory_limit_bytes; /* 0: 3/8 of what is available: the image in /run takes as much
                                         again */
         bool trace, json, dry_run, accept_gaps;
-        int progress; /* PROGRESS_* */
+        enum handover_option handover;
+        bool keep_files; /* not an option: hop_run_files is to follow */
+        int progress;    /* PROGRESS_* */
 };
 
 /* Reads argv. Returns 0, or an exit code + 1 if the verb has to end (--help, usage error). */
@@ -46,6 +52,7 @@ struct hop_run {
         struct esp esp;
         struct register_map map;
         uint32_t close_list;
+        struct boot_log_parts log_parts;
         struct banks log_banks; /* of the event log's header; n 0: no log yet, so the TPM's */
         struct tpm *tpm;        /* NULL: predict without */
         struct tcg2 *tcg2;
@@ -64,3 +71,6 @@ void hop_run_release(struct hop_run *run);
  * Release *run in any case; it must not be moved, the firmware points into it. */
 int hop_run(const struct hop_options *options, bool for_load, const struct state_dir *state,
                 struct hop_run *run, struct error *error);
+
+/* What kexec_file_load would get of this run (options.keep_files); valid as long as run is. */
+int hop_run_files(struct hop_run *run, struct file_handover *ret, struct error *error);

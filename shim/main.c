@@ -20,7 +20,7 @@ static const struct verb verbs[] = {
                 {"unload", "", "Forget what was loaded; leaves no trace in the TPM", verb_unload},
                 {"status", "[--json|--machine]",
                                 "What is loaded, what the log tells of earlier hops", verb_status},
-                {"log", "check|replay [FILE]", "Replay an event log and check the hops in it",
+                {"log", "show|check|replay [FILE]", "Replay an event log and check the hops in it",
                                 verb_log},
 };
 
@@ -67,7 +67,7 @@ static int help(void)
              "Start the next kernel from its UKI by kexec, measured as firmware would have "
              "measured it.\n");
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-                printf("  %-8s %-20s %s\n", verbs[i].name, verbs[i].usage, verbs[i].summary);
+                printf("  %-8s %-24s %s\n", verbs[i].name, verbs[i].usage, verbs[i].summary);
         puts("\n  --help, --version\n\nEach verb has its own --help; mkexec(8) has all of it.\n"
              "Exit codes: 0 done, 1 refused or mismatch, 2 usage or unreadable input.");
         return EXIT_DONE;

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "eventlog/decode.h"
+#include "shim/handover/file-handover.h"
 
 static const char *const kind_names[] = {
                 [PLAN_OPEN] = "open",
@@ -202,6 +203,27 @@ int plan_to_json(const struct plan *plan, uint32_t mask, struct json_object *obj
                         pcrs_to_json(&plan->banks, plan->payload_view.measured[0],
                                         plan->payload_view.pcr));
         return json_object_object_add(object, "events", events) < 0 || !events ? -ENOMEM : 0;
+}
+
+static struct json_object *file_to_json(struct span bytes)
+{
+        struct json_object *object = json_object_new_object();
+        uint8_t sha256[32];
+
+        json_object_object_add(object, "bytes", json_object_new_int64((int64_t)bytes.size));
+        json_object_object_add(object, "sha256",
+                        hash_sha256(bytes, sha256) == 0 ? hex_to_json(SPAN(sha256, 32)) : NULL);
+        return object;
+}
+
+void files_to_json(const struct file_handover *files, struct json_object *object)
+{
+        struct json_object *member = json_object_new_object();
+
+        json_object_object_add(member, "kernel", file_to_json(files->kernel));
+        json_object_object_add(member, "initrd", file_to_json(files->initrd));
+        json_object_object_add(member, "command_line", hex_to_json(buf_span(&files->command_line)));
+        json_object_object_add(object, "files", member);
 }
 
 int plan_state_to_json(const struct plan *plan, struct json_object *object)

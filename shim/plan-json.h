@@ -11,6 +11,10 @@
 /* Adds "registers" (PCRs of mask), "payload_view", "events" to object. */
 int plan_to_json(const struct plan *plan, uint32_t mask, struct json_object *object);
 
+/* Adds "files": what kexec_file_load gets. */
+struct file_handover;
+void files_to_json(const struct file_handover *files, struct json_object *object);
+
 /* Adds what plan_from_json needs beyond that: "banks", "log_banks", "hop", "registers_mask",
  * "touched_mask", "start". */
 int plan_state_to_json(const struct plan *plan, struct json_object *object);

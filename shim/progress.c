@@ -52,6 +52,15 @@ void progress_warn(const char *format, ...)
         va_end(ap);
 }
 
+void progress_note(const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        progress_message("mkexec: ", format, ap);
+        va_end(ap);
+}
+
 void progress_message(const char *prefix, const char *format, va_list ap)
 {
         char text[2048];

@@ -20,6 +20,8 @@ void progress_start(struct progress *p);
 void progress_done(struct progress *p, uint64_t bytes, const char *format, ...)
                 __attribute__((format(printf, 3, 4)));
 void progress_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* For what was decided and the user should know, but isn't wrong. */
+void progress_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The one way to stderr for errors and warnings: one line, whatever bytes a file name or a payload
  * put into it. */
 void progress_message(const char *prefix, const char *format, va_list ap)

@@ -6,17 +6,83 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "shim/handover/guard.h"
-#include "shim/handover/kexec.h"
 #include "shim/plan-json.h"
 
 #define STAGED_MAX_BYTES (64u * 1024 * 1024)
+#define LOG_ROOM_MAX     (256u * 1024 * 1024)
+
+const char *const handover_names[N_HANDOVERS] = {
+                [HANDOVER_LOAD] = "load",
+                [HANDOVER_FILE] = "file",
+};
 
 void staged_release(struct staged *staged)
 {
         free(staged->payload);
+        free(staged->command_line);
         plan_release(&staged->plan);
         *staged = STAGED_NONE;
+}
+
+static void image_to_json(const struct staged *staged, struct json_object *object)
+{
+        json_object_object_add(
+                        object, "guard_page", json_object_new_int64((int64_t)staged->guard_page));
+        json_object_object_add(
+                        object, "image_id", json_object_new_int64((int64_t)staged->image_id));
+}
+
+/* The command line may be any bytes, which JSON strings can't hold. */
+static void handed_files_to_json(const struct staged *staged, struct json_object *object)
+{
+        json_object_object_add(
+                        object, "kernel_sha256", hex_to_json(SPAN(staged->kernel_sha256, 32)));
+        json_object_object_add(
+                        object, "initrd_sha256", hex_to_json(SPAN(staged->initrd_sha256, 32)));
+        json_object_object_add(
+                        object, "log_room", json_object_new_int64((int64_t)staged->log_room));
+        json_object_object_add(object, "command_line",
+                        hex_to_json(SPAN(staged->command_line, strlen(staged->command_line))));
+}
+
+static bool handover_from_json(struct json_object *object, enum handover *ret)
+{
+        const char *name = text_from_json(object, "handover");
+
+        for (size_t i = 0; name && i < N_HANDOVERS; i++)
+                if (strcmp(name, handover_names[i]) == 0) {
+                        *ret = (enum handover)i;
+                        return true;
+                }
+        return false;
+}
+
+static bool image_from_json(struct json_object *object, struct staged *staged)
+{
+        return number_from_json(object, "guard_page", UINT32_MAX, &staged->guard_page) &&
+               number_from_json(object, "image_id", INT64_MAX, &staged->image_id);
+}
+
+static bool sha256_from_json(struct json_object *object, const char *key, uint8_t ret[32])
+{
+        const char *hex = text_from_json(object, key);
+
+        return hex && hex_decode(hex, ret, 32);
+}
+
+static bool handed_files_from_json(struct json_object *object, struct staged *staged)
+{
+        _cleanup_buf_ struct buf text = {0};
+
+        if (!sha256_from_json(object, "kernel_sha256", staged->kernel_sha256) ||
+                        !sha256_from_json(object, "initrd_sha256", staged->initrd_sha256) ||
+                        !number_from_json(object, "log_room", LOG_ROOM_MAX, &staged->log_room) ||
+                        !hex_from_json(object, "command_line", &text) ||
+                        (text.size > 0 && memchr(text.data, '\0', text.size)))
+                return false;
+        buf_put_u8(&text, 0);
+        staged->command_line = buf_failed(&text) ? NULL : strdup((const char *)text.data);
+        return staged->command_line;
 }
 
 int staged_write(const struct state_dir *dir, const char *name, const struct staged *staged,
@@ -28,10 +94,12 @@ int staged_write(const struct state_dir *dir, const char *name, const struct sta
 
         json_object_object_add(object, "version", json_object_new_int(1));
         json_object_object_add(object, "payload", json_object_new_string(staged->payload));
-        json_object_object_add(
-                        object, "guard_page", json_object_new_int64((int64_t)staged->guard_page));
-        json_object_object_add(
-                        object, "image_id", json_object_new_int64((int64_t)staged->image_id));
+        json_object_object_add(object, "handover",
+                        json_object_new_string(handover_names[staged->handover]));
+        if (staged->handover == HANDOVER_LOAD)
+                image_to_json(staged, object);
+        else
+                handed_files_to_json(staged, object);
         r = plan_state_to_json(&staged->plan, object);
         text = r == 0 ? json_object_to_json_string(object) : NULL;
         r = text ? state_write(dir, name, SPAN(text, strlen(text)), error)
@@ -48,8 +116,10 @@ static int staged_from_json(struct json_object *object, struct staged *ret, stru
         int r;
 
         if (!number_from_json(object, "version", 1, &version) || version != 1 || !payload ||
-                        !number_from_json(object, "guard_page", UINT32_MAX, &staged.guard_page) ||
-                        !number_from_json(object, "image_id", INT64_MAX, &staged.image_id))
+                        !handover_from_json(object, &staged.handover) ||
+                        !(staged.handover == HANDOVER_LOAD
+                                                        ? image_from_json(object, &staged)
+                                                        : handed_files_from_json(object, &staged)))
                 return error_set(error, EINVAL, "the state isn't one of this mkexec");
         staged.payload = strdup(payload);
         if (!staged.payload)
@@ -79,16 +149,13 @@ int staged_read(const struct state_dir *dir, const char *name, struct staged *re
 
 int staged_drop(const struct state_dir *dir)
 {
-        int r = state_remove(dir, STATE_PLAN), q = state_remove(dir, STATE_IMAGE);
+        static const char *const names[] = {STATE_PLAN, STATE_IMAGE, STATE_KERNEL, STATE_INITRD};
+        int r = 0;
 
-        return r < 0 ? r : q;
-}
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                int q = state_remove(dir, names[i]);
 
-int staged_load_guard(uint64_t guard_page, struct error *error)
-{
-        uint8_t page[GUARD_SIZE];
-        struct kexec_part part = {page, GUARD_SIZE, guard_page, GUARD_SIZE};
-
-        guard_build(page);
-        return error_prefix(error, kexec_load(guard_page, &part, 1, error), "guard image");
+                r = r < 0 ? r : q;
+        }
+        return r;
 }

@@ -1,17 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What `load` leaves for `exec`: the plan and the image, and the guard that stands in the kernel
- * meanwhile. */
+/* What `load` leaves for `exec`: the plan, and by which call the second kernel is to be handed over
+ * with what that call needs. shim/next-kernel.h does something with it. */
 #pragma once
 
 #include "base/error.h"
 #include "policy/predict.h"
 #include "shim/state.h"
 
+enum handover {
+        HANDOVER_LOAD, /* kexec_load: the payload's memory as it was at the hand-over */
+        HANDOVER_FILE, /* kexec_file_load: inner kernel, initrd, command line */
+};
+
+extern const char *const handover_names[]; /* "load", "file": as --handover and status have them */
+#define N_HANDOVERS 2
+
 struct staged {
         char *payload; /* path, as it was named */
         struct plan plan;
+        enum handover handover;
+        /* HANDOVER_LOAD */
         uint64_t guard_page; /* physical address of the guard image */
         uint64_t image_id;   /* that the image of this plan has in its header; 63 random bits */
+        /* HANDOVER_FILE */
+        uint8_t kernel_sha256[32]; /* of the file STATE_KERNEL */
+        uint8_t initrd_sha256[32]; /* of STATE_INITRD from log_room on */
+        uint64_t log_room;         /* bytes before the initrd for the event log's archive */
+        char *command_line;
 };
 
 void staged_release(struct staged *staged);
@@ -23,8 +38,5 @@ int staged_write(const struct state_dir *dir, const char *name, const struct sta
 /* -ENOENT: nothing is there under that name. */
 int staged_read(const struct state_dir *dir, const char *name, struct staged *ret,
                 struct error *error);
-/* Removes plan and image: nothing is loaded any more as far as we are concerned. */
+/* Removes plan, image and files: nothing is loaded any more as far as we are concerned. */
 int staged_drop(const struct state_dir *dir);
-
-/* Gives the guard to the kernel. */
-int staged_load_guard(uint64_t guard_page, struct error *error);

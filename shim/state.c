@@ -153,6 +153,14 @@ int state_create(const struct state_dir *dir, const char *name, int *ret_fd, str
         return 0;
 }
 
+int state_open_new(const struct state_dir *dir, const char *name, int *ret_fd, struct error *error)
+{
+        char temporary[64];
+
+        temporary_name(name, temporary);
+        return state_open_file(dir, temporary, O_RDONLY, ret_fd, error);
+}
+
 int state_commit(const struct state_dir *dir, const char *name, struct error *error)
 {
         char temporary[64];

@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* /run/mkexec: root only, one lock, whole files or none. What lies there:
- *   state.json   what is loaded: the plan and where it came from (load writes, unload removes)
- *   image        the staged segments (shim/handover/handover.h)
- *   journal      exists from just before the first extend until the reboot: a mkexec that died in
- * between is finished by the next call of a verb that needs root (shim/extend.h) unexplained  a
- * journal whose hop could not be made out from the registers; for people to look at aborted.log
- * events that hops which came to nothing left in the TPM; part of this boot's log The folder can be
- * moved by $MKEXEC_RUN_DIR for tests. */
+/* /run/mkexec: root only, one lock, whole files or none. The folder can be moved by $MKEXEC_RUN_DIR
+ * for tests. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,11 +8,24 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-#define STATE_PLAN        "state.json"
-#define STATE_IMAGE       "image"
-#define STATE_JOURNAL     "journal"
-#define STATE_ABORTED     "aborted.log"
+/* what is loaded: the plan and where it came from (load writes, unload removes) */
+#define STATE_PLAN "state.json"
+/* for kexec_load: the staged segments (shim/handover/handover.h) */
+#define STATE_IMAGE "image"
+/* for kexec_file_load (shim/next-files.c): the inner kernel's file, and the initrd with room for
+ * the event log before it */
+#define STATE_KERNEL "kernel"
+#define STATE_INITRD "initrd"
+/* exists from just before the first extend until the reboot: a mkexec that died in between is
+ * finished by the next call of a verb that needs root (shim/extend.h) */
+#define STATE_JOURNAL "journal"
+/* events that hops which came to nothing left in the TPM; part of this boot's log */
+#define STATE_ABORTED "aborted.log"
+/* a journal whose hop could not be made out from the registers; for people to look at */
 #define STATE_UNEXPLAINED "unexplained"
+/* what the boot before left of the log (shim/handover/carried-log.h), put here by a unit or hook
+ * before the initrd's root goes away */
+#define STATE_CARRIED "carried.log"
 
 struct state_dir {
         int fd;   /* the folder */
@@ -42,6 +49,9 @@ int state_write(const struct state_dir *dir, const char *name, struct span bytes
                 struct error *error);
 /* A new file under a temporary name for large contents; commit renames it. */
 int state_create(const struct state_dir *dir, const char *name, int *ret_fd, struct error *error);
+/* The same file for reading, before commit; no descriptor for writing may be left (kexec_file_load
+ * and the kernel's deny_write_access). */
+int state_open_new(const struct state_dir *dir, const char *name, int *ret_fd, struct error *error);
 int state_commit(const struct state_dir *dir, const char *name, struct error *error);
 void state_discard(const struct state_dir *dir, const char *name); /* instead of commit */
 int state_open_file(const struct state_dir *dir, const char *name, int flags, int *ret_fd,

@@ -13,8 +13,8 @@
 #include "eventlog/append.h"
 #include "shim/boot-log.h"
 #include "shim/extend.h"
-#include "shim/handover/handover.h"
 #include "shim/handover/kexec.h"
+#include "shim/next-kernel.h"
 #include "shim/progress.h"
 #include "shim/verb.h"
 
@@ -54,10 +54,10 @@ static void help(void)
 
 /* The records of the first system (systemd-pcrextend), as they are; the newest whole ones if there
  * are too many. */
-static int take_systemd_log(struct handover_image *image, struct error *error)
+static int read_systemd_log(
+                uint64_t capacity, struct buf *ret, struct span *ret_log, struct error *error)
 {
         _cleanup_close_ int fd = open(SYSTEMD_LOG, O_RDONLY | O_CLOEXEC);
-        _cleanup_buf_ struct buf log = {0};
         struct span rest;
         int r;
 
@@ -65,11 +65,11 @@ static int take_systemd_log(struct handover_image *image, struct error *error)
                 return 0; /* a system without systemd-pcrextend has none */
         if (flock(fd, LOCK_SH) < 0)
                 return error_set(error, errno, "can't lock " SYSTEMD_LOG ": %m");
-        r = buf_read_fd(fd, SYSTEMD_LOG_MAX_BYTES, &log);
+        r = buf_read_fd(fd, SYSTEMD_LOG_MAX_BYTES, ret);
         if (r < 0)
                 return error_set(error, -r, "can't read " SYSTEMD_LOG ": %s", strerror(-r));
-        rest = buf_span(&log);
-        while (rest.size > image->systemd_log.capacity) {
+        rest = buf_span(ret);
+        while (rest.size > capacity) {
                 const uint8_t *next = memchr(
                                 rest.data + 1, 0x1e, rest.size - 1); /* RFC 7464 record start */
 
@@ -78,18 +78,26 @@ static int take_systemd_log(struct handover_image *image, struct error *error)
                                         rest.size);
                 rest = SPAN(next, rest.size - (size_t)(next - rest.data));
         }
-        if (rest.size < log.size)
+        if (rest.size < ret->size)
                 progress_warn("the oldest %zu bytes of " SYSTEMD_LOG " don't fit and stay behind",
-                                log.size - rest.size);
-        return rest.size > 0 ? handover_set_systemd_log(image, rest, error) : 0;
+                                ret->size - rest.size);
+        *ret_log = rest;
+        return 0;
 }
 
-static int take_log(const struct state_dir *dir, const struct plan *plan,
-                struct handover_image *image, struct error *error)
+static int put_logs(const struct state_dir *dir, struct tpm *tpm, const struct plan *plan,
+                struct next_kernel *next, struct error *error)
 {
-        _cleanup_buf_ struct buf log = {0};
-        int r = boot_log_read(dir, &log, error);
+        _cleanup_buf_ struct buf log = {0}, systemd_log = {0};
+        struct boot_log_parts parts;
+        struct next_logs logs = {0};
+        int r = 0;
 
+        if (next->systemd_log_capacity > 0)
+                r = read_systemd_log(
+                                next->systemd_log_capacity, &systemd_log, &logs.systemd_log, error);
+        if (r == 0)
+                r = boot_log_read(dir, tpm, &log, &parts, error);
         if (r == 0 && log.size == 0)
                 event_log_put_header(&log, &plan->banks);
         if (r == 0)
@@ -98,37 +106,21 @@ static int take_log(const struct state_dir *dir, const struct plan *plan,
                 return r;
         if (buf_failed(&log))
                 return error_set(error, ENOMEM, "out of memory");
-        return handover_set_log(image, buf_span(&log), error);
+        logs.log = buf_span(&log);
+        logs.kernel_bytes = parts.kernel;
+        return next->ops->set_logs(dir, next, &logs, error);
 }
 
 static int prepare(const struct state_dir *dir, struct tpm *tpm, struct staged *staged,
-                struct handover_image *image, struct error *error)
+                struct next_kernel *next, struct error *error)
 {
-        _cleanup_close_ int fd = -1;
         int r = kexec_check_possible("", 2, error); /* the guard must be able to come back */
 
         if (r == 0)
                 r = extend_check_start(tpm, &staged->plan, error);
         if (r == 0)
-                r = state_open_file(dir, STATE_IMAGE, O_RDONLY, &fd, error);
-        if (r == 0)
-                r = handover_image_map(fd, image, error);
-        if (r == 0 && image->id != staged->image_id)
-                r = error_set(error, ESTALE,
-                                "the staged image isn't the one of the staged plan: load again");
-        if (r == 0 && image->systemd_log.capacity > 0)
-                r = take_systemd_log(image, error);
-        if (r == 0)
-                r = take_log(dir, &staged->plan, image, error);
-        return r;
-}
-
-static int load_real_image(const struct handover_image *image, struct error *error)
-{
-        struct kexec_part parts[SEGMENTS_MAX];
-        size_t n = handover_image_parts(image, parts);
-
-        return kexec_load(image->entry, parts, n, error);
+                r = next_kernel_open(dir, staged, next, error);
+        return r == 0 ? put_logs(dir, tpm, &staged->plan, next, error) : r;
 }
 
 /* From here to the reboot only SIGKILL ends us: a half-extended hop helps nobody. (After SIGKILL
@@ -152,15 +144,15 @@ static void spare_from_oom(void)
 }
 
 /* Steps 3 to 6. Returns only if one failed. */
-static int point_of_no_return(struct tpm *tpm, const struct plan *plan,
-                const struct handover_image *image, struct progress *progress, struct error *error)
+static int point_of_no_return(struct tpm *tpm, const struct plan *plan, struct next_kernel *next,
+                struct progress *progress, struct error *error)
 {
         int r;
 
         block_signals();
         spare_from_oom();
         sync(); /* may take its time: not while the real image is loaded */
-        r = load_real_image(image, error);
+        r = next->ops->load(next, error);
         if (r < 0)
                 return r;
         progress_done(progress, 0, "loaded the real image");
@@ -177,7 +169,7 @@ static int point_of_no_return(struct tpm *tpm, const struct plan *plan,
 static int exec_hop(const struct state_dir *dir, const struct exec_options *options,
                 struct error *error)
 {
-        _cleanup_(handover_image_release) struct handover_image image = {0};
+        _cleanup_(next_kernel_release) struct next_kernel next = NEXT_KERNEL_NONE;
         _cleanup_(staged_release) struct staged staged = STAGED_NONE;
         _cleanup_(tpm_freep) struct tpm *tpm = NULL;
         struct progress progress = progress_new(options->progress);
@@ -195,14 +187,14 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
         if (r == 0)
                 r = tpm_esys_open(options->tcti, &tpm, error);
         if (r == 0)
-                r = prepare(dir, tpm, &staged, &image, error);
+                r = prepare(dir, tpm, &staged, &next, error);
         if (r == 0)
                 r = staged_write(dir, STATE_JOURNAL, &staged, error);
         if (r < 0)
                 return r;
         progress_done(&progress, 0, "prepared the final log and the journal");
 
-        r = point_of_no_return(tpm, &staged.plan, &image, &progress, error);
+        r = point_of_no_return(tpm, &staged.plan, &next, &progress, error);
         aborted = extend_abort(tpm, dir, &staged, &n, &abort_error);
         if (aborted < 0)
                 return error_prefix(error, r, "exec failed, and ending the hop failed too (%.200s)",

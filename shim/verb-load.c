@@ -9,15 +9,64 @@
 
 #include "base/cleanup.h"
 #include "shim/extend.h"
+#include "shim/handover/carried-log.h"
 #include "shim/handover/guard.h"
 #include "shim/handover/kexec.h"
 #include "shim/hop-run.h"
+#include "shim/next-files.h"
+#include "shim/next-kernel.h"
 #include "shim/plan-json.h"
 #include "shim/verb.h"
 
-#define SYSTEMD_LOG_ROOM                                                         \
-        (64u * 1024) /* for the first system's own measurements, see verb-exec.c \
-                      */
+/* One load: what is staged at its end, by either call. */
+struct load {
+        const struct hop_options *options;
+        struct hop_run run;
+        enum handover handover;
+        struct handover_image image; /* HANDOVER_LOAD */
+        struct file_handover files;  /* HANDOVER_FILE */
+        struct buf log;              /* with the whole hop */
+};
+
+static void load_release(struct load *load)
+{
+        handover_image_release(&load->image);
+        file_handover_release(&load->files);
+        buf_release(&load->log);
+        hop_run_release(&load->run); /* the others point into it */
+}
+
+/* ---- by which call ---- */
+
+/* auto tries kexec_load, and takes kexec_file_load where something forbids just that call. */
+static int choose_handover(
+                const struct hop_options *options, enum handover *ret, struct error *error)
+{
+        struct error why = {{0}};
+        int r;
+
+        *ret = options->handover == HANDOVER_OPTION_FILE ? HANDOVER_FILE : HANDOVER_LOAD;
+        if (!options->dry_run) {
+                r = kexec_check_possible("", *ret == HANDOVER_FILE ? 3 : 4, error);
+                if (r < 0)
+                        return r;
+        } else if (kexec_check_possible("", 1, &why) < 0) {
+                return 0; /* nothing would be taken here, so nothing can be tried */
+        }
+        if (*ret == HANDOVER_FILE)
+                return 0;
+        r = kexec_load_probe(&why);
+        if (r == 0)
+                return 0;
+        if (options->handover == HANDOVER_OPTION_LOAD)
+                return error_set(error, -r, "%.400s; see --handover=file", why.text);
+        if (options->progress != PROGRESS_QUIET)
+                progress_note("%s; handing over by kexec_file_load instead", why.text);
+        *ret = HANDOVER_FILE;
+        return 0;
+}
+
+/* ---- making ---- */
 
 static uint32_t own_registers(const struct register_map *map)
 {
@@ -29,31 +78,47 @@ static uint32_t own_registers(const struct register_map *map)
         return mask;
 }
 
-/* All of the hand-over but the file. */
-static int make_image(struct hop_run *run, struct handover_image *image, struct error *error)
+static int make_log(struct load *load, struct error *error)
 {
-        _cleanup_buf_ struct buf log = {0};
+        int r;
+
+        buf_put_span(&load->log, buf_span(&load->run.facts.log));
+        r = plan_log(&load->run.plan, load->run.plan.n_events, &load->log, error);
+        if (r < 0)
+                return r;
+        return buf_failed(&load->log) ? error_set(error, ENOMEM, "out of memory") : 0;
+}
+
+/* All of the hand-over but the file. */
+static int make_image(struct load *load, struct error *error)
+{
+        struct hop_run *run = &load->run;
         struct handover_setup setup = {
                         .facts = &run->facts.host,
                         .machine_variables = run->facts.variables,
                         .n_machine_variables = run->facts.n_variables,
                         .own_registers = own_registers(&run->map),
-                        .systemd_log_capacity = SYSTEMD_LOG_ROOM,
+                        .systemd_log_capacity = NEXT_SYSTEMD_LOG_ROOM,
+                        .log_capacity = load->log.size,
         };
-        int r;
+        int r = handover_prepare(run->fw, &run->end, &setup, &load->image, error);
 
-        buf_put_span(&log, buf_span(&run->facts.log));
-        r = plan_log(&run->plan, run->plan.n_events, &log, error);
-        if (r < 0)
-                return r;
-        if (buf_failed(&log))
-                return error_set(error, ENOMEM, "out of memory");
-        setup.log_capacity = log.size;
-        r = handover_prepare(run->fw, &run->end, &setup, image, error);
         return r < 0 ? r
-                     : handover_set_log(image, buf_span(&log),
+                     : handover_set_log(&load->image, buf_span(&load->log),
                                        error); /* one that can't fit fails here */
 }
+
+static int make(struct load *load, struct error *error)
+{
+        int r = make_log(load, error);
+
+        if (r < 0)
+                return r;
+        return load->handover == HANDOVER_LOAD ? make_image(load, error)
+                                               : hop_run_files(&load->run, &load->files, error);
+}
+
+/* ---- staging: the new files beside the old ones, the guard, and then in place ---- */
 
 static int write_image(const struct state_dir *dir, const struct handover_image *image,
                 struct error *error)
@@ -69,55 +134,86 @@ static int write_image(const struct state_dir *dir, const struct handover_image 
                             : r;
 }
 
-/* Puts guard, image and plan in place; until the guard is in the kernel an earlier load stays as it
- * is. */
+static int stage_image(const struct state_dir *dir, struct load *load, struct staged *staged,
+                struct error *error)
+{
+        const struct host_memory *memory = &load->run.facts.host.memory;
+        int r;
+
+        staged->handover = HANDOVER_LOAD;
+        if (!guard_choose_page(memory->ranges, memory->n, &staged->guard_page))
+                return error_set(error, ENOMEM, "found no page below 4 GB for the guard image");
+        if (getrandom(&load->image.id, sizeof(load->image.id), 0) != sizeof(load->image.id))
+                return error_set(error, errno, "no random numbers: %m");
+        load->image.id &= INT64_MAX; /* JSON has signed numbers */
+        staged->image_id = load->image.id;
+        r = write_image(dir, &load->image, error);
+        if (r == 0)
+                r = next_kernel_load_guard(dir, staged, error);
+        if (r < 0)
+                state_discard(dir, STATE_IMAGE);
+        return r;
+}
+
+static int stage_files(const struct state_dir *dir, struct load *load, struct staged *staged,
+                struct error *error)
+{
+        size_t continuation = load->log.size - load->run.log_parts.kernel;
+
+        return next_files_stage(dir, &load->files,
+                        carried_log_room(continuation, NEXT_SYSTEMD_LOG_ROOM), staged, error);
+}
+
+/* The guard is in the kernel: what an earlier load left goes. Never a plan beside another plan's
+ * files. */
 static int put_in_place(
                 const struct state_dir *dir, const struct staged *staged, struct error *error)
 {
-        int r = staged_load_guard(staged->guard_page, error);
+        int r = state_remove(dir, STATE_PLAN);
 
         if (r < 0)
-                return r;
-        r = state_remove(dir, STATE_PLAN); /* never a plan beside another plan's image */
-        if (r < 0)
                 return error_set(error, -r, "can't remove the earlier plan: %s", strerror(-r));
-        r = state_commit(dir, STATE_IMAGE, error);
+        if (staged->handover == HANDOVER_LOAD) {
+                state_remove(dir, STATE_KERNEL);
+                state_remove(dir, STATE_INITRD);
+                r = state_commit(dir, STATE_IMAGE, error);
+        } else {
+                state_remove(dir, STATE_IMAGE);
+                r = next_files_commit(dir, error);
+        }
         if (r == 0)
                 r = staged_write(dir, STATE_PLAN, staged, error);
-        if (r < 0) { /* an image without a plan, or a guard for nothing, is of no use to anybody */
+        if (r < 0) { /* files without a plan, or a guard for nothing, are of no use to anybody */
                 staged_drop(dir);
                 kexec_unload(NULL);
         }
         return r;
 }
 
-static int stage(const struct state_dir *dir, const struct hop_options *options,
-                struct hop_run *run, struct handover_image *image, struct error *error)
+static int stage(const struct state_dir *dir, struct load *load, struct error *error)
 {
-        struct staged staged = {.plan = run->plan}; /* borrowed */
+        _cleanup_(staged_release) struct staged staged = STAGED_NONE;
         int r;
 
-        if (!guard_choose_page(run->facts.host.memory.ranges, run->facts.host.memory.n,
-                            &staged.guard_page))
-                return error_set(error, ENOMEM, "found no page below 4 GB for the guard image");
-        if (getrandom(&image->id, sizeof(image->id), 0) != sizeof(image->id))
-                return error_set(error, errno, "no random numbers: %m");
-        image->id &= INT64_MAX; /* JSON has signed numbers */
-        staged.image_id = image->id;
-        staged.payload = realpath(options->payload, NULL);
+        staged.payload = realpath(load->options->payload, NULL);
         if (!staged.payload)
-                return error_set(error, errno, "%s: %m", options->payload);
-        r = write_image(dir, image, error);
-        if (r == 0)
-                r = put_in_place(dir, &staged, error);
+                return error_set(error, errno, "%s: %m", load->options->payload);
+        r = load->handover == HANDOVER_LOAD ? stage_image(dir, load, &staged, error)
+                                            : stage_files(dir, load, &staged, error);
         if (r < 0)
-                state_discard(dir, STATE_IMAGE);
-        free(staged.payload);
+                return r;
+        staged.plan = load->run.plan; /* borrowed */
+        r = put_in_place(dir, &staged, error);
+        staged.plan = (struct plan){0};
         return r;
 }
 
-static void print_result(const struct hop_options *options, const struct hop_run *run)
+/* ---- the verb ---- */
+
+static void print_result(const struct load *load)
 {
+        const struct hop_options *options = load->options;
+        const struct hop_run *run = &load->run;
         struct json_object *object;
 
         if (options->json) {
@@ -125,8 +221,12 @@ static void print_result(const struct hop_options *options, const struct hop_run
                 json_object_object_add(object, "version", json_object_new_int(1));
                 json_object_object_add(
                                 object, "loaded", json_object_new_boolean(!options->dry_run));
+                json_object_object_add(object, "handover",
+                                json_object_new_string(handover_names[load->handover]));
                 json_object_object_add(object, "hop", json_object_new_int64(run->plan.hop));
                 plan_to_json(&run->plan, run->plan.touched, object);
+                if (load->handover == HANDOVER_FILE)
+                        files_to_json(&load->files, object);
                 json_print(object);
                 return;
         }
@@ -143,40 +243,42 @@ static void print_result(const struct hop_options *options, const struct hop_run
 
 int verb_load(int argc, char **argv)
 {
-        _cleanup_(hop_run_release) struct hop_run run = HOP_RUN_NONE;
+        _cleanup_(load_release) struct load load = {.run = HOP_RUN_NONE};
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
-        _cleanup_(handover_image_release) struct handover_image image = {
-                        0}; /* gone before run is */
         struct hop_options options;
         struct error error = {{0}};
         int r = hop_options_parse(argc, argv, true, &options);
 
         if (r > 0)
                 return r - 1;
+        load.options = &options;
         if (access(options.payload, R_OK) < 0)
                 return fail_text(EXIT_USAGE, "can't read the payload %s: %m", options.payload);
         r = state_open(&dir, &error);
-        if (r == 0 && !options.dry_run)
-                r = kexec_check_possible("", 3, &error);
         if (r == 0)
                 r = extend_recover(&dir, options.tcti, &error);
         if (r == 0)
-                r = hop_run(&options, true, &dir, &run, &error);
+                r = choose_handover(&options, &load.handover, &error);
+        options.keep_files = load.handover == HANDOVER_FILE;
+        if (r == 0)
+                r = hop_run(&options, true, &dir, &load.run, &error);
         if (r < 0)
                 return fail(exit_code_of(r), &error);
-        if (run.facts.host.loses_firmware)
+        if (load.handover == HANDOVER_LOAD && load.run.facts.host.loses_firmware)
                 progress_warn("no /sys/firmware/efi/runtime-map: the second kernel won't reach the "
                               "firmware's variables");
-        r = make_image(&run, &image, &error); /* a dry run tells of these errors, too */
+        r = make(&load, &error); /* a dry run tells of these errors, too */
         if (r < 0)
                 return fail(EXIT_REFUSED, &error);
         if (!options.dry_run) {
-                r = stage(&dir, &options, &run, &image, &error);
+                r = stage(&dir, &load, &error);
                 if (r < 0)
                         return fail(EXIT_REFUSED, &error);
-                progress_done(&run.progress, 0, "staged hop %u; 'mkexec exec --now' starts it",
-                                run.plan.hop);
+                progress_done(&load.run.progress, 0,
+                                "staged hop %u for %s; 'mkexec exec --now' starts it",
+                                load.run.plan.hop,
+                                load.handover == HANDOVER_LOAD ? "kexec_load" : "kexec_file_load");
         }
-        print_result(&options, &run);
+        print_result(&load);
         return EXIT_DONE;
 }

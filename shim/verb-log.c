@@ -6,30 +6,37 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "eventlog/decode.h"
 #include "eventlog/explain.h"
 #include "eventlog/hop-check.h"
 #include "shim/boot-log.h"
 #include "shim/pcr-values.h"
 #include "shim/plan-json.h"
+#include "shim/progress.h"
 #include "shim/verb.h"
 
-enum { OPT_JSON = 256, OPT_PCRS, OPT_HELP };
+enum { OPT_JSON = 256, OPT_PCRS, OPT_BINARY, OPT_HELP };
 
 static const struct option long_options[] = {
                 {"json", no_argument, NULL, OPT_JSON},
                 {"pcrs", required_argument, NULL, OPT_PCRS},
+                {"binary", no_argument, NULL, OPT_BINARY},
                 {"help", no_argument, NULL, OPT_HELP},
                 {NULL},
 };
 
 static void help(void)
 {
-        puts("mkexec log replay [--json] [FILE]\n"
+        puts("mkexec log show [--binary] [FILE]\n"
+             "mkexec log replay [--json] [FILE]\n"
              "mkexec log check [--json] [--pcrs FILE] [FILE]\n\n"
-             "replay: the PCR values that the log tells. check: structure, mkexec's hops and their "
+             "show: one line an event, or with --binary the log's bytes for other tools. replay: "
+             "the PCR values that the log tells. check: structure, mkexec's hops and their "
              "ledgers,\n"
              "and with --pcrs (lines 'bank pcr hex') whether the log explains these values.\n"
-             "Without FILE: this machine's firmware log. '-': standard input.\n"
+             "Without FILE: this boot's log, with what the boot before left of it in the initrd "
+             "and\n"
+             "with hops that were aborted. '-': standard input.\n"
              "Exit code of check: 0 ok, 1 mismatch, 2 malformed.");
 }
 
@@ -38,10 +45,17 @@ static int read_log(const char *path, struct buf *ret, struct error *error)
         int r;
 
         if (!path) {
-                __attribute__((cleanup(state_close))) struct state_dir dir = STATE_DIR_NONE;
+                _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
+                _cleanup_(tpm_freep) struct tpm *tpm = NULL;
+                const struct state_dir *state;
 
                 state_open_read(&dir, NULL); /* for aborted hops of this boot; not everybody may */
-                r = boot_log_read(dir.fd >= 0 ? &dir : NULL, ret, error);
+                state = dir.fd >= 0 ? &dir : NULL;
+                if (boot_log_is_carried(state) && tpm_esys_open(NULL, &tpm, error) < 0)
+                        progress_warn("the log that the boot before left can't be compared with "
+                                      "the TPM: %s",
+                                        error->text);
+                r = boot_log_read(state, tpm, ret, NULL, error);
                 return r == 0 && ret->size == 0
                                        ? error_set(error, ENOENT,
                                                          "this kernel has no TPM event log")
@@ -53,6 +67,33 @@ static int read_log(const char *path, struct buf *ret, struct error *error)
                              : 0;
         }
         return buf_read_file(path, BOOT_LOG_MAX_BYTES, ret, error);
+}
+
+/* ---- show ---- */
+
+static int show(struct span bytes, bool binary)
+{
+        size_t offset = 0, index = 0;
+        struct error error = {{0}};
+        struct event_log log;
+        struct tcg_event event;
+        int r = event_log_open(&log, bytes, &error);
+
+        if (r == 0 && binary) {
+                fwrite(bytes.data, 1, bytes.size, stdout); /* main looks whether that went well */
+                return EXIT_DONE;
+        }
+        while (r == 0 && (r = event_log_next(&log, &offset, &index, &event, &error)) > 0) {
+                _cleanup_buf_ struct buf text = {0};
+                char type[EVENT_TYPE_TEXT_SIZE];
+
+                event_text(&event, &text);
+                printf("%zu PCR %u %s %.*s\n", event.index, event.pcr,
+                                event_type_text(event.type, type),
+                                buf_failed(&text) ? 0 : (int)text.size, (const char *)text.data);
+                r = 0;
+        }
+        return r < 0 ? fail(EXIT_USAGE, &error) : EXIT_DONE;
 }
 
 /* ---- replay ---- */
@@ -226,17 +267,32 @@ static int check(struct span log, const char *pcrs, bool json)
         return results[verdict.result].exit_code;
 }
 
+enum what { SHOW, REPLAY, CHECK };
+
+static const char *const what_names[] = {[SHOW] = "show", [REPLAY] = "replay", [CHECK] = "check"};
+
+static bool find_what(const char *text, enum what *ret)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(what_names); i++)
+                if (strcmp(text, what_names[i]) == 0) {
+                        *ret = (enum what)i;
+                        return true;
+                }
+        return false;
+}
+
 int verb_log(int argc, char **argv)
 {
         _cleanup_buf_ struct buf log = {0};
-        const char *what = argc > 1 ? argv[1] : "", *pcrs = NULL;
-        bool json = false, is_check = strcmp(what, "check") == 0;
+        bool json = false, binary = false;
+        const char *pcrs = NULL;
         struct error error = {{0}};
+        enum what what;
         int option, r;
 
-        if (strcmp(what, "--help") == 0)
+        if (argc > 1 && strcmp(argv[1], "--help") == 0)
                 return help(), EXIT_DONE;
-        if (!is_check && strcmp(what, "replay") != 0)
+        if (argc < 2 || !find_what(argv[1], &what))
                 return usage_error("log");
         argc--;
         argv++;
@@ -248,16 +304,22 @@ int verb_log(int argc, char **argv)
                 case OPT_PCRS:
                         pcrs = optarg;
                         break;
+                case OPT_BINARY:
+                        binary = true;
+                        break;
                 case 'h':
                 case OPT_HELP:
                         return help(), EXIT_DONE;
                 default:
                         return usage_error("log");
                 }
-        if (argc - optind > 1 || (pcrs && !is_check))
+        if (argc - optind > 1 || (pcrs && what != CHECK) || (binary && what != SHOW) ||
+                        (json && what == SHOW))
                 return usage_error("log");
         r = read_log(argv[optind], &log, &error);
         if (r < 0)
                 return fail(EXIT_USAGE, &error);
-        return is_check ? check(buf_span(&log), pcrs, json) : replay(buf_span(&log), json);
+        return what == SHOW    ? show(buf_span(&log), binary)
+               : what == CHECK ? check(buf_span(&log), pcrs, json)
+                               : replay(buf_span(&log), json);
 }

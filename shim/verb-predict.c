@@ -26,7 +26,7 @@ static void print_text(const struct plan *plan, uint32_t mask)
                 }
 }
 
-static int print_json(const struct hop_run *run)
+static int print_json(const struct hop_run *run, const struct file_handover *files)
 {
         struct json_object *object = json_object_new_object();
         int r;
@@ -39,6 +39,8 @@ static int print_json(const struct hop_run *run)
                 json_object_put(object);
                 return fail_text(EXIT_REFUSED, "out of memory");
         }
+        if (files)
+                files_to_json(files, object);
         json_print(object);
         return EXIT_DONE;
 }
@@ -46,6 +48,7 @@ static int print_json(const struct hop_run *run)
 int verb_predict(int argc, char **argv)
 {
         _cleanup_(hop_run_release) struct hop_run run = HOP_RUN_NONE;
+        _cleanup_(file_handover_release) struct file_handover files = {0};
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
         struct hop_options options;
         struct error error = {{0}};
@@ -58,13 +61,16 @@ int verb_predict(int argc, char **argv)
         if (dir.fd >= 0 && state_has(&dir, STATE_JOURNAL))
                 progress_warn("an exec is at work, or died: the registers are in the middle of a "
                               "hop");
+        options.keep_files = options.handover == HANDOVER_OPTION_FILE;
         r = hop_run(&options, false, dir.fd >= 0 ? &dir : NULL, &run, &error);
         if (r < 0)
                 return fail(exit_code_of(r), &error);
+        if (options.keep_files && hop_run_files(&run, &files, &error) < 0)
+                return fail(EXIT_REFUSED, &error);
         if (run.facts.missing[0] && options.progress != PROGRESS_QUIET)
                 progress_warn("predicted without: %s", run.facts.missing);
         if (options.json)
-                return print_json(&run);
+                return print_json(&run, options.keep_files ? &files : NULL);
         print_text(&run.plan, predicted_pcrs(&run));
         return EXIT_DONE;
 }

@@ -11,6 +11,7 @@
 #include "shim/extend.h"
 #include "shim/facts.h"
 #include "shim/handover/kexec.h"
+#include "shim/next-kernel.h"
 #include "shim/plan-json.h"
 #include "shim/verb.h"
 
@@ -18,6 +19,7 @@ struct status {
         struct state_dir dir;
         struct tpm *tpm;
         struct buf log;
+        struct boot_log_parts parts;
         struct banks banks;
         struct replay values;
         struct hop_verdict verdict;
@@ -65,7 +67,8 @@ static void status_release(struct status *s)
 
 static int judge(struct status *s)
 {
-        int r = boot_log_read(s->dir.fd >= 0 ? &s->dir : NULL, &s->log, &s->reason);
+        int r = boot_log_read(
+                        s->dir.fd >= 0 ? &s->dir : NULL, s->tpm, &s->log, &s->parts, &s->reason);
 
         if (r == 0 && s->log.size == 0)
                 r = error_set(&s->reason, ENOENT, "the kernel has no TPM event log");
@@ -129,6 +132,26 @@ static struct json_object *hops_to_json(const struct hop_verdict *verdict)
         return array;
 }
 
+static struct json_object *not_handed_over_to_json(const struct status *s)
+{
+        struct json_object *array = json_object_new_array();
+
+        for (const char *const *what = next_kernel_ops_of(s->staged.handover)->not_handed_over;
+                        *what; what++)
+                json_object_array_add(array, json_object_new_string(*what));
+        return array;
+}
+
+static struct json_object *parts_to_json(const struct boot_log_parts *parts)
+{
+        struct json_object *object = json_object_new_object();
+
+        json_object_object_add(object, "kernel", json_object_new_int64((int64_t)parts->kernel));
+        json_object_object_add(object, "carried", json_object_new_int64((int64_t)parts->carried));
+        json_object_object_add(object, "aborted", json_object_new_int64((int64_t)parts->aborted));
+        return object;
+}
+
 static void print_json(const struct status *s)
 {
         struct json_object *object = json_object_new_object();
@@ -142,8 +165,11 @@ static void print_json(const struct status *s)
         /* members that a reader may count on; null: not loaded, or not to be known */
         json_object_object_add(object, "payload",
                         s->loaded ? json_object_new_string(s->staged.payload) : NULL);
-        json_object_object_add(
-                        object, "handover", s->loaded ? json_object_new_string("load") : NULL);
+        json_object_object_add(object, "handover",
+                        s->loaded ? json_object_new_string(handover_names[s->staged.handover])
+                                  : NULL);
+        if (s->loaded)
+                json_object_object_add(object, "not_handed_over", not_handed_over_to_json(s));
         json_object_object_add(object, "hop", s->loaded ? json_object_new_int64(plan->hop) : NULL);
         json_object_object_add(object, "predicted",
                         s->loaded ? pcrs_to_json(&plan->banks, plan->touched,
@@ -170,15 +196,27 @@ static void print_json(const struct status *s)
                 json_object_object_add(
                                 object, "log_banks", banks_to_json(&s->verdict.replay.banks));
                 json_object_object_add(object, "hops", hops_to_json(&s->verdict));
+                json_object_object_add(object, "log_bytes", parts_to_json(&s->parts));
         }
         json_print(object);
+}
+
+static void print_loaded(const struct status *s)
+{
+        const struct next_kernel_ops *ops = next_kernel_ops_of(s->staged.handover);
+
+        printf("loaded: %s (hop %u, %zu events)\n", s->staged.payload, s->staged.plan.hop,
+                        s->staged.plan.n_events);
+        printf("handed over by: %s\n",
+                        s->staged.handover == HANDOVER_LOAD ? "kexec_load" : "kexec_file_load");
+        for (const char *const *what = ops->not_handed_over; *what; what++)
+                printf("not handed over: %s\n", *what);
 }
 
 static void print_text(const struct status *s)
 {
         if (s->loaded)
-                printf("loaded: %s (hop %u, %zu events)\n", s->staged.payload, s->staged.plan.hop,
-                                s->staged.plan.n_events);
+                print_loaded(s);
         else
                 puts(s->unseen ? "loaded: only root can see that" : "loaded: nothing");
         if (s->have_verdict) {
@@ -193,6 +231,10 @@ static void print_text(const struct status *s)
                                         s->verdict.hops[i].aborted ? ", aborted" : "");
                 }
         }
+        if (s->have_verdict && s->parts.carried > 0)
+                printf("%zu bytes of the event log come from the boot before, through the "
+                       "initrd\n",
+                                s->parts.carried);
         printf("event log and TPM: %s%s%s\n", verdict_name(s), s->reason.text[0] ? ": " : "",
                         s->reason.text);
         if (s->have_verdict && s->verdict.weak)
@@ -224,7 +266,7 @@ static int print_machine(const char *esp_directory, const char *tcti)
         if (r == 0)
                 r = tpm_esys_open(tcti, &tpm, &error);
         if (r == 0)
-                r = boot_log_read(&dir, &log, &error);
+                r = boot_log_read(&dir, tpm, &log, NULL, &error);
         if (r == 0)
                 r = facts_read(tpm, buf_span(&log), true, &facts, &error);
         if (r == 0)

@@ -77,7 +77,7 @@ completion_of() { # file
     for verb in $verbs; do
         # An option that only one of the words behind "log" has counts for "log".
         if [ "$verb" = log ]; then
-            { completed "$1" mkexec log check --; completed "$1" mkexec log replay --; } | sort -u
+            for word in check replay show; do completed "$1" mkexec log "$word" --; done | sort -u
         else
             completed "$1" mkexec "$verb" --
         fi | sed "s/^/$verb /"
@@ -138,7 +138,7 @@ ok "the man page has no other rows" "$(only_in_first "$work/man" "$work/code")"
 ok "every verb and option is offered by the completion" "$(only_in_first "$work/code" "$work/completion")"
 ok "the completion offers nothing else" "$(only_in_first "$work/completion" "$work/code")"
 ok "log has the words that the code takes" "$(comm -3 <(completed $completion mkexec log '' | sort) \
-    <(grep -o 'strcmp(what, "[a-z-]*"' shim/verb-log.c | sed 's/.*"\(.*\)"/\1/' | sort -u))"
+    <({ echo --help; grep -oE '\[[A-Z]+\] = "[a-z-]+"' shim/verb-log.c | sed 's/.*"\(.*\)"/\1/'; } | sort -u))"
 ok "the value of --esp is a folder, that of --map a file" "$(cd "$work" && mkdir esp.d && : >esp.map &&
     comm -3 <(completed "$OLDPWD/$completion" mkexec load --esp esp; completed "$OLDPWD/$completion" mkexec load --map esp | sort) \
         <(printf '%s\n' esp.d esp.d esp.map))"

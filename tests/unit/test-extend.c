@@ -11,67 +11,14 @@
 #include "shim/extend.h"
 #include "shim/handover/guard.h"
 #include "shim/handover/kexec.h"
+#include "shim/handover/kexec-file.h"
 #include "tests/unit/hop-fixture.h"
+#include "tests/unit/soft-tpm.h"
 
 #define CLOSE_11   (1u << 11)
 #define GUARD_PAGE 0x100000u
 
 /* ---- the TPM ---- */
-
-struct soft_tpm {
-        struct tpm tpm;
-        struct replay pcrs;
-        int fail_at;       /* the extend with this number (from 0) fails; -1: none */
-        bool fail_forever; /* and all after it */
-        bool done_though;  /* it happened, only the answer was lost */
-        int n_extends;
-};
-
-static int soft_banks(struct tpm *tpm, struct tpm_bank ret[TPM_BANKS_MAX], size_t *ret_n,
-                struct error *error)
-{
-        const struct banks *banks = &((struct soft_tpm *)tpm)->pcrs.banks;
-
-        for (size_t b = 0; b < banks->n; b++)
-                ret[b] = (struct tpm_bank){banks->alg[b]->id, TPM_ALL_PCRS};
-        *ret_n = banks->n;
-        return 0;
-}
-
-static int soft_read(struct tpm *tpm, const struct banks *banks, uint32_t mask, struct replay *ret,
-                struct error *error)
-{
-        const struct replay *pcrs = &((struct soft_tpm *)tpm)->pcrs;
-
-        replay_start_zero(ret, banks);
-        for (size_t b = 0; b < banks->n; b++)
-                for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++)
-                        if (mask & 1u << pcr)
-                                ret->pcr[b][pcr] = pcrs->pcr[b][pcr];
-        return 0;
-}
-
-static int soft_extend(
-                struct tpm *tpm, unsigned pcr, const struct digests *digests, struct error *error)
-{
-        struct soft_tpm *t = (struct soft_tpm *)tpm;
-        int n = t->n_extends++;
-        bool fails = n == t->fail_at || (t->fail_forever && t->fail_at >= 0 && n > t->fail_at);
-
-        if (!fails || (n == t->fail_at && t->done_though))
-                for (size_t b = 0; b < digests->n; b++)
-                        digest_extend(&t->pcrs.pcr[b][pcr], &digests->d[b]);
-        return fails ? error_set(error, EIO, "the TPM doesn't answer") : 0;
-}
-
-static void soft_free(struct tpm *tpm)
-{
-}
-
-static const struct tpm_ops soft_ops = {.bank_list = soft_banks,
-                .pcr_read = soft_read,
-                .pcr_extend = soft_extend,
-                .free = soft_free};
 
 static struct soft_tpm soft;
 
@@ -90,9 +37,31 @@ int kexec_load(uint64_t entry, const struct kexec_part *parts, size_t n, struct 
         return 0;
 }
 
+static bool unload_fails;
+
 int kexec_unload(struct error *error)
 {
+        if (unload_fails)
+                return error_set(error, EPERM, "can't be emptied");
         kexec_entry = 0;
+        return 0;
+}
+
+static char file_guard[16]; /* contents of the kernel that the guard was made of */
+static bool file_guard_fails;
+
+int kexec_file_load(int kernel_fd, int initrd_fd, const char *command_line, struct error *error)
+{
+        CHECK(false); /* nothing here may load the real one */
+        return -EIO;
+}
+
+int kexec_file_load_guard(int kernel_fd, struct error *error)
+{
+        memset(file_guard, 0, sizeof(file_guard));
+        if (file_guard_fails)
+                return error_set(error, EPERM, "no guard");
+        CHECK(pread(kernel_fd, file_guard, sizeof(file_guard) - 1, 0) > 0);
         return 0;
 }
 
@@ -132,10 +101,10 @@ static bool start(struct staged *staged, struct state_dir *dir)
 
 static void end(struct staged *staged, struct state_dir *dir)
 {
-        static const char *const names[] = {
-                        STATE_PLAN, STATE_JOURNAL, STATE_ABORTED, STATE_UNEXPLAINED, "lock"};
+        static const char *const names[] = {STATE_PLAN, STATE_JOURNAL, STATE_ABORTED,
+                        STATE_UNEXPLAINED, STATE_KERNEL, "lock"};
 
-        for (size_t i = 0; i < 5; i++)
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 state_remove(dir, names[i]);
         staged_release(staged);
         state_close(dir);
@@ -149,7 +118,8 @@ static void log_explains_tpm(struct state_dir *dir, size_t n, int line)
         struct hop_verdict verdict = {0};
         struct buf log = {0}, aborted = {0};
 
-        CHECK(!boot_log_of_kernel()); /* so aborted.log is a whole log */
+        CHECK_EQ(access(getenv("SYSTEMD_MEASURE_LOG_FIRMWARE"), F_OK),
+                        -1); /* so this is a whole log */
         CHECK_EQ(state_read(dir, STATE_ABORTED, 1 << 20, &aborted, NULL), 0);
         buf_put_span(&log, buf_span(&aborted));
         CHECK_EQ(hop_check(buf_span(&log), &soft.pcrs, &verdict, NULL), 0);
@@ -329,6 +299,110 @@ static void a_stranger_is_named(void)
         end(&s, &dir);
 }
 
+/* Puts a hop by kexec_file_load in place of the one that start made. */
+static void by_file(struct staged *s, struct state_dir *dir)
+{
+        static const char kernel[] = "a kernel";
+
+        s->handover = HANDOVER_FILE;
+        s->log_room = 8192;
+        s->command_line = strdup("quiet \xff\"");
+        memset(s->initrd_sha256, 0x33, 32);
+        CHECK_EQ(hash_sha256(SPAN(kernel, 8), s->kernel_sha256), 0);
+        CHECK_EQ(state_write(dir, STATE_KERNEL, SPAN(kernel, 8), NULL), 0);
+        CHECK_EQ(staged_write(dir, STATE_PLAN, s, NULL), 0);
+        CHECK_EQ(staged_write(dir, STATE_JOURNAL, s, NULL), 0);
+        memset(file_guard, 0, sizeof(file_guard));
+        file_guard_fails = false;
+}
+
+static void guard_of_file_mode_comes_back(void)
+{
+        struct state_dir dir;
+        struct error e;
+        struct staged s;
+        size_t n;
+
+        if (!start(&s, &dir))
+                return;
+        by_file(&s, &dir);
+        soft.fail_at = 3;
+        soft.fail_forever = true;
+        CHECK_EQ(extend_run(&soft.tpm, &s.plan, &e), -EIO);
+        soft.fail_at = -1;
+        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &e), 0);
+        CHECK_EQ(n, 3);
+        CHECK(strcmp(file_guard, "a kernel") == 0 && kexec_entry == 0);
+        CHECK(!state_has(&dir, STATE_PLAN) && !state_has(&dir, STATE_KERNEL) &&
+                        !state_has(&dir, STATE_JOURNAL));
+        log_explains_tpm(&dir, 3, __LINE__);
+        end(&s, &dir);
+}
+
+/* While the guard can't come back, nor the real image leave, the journal stays, and with it the
+ * kernel that the guard is made of: the next call succeeds. */
+static void guard_of_file_mode_is_tried_again(void)
+{
+        struct state_dir dir;
+        struct staged s;
+        struct error e;
+        size_t n;
+
+        if (!start(&s, &dir))
+                return;
+        by_file(&s, &dir);
+        soft.fail_at = 3;
+        soft.fail_forever = true;
+        CHECK_EQ(extend_run(&soft.tpm, &s.plan, &e), -EIO);
+        soft.fail_at = -1;
+        file_guard_fails = unload_fails = true;
+        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &e), -EPERM);
+        CHECK(strstr(e.text, "reset the machine"));
+        CHECK(!state_has(&dir, STATE_PLAN) && state_has(&dir, STATE_KERNEL) &&
+                        state_has(&dir, STATE_JOURNAL));
+        file_guard_fails = unload_fails = false;
+        CHECK_EQ(extend_recover(&dir, NULL, &e), 0);
+        CHECK(strcmp(file_guard, "a kernel") == 0);
+        CHECK(!state_has(&dir, STATE_KERNEL) && !state_has(&dir, STATE_JOURNAL));
+        log_explains_tpm(&dir, 3, __LINE__);
+        end(&s, &dir);
+}
+
+/* Another kernel than the staged one is no guard: rather nothing. */
+static void changed_kernel_is_no_guard(void)
+{
+        struct state_dir dir;
+        struct staged s;
+        struct error e;
+        size_t n;
+
+        if (!start(&s, &dir))
+                return;
+        by_file(&s, &dir);
+        CHECK_EQ(state_write(&dir, STATE_KERNEL, SPAN("A kernel", 8), NULL), 0);
+        kexec_entry = 1;
+        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &e), 0);
+        CHECK(file_guard[0] == '\0' && kexec_entry == 0);
+        end(&s, &dir);
+}
+
+static void file_state_survives_a_round_trip(void)
+{
+        struct state_dir dir;
+        struct staged s, back;
+
+        if (!start(&s, &dir))
+                return;
+        by_file(&s, &dir);
+        REQUIRE(staged_read(&dir, STATE_PLAN, &back, NULL) == 0);
+        CHECK(back.handover == HANDOVER_FILE && back.log_room == 8192);
+        CHECK(strcmp(back.command_line, s.command_line) == 0);
+        CHECK(memcmp(back.kernel_sha256, s.kernel_sha256, 32) == 0);
+        CHECK(memcmp(back.initrd_sha256, s.initrd_sha256, 32) == 0);
+        staged_release(&back);
+        end(&s, &dir);
+}
+
 static void state_survives_a_round_trip(void)
 {
         struct state_dir dir;
@@ -356,15 +430,19 @@ static void state_survives_a_round_trip(void)
 static void bad_state_is_refused(void)
 {
         static const char *const bad[] = {"", "[]", "{", "null", "{\"version\":1}",
-                        "{\"version\":1,\"payload\":\"x\",\"guard_page\":-1}",
-                        "{\"version\":1,\"payload\":\"x\",\"guard_page\":4096,\"banks\":[\"md5\"]}",
-                        "{\"version\":1,\"payload\":\"x\",\"guard_page\":4096,\"banks\":[null]}",
-                        "{\"version\":1,\"payload\":\"x\",\"guard_page\":4096,\"banks\":["
+                        "{\"version\":1,\"payload\":\"x\",\"handover\":\"load\",\"guard_page\":-1}",
+                        "{\"version\":1,\"payload\":\"x\",\"handover\":\"load\",\"guard_page\":"
+                        "4096,\"image_id\":1,\"banks\":[\"md5\"]}",
+                        "{\"version\":1,\"payload\":\"x\",\"handover\":\"load\",\"guard_page\":"
+                        "4096,\"image_id\":1,\"banks\":[null]}",
+                        "{\"version\":1,\"payload\":\"x\",\"handover\":\"load\",\"guard_page\":"
+                        "4096,\"image_id\":1,\"banks\":["
                         "\"sha256\"],\"hop\":1,"
                         "\"registers_mask\":256,\"touched_mask\":256,\"start\":{\"8\":{\"sha256\":"
                         "null}},"
                         "\"events\":[]}",
-                        "{\"version\":1,\"payload\":\"x\",\"guard_page\":4096,\"banks\":["
+                        "{\"version\":1,\"payload\":\"x\",\"handover\":\"load\",\"guard_page\":"
+                        "4096,\"image_id\":1,\"banks\":["
                         "\"sha256\"],\"hop\":1,"
                         "\"registers_mask\":0,\"touched_mask\":0,\"start\":{},\"events\":[null]}"};
         struct state_dir dir;
@@ -390,7 +468,11 @@ static const struct tap_test tests[] = {
                 {"abort is allowed after close", abort_is_allowed_after_close},
                 {"abort can be repeated", abort_can_be_repeated},
                 {"registers that somebody else extended are named", a_stranger_is_named},
+                {"the guard of file mode comes back", guard_of_file_mode_comes_back},
+                {"the guard of file mode is tried again", guard_of_file_mode_is_tried_again},
+                {"a staged kernel that was changed is no guard", changed_kernel_is_no_guard},
                 {"the state reads back as it was written", state_survives_a_round_trip},
+                {"so does the state of file mode", file_state_survives_a_round_trip},
                 {"malformed states are refused", bad_state_is_refused},
 };
 
