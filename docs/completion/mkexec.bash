@@ -4,7 +4,7 @@
 
 _mkexec() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= offer= files= i
-    local hop='--cmdline --profile --initrd --esp --map --close --tcti --timeout --memory-limit --trace --json --quiet --verbose --help'
+    local hop='--cmdline --profile --initrd --esp --map --close --handover --tcti --timeout --memory-limit --trace --json --quiet --verbose --help'
 
     COMPREPLY=()
     if [ "$COMP_CWORD" -gt 1 ]; then
@@ -16,6 +16,7 @@ _mkexec() {
         --initrd | --map | --machine | --base | --pcrs) [ "$prev/$verb" = --machine/status ] || files=all ;;
         --esp) files=folders ;;
         --close) offer='none 11' ;;
+        --handover) offer='auto load file' ;;
         --tcti) offer='device:/dev/tpmrm0 device:/dev/tpm0 swtpm:' ;;
         --cmdline | --profile | --timeout | --memory-limit) return ;;
     esac
@@ -30,10 +31,13 @@ _mkexec() {
             status) offer='--json --machine --esp --tcti --help' ;;
             log)
                 if [ "$COMP_CWORD" = 2 ]; then
-                    offer='check replay --help'
+                    offer='check replay show --help'
                 else
                     offer='--json --help' files=all
-                    [ "${COMP_WORDS[2]}" != check ] || offer="$offer --pcrs"
+                    case ${COMP_WORDS[2]} in
+                        check) offer="$offer --pcrs" ;;
+                        show) offer='--binary --help' ;;
+                    esac
                 fi
                 ;;
         esac
