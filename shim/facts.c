@@ -24,6 +24,7 @@ void facts_release(struct facts *facts)
         buf_release(&facts->smbios_tables);
         buf_release(&facts->esp_device_path);
         efivarfs_free(facts->variables, facts->n_variables);
+        signature_rules_release(&facts->rules);
         handover_facts_release(&facts->host);
         *facts = (struct facts){0};
 }
@@ -144,15 +145,57 @@ int facts_read(struct tpm *tpm, struct span log, bool for_load, struct facts *re
 
 /* ---- the file ---- */
 
-/* Payloads look at these vendors' variables only; the rest (keys, vendor settings) stays at home.
- */
+/* What payloads look at, and what decides about signatures; the rest (boot entries, settings of
+ * vendors) stays at home. name NULL: all of the vendor's. */
 static bool travels(const struct fw_variable *v)
 {
-        return guid_equal(&v->vendor, &guid_loader) ||
-               (guid_equal(&v->vendor, &guid_global_variable) &&
-                               (strcmp(v->name, "SecureBoot") == 0 ||
-                                               strcmp(v->name, "SetupMode") == 0 ||
-                                               strcmp(v->name, "Lang") == 0));
+        static const struct {
+                const EFI_GUID *vendor;
+                const char *name;
+        } rows[] = {
+                        {&guid_loader, NULL},
+                        {&guid_global_variable, "SecureBoot"},
+                        {&guid_global_variable, "SetupMode"},
+                        {&guid_global_variable, "Lang"},
+                        {&guid_global_variable, "PK"},
+                        {&guid_global_variable, "KEK"},
+                        {&guid_image_security_database, NULL},
+                        {&guid_shim_lock, NULL},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                if (guid_equal(&v->vendor, rows[i].vendor) &&
+                                (!rows[i].name || strcmp(v->name, rows[i].name) == 0))
+                        return true;
+        return false;
+}
+
+static struct json_object *rules_to_json(const struct signature_rules *rules)
+{
+        struct json_object *object = json_object_new_object();
+
+        json_object_object_add(object, "required", json_object_new_boolean(rules->required));
+        json_object_object_add(object, "have_keys", json_object_new_boolean(rules->have_keys));
+        json_object_object_add(object, "db", hex_to_json(buf_span(&rules->db)));
+        json_object_object_add(object, "dbx", hex_to_json(buf_span(&rules->dbx)));
+        return object;
+}
+
+/* A file of a version that knew nothing of signatures has none of it: that was their policy. */
+static bool rules_from_json(struct json_object *object, struct signature_rules *rules)
+{
+        struct json_object *required, *have_keys;
+
+        if (!object)
+                return true;
+        if (!json_object_object_get_ex(object, "required", &required) ||
+                        !json_object_object_get_ex(object, "have_keys", &have_keys) ||
+                        !json_object_is_type(required, json_type_boolean) ||
+                        !json_object_is_type(have_keys, json_type_boolean))
+                return false;
+        rules->required = json_object_get_boolean(required);
+        rules->have_keys = json_object_get_boolean(have_keys);
+        return hex_from_json(object, "db", &rules->db) && hex_from_json(object, "dbx", &rules->dbx);
 }
 
 struct json_object *facts_to_json(const struct facts *facts, struct span esp_device_path)
@@ -171,6 +214,7 @@ struct json_object *facts_to_json(const struct facts *facts, struct span esp_dev
         json_object_object_add(object, "smbios_entry", hex_to_json(buf_span(&facts->smbios_entry)));
         json_object_object_add(
                         object, "smbios_tables", hex_to_json(buf_span(&facts->smbios_tables)));
+        json_object_object_add(object, "signatures", rules_to_json(&facts->rules));
         for (size_t i = 0; i < facts->n_variables; i++) {
                 const struct fw_variable *v = &facts->variables[i];
                 struct json_object *row;
@@ -248,7 +292,9 @@ static int facts_from_json(struct json_object *object, struct facts *facts, stru
                                         &facts->smbios_address) ||
                         !hex_from_json(object, "smbios_entry", &facts->smbios_entry) ||
                         !hex_from_json(object, "smbios_tables", &facts->smbios_tables) ||
-                        facts->smbios_tables.size > SMBIOS_MAX)
+                        facts->smbios_tables.size > SMBIOS_MAX ||
+                        !rules_from_json(json_object_object_get(object, "signatures"),
+                                        &facts->rules))
                 return error_set(error, EINVAL, "it is incomplete or malformed");
         return variables_from_json(json_object_object_get(object, "variables"), facts, error);
 }

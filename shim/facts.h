@@ -12,6 +12,7 @@
 #include "eventlog/replay.h"
 #include "shim/firmware/firmware.h"
 #include "shim/handover/handover.h"
+#include "shim/signature-rules.h"
 #include "tcg2/tpm.h"
 
 struct facts {
@@ -23,7 +24,8 @@ struct facts {
         struct buf log; /* firmware log with earlier hops, trimmed; empty: none could be read */
         struct fw_variable *variables;
         size_t n_variables;
-        uint64_t smbios_address;                /* of the entry point */
+        struct signature_rules rules; /* what must be signed besides what Secure Boot demands */
+        uint64_t smbios_address;      /* of the entry point */
         struct buf smbios_entry, smbios_tables; /* as in /sys/firmware/dmi/tables; empty: none */
         struct handover_facts
                         host; /* memory map, tables, framebuffer ...; made up where elsewhere */

@@ -20,6 +20,8 @@ enum {
         OPT_CLOSE,
         OPT_MACHINE,
         OPT_BASE,
+        OPT_DB,
+        OPT_DBX,
         OPT_TCTI,
         OPT_TIMEOUT,
         OPT_MEMORY,
@@ -56,6 +58,11 @@ static const struct option_row {
                                 "8)"},
                 {"close", BOTH, OPT_CLOSE, "LIST",
                                 "PCRs that get the opening event only (default: 11; 'none')"},
+                {"db", BOTH, OPT_DB, "PATH",
+                                "demand signatures by these keys: PEM, DER, .esl or hashes, a file "
+                                "or a folder\n"
+                                "(where Secure Boot is on, it is firmware's db that counts)"},
+                {"dbx", BOTH, OPT_DBX, "PATH", "keys and hashes that are revoked"},
                 {"tcti", BOTH, OPT_TCTI, "TCTI", "the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)"},
                 {"timeout", BOTH, OPT_TIMEOUT, "SECONDS",
                                 "processor time that the payload may take (default: 120)"},
@@ -178,6 +185,12 @@ static bool take_option(int option, struct hop_options *o)
         case OPT_BASE:
                 o->base = optarg;
                 return true;
+        case OPT_DB:
+                o->db = optarg;
+                return true;
+        case OPT_DBX:
+                o->dbx = optarg;
+                return true;
         case OPT_TCTI:
                 o->tcti = optarg;
                 return true;
@@ -238,6 +251,10 @@ int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *r
                                            argv[0], argv[0]);
         if (o.machine && o.base)
                 return 1 + fail_text(EXIT_USAGE, "--machine and --base exclude each other");
+        if (o.machine && (o.db || o.dbx))
+                return 1 + fail_text(EXIT_USAGE,
+                                           "--machine and --db exclude each other: the file says "
+                                           "by which keys that machine judges");
         o.payload = argv[optind];
         *ret = o;
         return 0;

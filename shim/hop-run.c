@@ -28,6 +28,7 @@ void hop_run_release(struct hop_run *run)
         if (run->tpm)
                 tpm_free(run->tpm);
         plan_release(&run->plan);
+        signature_keys_release(&run->keys);
         facts_release(&run->facts);
         esp_release(&run->esp);
         buf_release(&run->payload);
@@ -120,6 +121,8 @@ static int read_facts(const struct hop_options *o, bool for_load, const struct s
         if (r < 0 && for_load)
                 return r;
         r = facts_read(run->tpm, buf_span(&log), for_load, &run->facts, error);
+        if (r == 0)
+                r = signature_rules_read(o->db, o->dbx, &run->facts.rules, error);
         if (r == 0 && o->base) {
                 r = pcr_values_read(o->base, &run->facts.registers, error);
                 run->facts.banks = run->facts.registers.banks;
@@ -205,6 +208,25 @@ static void smbios_contents(struct hop_run *run)
         run->n_contents = 2;
 }
 
+/* Without the last image that was denied it couldn't go on, so that one comes with the error;
+ * others are warnings. */
+static const char *last_denied(const struct firmware *fw)
+{
+        const char *last = NULL, *next;
+
+        for (size_t i = 0; (next = firmware_denied(fw, i)); i++)
+                last = next;
+        return last;
+}
+
+static void warn_of_denied(const struct firmware *fw)
+{
+        const char *text;
+
+        for (size_t i = 0; (text = firmware_denied(fw, i)); i++)
+                progress_warn("not loaded: %s", text);
+}
+
 static int run_payload(const struct hop_options *o, struct hop_run *run, struct error *error)
 {
         struct firmware_setup setup = {
@@ -227,6 +249,7 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
                         .firmware_vendor = "mkexec",
                         .firmware_revision = 1,
                         .tcg2 = run->tcg2,
+                        .image_policy = run->keys.demanded ? &run->keys.policy : NULL,
                         .trace = o->trace ? print_trace : NULL,
                         .console = print_console,
         };
@@ -251,6 +274,7 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
                 return error_set(error, ECANCELED, "%s: %s", o->payload, tcg2_failure(run->tcg2));
         switch (run->end.kind) {
         case FIRMWARE_HANDOVER:
+                warn_of_denied(run->fw);
                 return 0;
         case FIRMWARE_RETURNED:
                 if (run->end.status == EFI_OUT_OF_RESOURCES)
@@ -258,9 +282,9 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
                                         "%s gave up for want of memory: it may take %" PRIu64
                                         " MiB (--memory-limit)",
                                         o->payload, ram_budget_bytes(firmware_ram(run->fw)) >> 20);
-                return error_set(error, ECANCELED, "%s gave up and returned %s; --trace shows why",
-                                o->payload,
-                                efi_status_name(run->end.status) ?: "a status of its own");
+                return error_set(error, ECANCELED, "%s gave up and returned %s; %s", o->payload,
+                                efi_status_name(run->end.status) ?: "a status of its own",
+                                last_denied(run->fw) ?: "--trace shows why");
         case FIRMWARE_RESET:
                 return error_set(error, ECANCELED,
                                 "%s asked for a reset instead of starting a kernel", o->payload);
@@ -312,6 +336,9 @@ int hop_run(const struct hop_options *o, bool for_load, const struct state_dir *
                 r = open_tpm(o, for_load, run, error);
         if (r == 0)
                 r = read_facts(o, for_load, state, run, error);
+        if (r == 0)
+                r = signature_keys_find(&run->facts.rules, run->facts.variables,
+                                run->facts.n_variables, &run->keys, error);
         if (r == 0 && for_load)
                 r = check_log(o, run, error);
         if (r == 0)

@@ -25,7 +25,7 @@ struct hop_options {
         const char *profile; /* of a UKI, its number or ID; NULL: the stub's own choice */
         const char *initrds[HOP_INITRDS_MAX];
         size_t n_initrds;
-        const char *esp, *map, *close_list, *machine, *base, *tcti;
+        const char *esp, *map, *close_list, *machine, *base, *tcti, *db, *dbx;
         uint64_t timeout_s;          /* processor time of the payload */
         uint64_t memory_limit_bytes; /* 0: 3/8 of what is available: the image in /run takes as much
                                         again */
@@ -46,6 +46,7 @@ struct hop_run {
         uint8_t initrd_sha256[HOP_INITRDS_MAX][32];
         size_t n_initrds;
         struct facts facts;
+        struct signature_keys keys;     /* points into facts */
         struct fw_contents contents[2]; /* SMBIOS, for the guest */
         size_t n_contents;
         struct fw_config_table smbios;

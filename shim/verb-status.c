@@ -270,6 +270,8 @@ static int print_machine(const char *esp_directory, const char *tcti)
         if (r == 0)
                 r = facts_read(tpm, buf_span(&log), true, &facts, &error);
         if (r == 0)
+                r = signature_rules_read(NULL, NULL, &facts.rules, &error);
+        if (r == 0)
                 r = esp_find(esp_directory, NULL, buf_span(&log), &esp, &error);
         if (r < 0)
                 return fail(EXIT_REFUSED, &error);

@@ -4,7 +4,7 @@
 
 _mkexec() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= offer= files= i
-    local hop='--cmdline --profile --initrd --esp --map --close --handover --tcti --timeout --memory-limit --trace --json --quiet --verbose --help'
+    local hop='--cmdline --profile --initrd --esp --map --close --db --dbx --handover --tcti --timeout --memory-limit --trace --json --quiet --verbose --help'
 
     COMPREPLY=()
     if [ "$COMP_CWORD" -gt 1 ]; then
@@ -13,7 +13,7 @@ _mkexec() {
 
     # The value of an option.
     case $prev in
-        --initrd | --map | --machine | --base | --pcrs) [ "$prev/$verb" = --machine/status ] || files=all ;;
+        --initrd | --map | --machine | --base | --pcrs | --db | --dbx) [ "$prev/$verb" = --machine/status ] || files=all ;;
         --esp) files=folders ;;
         --close) offer='none 11' ;;
         --handover) offer='auto load file' ;;

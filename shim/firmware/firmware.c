@@ -13,6 +13,7 @@
 #include "shim/firmware/handles.h"
 #include "shim/firmware/image.h"
 #include "shim/firmware/memory.h"
+#include "shim/firmware/secure-boot.h"
 
 /* UEFI 2.3.4 asks for 128 KiB; kernels that decompress in the stub use a good part of it. */
 #define STACK_PAGES 64u
@@ -25,6 +26,7 @@ void firmware_free(struct firmware *fw)
                 return;
         objects_release(fw);
         fw_variables_free(fw);
+        fw_secure_boot_free(fw);
         images_release(fw);
         handles_release(fw);
         events_release(fw);
@@ -64,6 +66,7 @@ static int rooms_setup(struct firmware *fw, struct error *error)
                         fw_simple_fs_setup,
                         fw_load_file2_setup,
                         fw_tcg2_setup,
+                        fw_secure_boot_setup,
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rooms); i++) {
@@ -166,8 +169,11 @@ static int payload_refused(struct firmware *fw, EFI_STATUS status, struct error 
 
         if (!*why)
                 why = name ? name : "unknown status";
+        /* the caller knows the file's name */
+        if (status == EFI_ACCESS_DENIED)
+                return error_set(error, EKEYREJECTED, "refused: %s", why);
         return error_set(error, status == EFI_OUT_OF_RESOURCES ? ENOMEM : ENOEXEC,
-                        "can't be loaded: %s", why); /* the caller knows the file's name */
+                        "can't be loaded: %s", why);
 }
 
 int firmware_load(struct firmware *fw, struct buf *file, struct error *error)

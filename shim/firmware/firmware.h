@@ -95,7 +95,8 @@ struct fw_contents {
         struct span bytes;
 };
 
-struct tcg2; /* tcg2/protocol.h */
+struct tcg2;         /* tcg2/protocol.h */
+struct image_policy; /* tcg2/image-policy.h */
 
 /* What the run starts from. All pointers stay the caller's and must outlive the firmware. */
 struct firmware_setup {
@@ -120,7 +121,9 @@ struct firmware_setup {
         const char *firmware_vendor; /* UTF-8 */
         uint32_t firmware_revision;
 
-        struct tcg2 *tcg2;                          /* NULL: no TPM, protocol absent */
+        struct tcg2 *tcg2; /* NULL: no TPM, protocol absent */
+        /* What images must be signed by, and be measured as; NULL: no signature is demanded. */
+        const struct image_policy *image_policy;
         void (*trace)(void *arg, const char *line); /* NULL: off */
         /* The payload's own output, UTF-8: one line a call, without its end, made harmless for a
          * terminal. */
@@ -132,7 +135,8 @@ int firmware_new(const struct firmware_setup *setup, struct firmware **ret, stru
 void firmware_free(struct firmware *fw);
 
 /* Loads the payload, a PE file, and measures it as firmware does. The file isn't needed afterwards;
- * with setup.keep_files its bytes are taken over. -ENOEXEC, -ENOMEM or -EINVAL with a reason. */
+ * with setup.keep_files its bytes are taken over. -ENOEXEC, -EKEYREJECTED (no valid signature where
+ * one is demanded), -ENOMEM or -EINVAL with a reason. */
 int firmware_load(struct firmware *fw, struct buf *file, struct error *error);
 /* Runs what was loaded to one of the ends, once. 0 or -errno. */
 int firmware_run(struct firmware *fw, struct firmware_end *end, struct error *error);
@@ -153,6 +157,10 @@ EFI_STATUS firmware_allocate(struct firmware *fw, uint32_t type, uint64_t n_page
 /* The variables of the emulated boot that the payload set (volatile ones included). */
 int firmware_variables(const struct firmware *fw, const struct fw_variable **ret, size_t *n);
 uint64_t firmware_n_calls(const struct firmware *fw);
+
+/* Image number i (from 0) that LoadImage denied for want of a valid signature, and why: "b.efi: not
+ * signed, ...". NULL: there were no more. */
+const char *firmware_denied(const struct firmware *fw, size_t i);
 
 /* An image that LoadImage took and that is still loaded: the bytes of its file as they were judged
  * and measured. */

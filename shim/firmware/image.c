@@ -16,8 +16,10 @@
 #include "shim/firmware/events.h"
 #include "shim/firmware/handles.h"
 #include "shim/firmware/memory.h"
+#include "shim/firmware/secure-boot.h"
 
 #define MAX_IMAGES 1024u
+#define MAX_DENIED 16u /* that are told; a payload may try forever */
 
 enum image_state { IMAGE_LOADED, IMAGE_RUNNING, IMAGE_RETURNED };
 
@@ -31,6 +33,7 @@ struct image {
         uint64_t options;
         struct buf file; /* its bytes, if setup.keep_files */
         bool verified;
+        struct image_parts parts;
         bool unloading;
         char name[40];
 
@@ -49,7 +52,9 @@ struct fw_images {
         struct image *last; /* the one that ran when the run ended */
         unsigned nesting;
         uint64_t kept_bytes; /* of all files */
-        char refusal[256];
+        char refusal[512];
+        char denied[MAX_DENIED][600];
+        size_t n_denied;
 };
 
 int images_setup(struct firmware *fw, struct error *error)
@@ -64,6 +69,7 @@ void images_release(struct firmware *fw)
                 return;
         for (size_t i = 0; i < fw->images->n; i++) {
                 buf_release(&fw->images->images[i]->file);
+                image_parts_release(&fw->images->images[i]->parts);
                 free(fw->images->images[i]);
         }
         free(fw->images->images);
@@ -114,15 +120,13 @@ const char *image_refusal(const struct firmware *fw)
         return fw->images->refusal;
 }
 
-/* The last file name of the path, for messages. */
-static void image_set_name(struct image *im, struct span path)
+/* The last file name of the path, for messages; what *to holds stays if there is none. */
+static void name_from_path(struct span path, char *to, size_t size)
 {
         struct cursor c = CURSOR(path);
         struct device_path_node node;
         const char *base;
 
-        snprintf(im->name, sizeof(im->name), "image#%llu",
-                        (unsigned long long)handle_number(im->handle));
         while (device_path_next(&c, &node)) {
                 _cleanup_free_ char *text = NULL;
 
@@ -132,11 +136,18 @@ static void image_set_name(struct image *im, struct span path)
                 base = text ? strrchr(text, '\\') : NULL;
                 base = base ? base + 1 : text;
                 if (base && *base)
-                        snprintf(im->name, sizeof(im->name), "%s", base);
+                        snprintf(to, size, "%s", base);
         }
-        for (char *p = im->name; *p; p++) /* it ends in messages on somebody's terminal */
+        for (char *p = to; *p; p++) /* it ends in messages on somebody's terminal */
                 if (*p < ' ' || *p > '~')
                         *p = '?';
+}
+
+static void image_set_name(struct image *im, struct span path)
+{
+        snprintf(im->name, sizeof(im->name), "image#%llu",
+                        (unsigned long long)handle_number(im->handle));
+        name_from_path(path, im->name, sizeof(im->name));
 }
 
 /* ---- loading ---- */
@@ -174,6 +185,7 @@ static void image_free(struct firmware *fw, struct image *im)
                 image_remove(fw, &im->place);
         all->kept_bytes -= im->file.size;
         buf_release(&im->file);
+        image_parts_release(&im->parts);
         free(im);
 }
 
@@ -241,6 +253,26 @@ static EFI_STATUS image_install(
         return status;
 }
 
+/* As edk2 before anything else, so that a malformed file, too, is denied if signatures are
+ * demanded.
+ */
+static EFI_STATUS image_verify(
+                struct firmware *fw, uint64_t parent, struct span device_path, struct span file)
+{
+        const struct image *loader = image_find(fw, parent);
+        struct fw_images *all = fw->images;
+        EFI_STATUS status = fw_verify_image(fw, file,
+                        loader && loader->verified && image_parts_have(&loader->parts, file));
+        char name[40] = "an image from memory";
+
+        if (status != EFI_ACCESS_DENIED || all->n_denied == MAX_DENIED)
+                return status;
+        name_from_path(device_path, name, sizeof(name));
+        snprintf(all->denied[all->n_denied++], sizeof(all->denied[0]), "%s: %s", name,
+                        all->refusal);
+        return status;
+}
+
 EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_path,
                 struct span file, uint64_t *handle)
 {
@@ -249,6 +281,9 @@ EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_p
         struct image *im;
         struct pe pe;
 
+        status = image_verify(fw, parent, device_path, file);
+        if (efi_error(status))
+                return status;
         if (pe_parse(file, &pe, &error) < 0) {
                 image_refuse(fw, "%s", error.text);
                 return EFI_LOAD_ERROR;
@@ -265,7 +300,9 @@ EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_p
         if (!im)
                 return EFI_OUT_OF_RESOURCES;
         im->subsystem = pe.subsystem;
-        status = image_place(fw, &pe, &im->place);
+        im->verified = fw->setup.image_policy;
+        status = image_parts_note(fw, &pe, &im->parts) ? image_place(fw, &pe, &im->place)
+                                                       : EFI_OUT_OF_RESOURCES;
         if (!efi_error(status))
                 status = image_install(fw, im, parent, device_path);
         if (efi_error(status)) {
@@ -429,7 +466,12 @@ EFI_STATUS image_unload(struct firmware *fw, uint64_t handle)
         return EFI_SUCCESS;
 }
 
-/* ---- for the hand-over ---- */
+/* ---- for those who run the firmware ---- */
+
+const char *firmware_denied(const struct firmware *fw, size_t i)
+{
+        return i < fw->images->n_denied ? fw->images->denied[i] : NULL;
+}
 
 int firmware_image_files(const struct firmware *fw, struct fw_image_file **ret, size_t *n)
 {

@@ -8,16 +8,17 @@
 #include "base/span.h"
 #include "shim/firmware/firmware.h"
 
-struct fw_memory;    /* memory.c: page allocator, map keys */
-struct fw_pool;      /* pool.c */
-struct fw_handles;   /* handles.c: handle database */
-struct fw_events;    /* events.c: events, timers, TPL */
-struct fw_images;    /* image.c */
-struct fw_variables; /* variables.c */
-struct fw_objects;   /* object.c */
-struct fw_tcg2;      /* tcg2-edge.c: where the payload's logs stand; NULL without a TPM */
-struct fw_thunks;    /* thunks.c */
-struct fw_frame;     /* dispatch.c: the service or guest call that is being served */
+struct fw_memory;      /* memory.c: page allocator, map keys */
+struct fw_pool;        /* pool.c */
+struct fw_handles;     /* handles.c: handle database */
+struct fw_events;      /* events.c: events, timers, TPL */
+struct fw_images;      /* image.c */
+struct fw_variables;   /* variables.c */
+struct fw_objects;     /* object.c */
+struct fw_tcg2;        /* tcg2-edge.c: where the payload's logs stand; NULL without a TPM */
+struct fw_secure_boot; /* secure-boot.c; NULL: no signatures are demanded */
+struct fw_thunks;      /* thunks.c */
+struct fw_frame;       /* dispatch.c: the service or guest call that is being served */
 
 struct firmware {
         struct firmware_setup setup;
@@ -31,6 +32,7 @@ struct firmware {
         struct fw_variables *variables;
         struct fw_objects *objects;
         struct fw_tcg2 *tcg2;
+        struct fw_secure_boot *secure_boot;
         struct fw_thunks *thunks;
         struct fw_frame *frame;
         uint64_t system_table, boot_services, runtime_services; /* guest addresses */
@@ -185,6 +187,8 @@ bool fw_get_device_path(struct firmware *fw, uint64_t address, struct buf *ret);
 /* ---- measurement of images and of ExitBootServices (tcg2-edge.c); no-ops without tcg2 ---- */
 EFI_STATUS fw_measure_image(struct firmware *fw, struct span file, struct span device_path,
                 uint64_t link_time_address, uint16_t subsystem);
+/* An event whose data is what is hashed. */
+EFI_STATUS fw_measure(struct firmware *fw, uint32_t pcr, uint32_t type, struct span data);
 /* returned false: "Exit Boot Services Invocation". true: "... Returned with Success/Failure" by
  * status. As in edk2 a call with a wrong map key measures the failure only: the invocation belongs
  * to one whose key was right. */

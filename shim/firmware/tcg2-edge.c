@@ -332,6 +332,16 @@ EFI_STATUS fw_measure_image(struct firmware *fw, struct span file, struct span d
         return status;
 }
 
+EFI_STATUS fw_measure(struct firmware *fw, uint32_t pcr, uint32_t type, struct span data)
+{
+        EFI_STATUS status = tcg2_measure(fw->setup.tcg2, 0, pcr, type, data, data);
+
+        if (!efi_error(status))
+                trace_event(fw, pcr, type, data);
+        follow(fw); /* which stops the run if that failed */
+        return status;
+}
+
 void fw_measure_exit_boot_services(struct firmware *fw, bool returned, EFI_STATUS status)
 {
         const char *text = "Exit Boot Services Invocation";
@@ -343,6 +353,5 @@ void fw_measure_exit_boot_services(struct firmware *fw, bool returned, EFI_STATU
                 text = efi_error(status) ? "Exit Boot Services Returned with Failure"
                                          : "Exit Boot Services Returned with Success";
         bytes = SPAN(text, strlen(text));
-        (void)tcg2_measure(fw->setup.tcg2, 0, 5, EV_EFI_ACTION, bytes, bytes);
-        follow(fw); /* which stops the run if that failed */
+        (void)fw_measure(fw, 5, EV_EFI_ACTION, bytes);
 }
