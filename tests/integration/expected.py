@@ -9,12 +9,16 @@ import functools
 import hashlib
 import re
 import struct
+import uuid
 from dataclasses import dataclass, field
 
 import uki
 
 EV_EVENT_TAG, EV_IPL = "EV_EVENT_TAG", "EV_IPL"
 EV_APPLICATION = "EV_EFI_BOOT_SERVICES_APPLICATION"
+EV_CONFIG, EV_AUTHORITY = "EV_EFI_VARIABLE_DRIVER_CONFIG", "EV_EFI_VARIABLE_AUTHORITY"
+GLOBAL = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
+DATABASE = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
 BANKS = ("sha1", "sha256", "sha384", "sha512")
 
 # systemd src/fundamental/uki.c, in the order of measuring, and the first version that has each.
@@ -55,6 +59,19 @@ def tagged(pcr, tag, hashed, data):
 
 def ipl(pcr, hashed, text):
     return Event(pcr, EV_IPL, hashed, utf16(text))
+
+
+def variable(type, name, vendor, value):
+    """TCG PC Client Platform Firmware Profile 1.06, 10.2.6: UEFI_VARIABLE_DATA"""
+    data = vendor.bytes_le + struct.pack("<QQ", len(name), len(value)) + name.encode("utf-16-le") + value
+    return Event(7, type, data, data)
+
+
+def secure_boot_events(variables, authorities):
+    """edk2, Tcg2Dxe and DxeImageVerificationLib; authorities are entries of db."""
+    rows = (("SecureBoot", GLOBAL), ("PK", GLOBAL), ("KEK", GLOBAL), ("db", DATABASE), ("dbx", DATABASE))
+    yield from (variable(EV_CONFIG, name, vendor, variables.get(name, b"")) for name, vendor in rows)
+    yield from (variable(EV_AUTHORITY, "db", DATABASE, entry) for entry in authorities)
 
 
 def image(data):

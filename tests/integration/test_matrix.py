@@ -24,6 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "system"
 import expected  # noqa: E402
 import extras  # noqa: E402
 import payloads  # noqa: E402
+import signing  # noqa: E402
 import uki  # noqa: E402
 
 MEASURE = pathlib.Path("/usr/lib/systemd/systemd-measure")
@@ -31,8 +32,7 @@ STUBS = (252, 254, 257, 262)
 KERNELS = ("5.10", "6.1", "6.12", "7.2")
 XZ = "6.1 xz"
 COMPRESSED = {b"\x02\x21\x4c\x18": "lz4", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zX": "xz"}
-COMPARED = (12, 13, 11, 4, 9)
-GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
+COMPARED = (12, 13, 11, 4, 9, 7)
 SMBIOS_AT = 0xf0000
 # What makes the parts of this run unlike those of every other.
 RANDOM = os.urandom(16)
@@ -379,9 +379,22 @@ def smbios_and_secure_boot(run, version, series):
     addons = {"all.addon.efi": addon(cmdline=b"global=1")}
     boot = make_boot(version, series, smbios=strings, addons=addons)
     judge(run.boot(boot, "--machine", run.machine(**known)), boot.events())
-    variables = [{"name": "SecureBoot", "guid": GLOBAL, "attributes": 6, "data": "01"}]
     boot = make_boot(version, series, load_options="own options", secure_boot=True, addons=addons)
-    judge(run.boot(boot, "--machine", run.machine(variables=variables)), boot.events())
+    lists = [signing.signature_list(signing.SHA256, bytes.fromhex(expected.authenticode(data, "sha256")))
+             for data in (boot.uki, *addons.values())]
+    values = {"SecureBoot": b"\1", "PK": b"the platform's", "db": b"".join(lists)}
+    variables = [{"name": name, "guid": str(expected.DATABASE if name == "db" else expected.GLOBAL), "attributes": 6,
+                  "data": value.hex()} for name, value in values.items()]
+    events = expected.secure_boot_events(values, [entry[28:] for entry in lists[:2 if version >= 254 else 1]])
+    judge(run.boot(boot, "--machine", run.machine(variables=variables)), {**boot.events(), 7: list(events)})
+    # A twin: one byte of the UKI's command line, and nobody vouches for it.
+    forged = dataclasses.replace(boot, uki=boot.uki.replace(b"quiet stage=2", b"quiet stage=3"))
+    try:
+        run.boot(forged, "--machine", run.machine(variables=variables))
+    except AssertionError as refusal:
+        assert "refused: not signed" in str(refusal), refusal
+    else:
+        raise AssertionError("a changed UKI is started under Secure Boot")
 
 
 def each_compression(run):
