@@ -247,9 +247,10 @@ static int punch(const struct ram *ram, uint64_t start, uint64_t end)
 
 /* Makes huge pages of the whole blocks of a gap, as far as the kernel likes: one fault then does
  * for 512, in the broker and in the guest. memfds get none by themselves where shmem_enabled is
- * "never", which is the default; MADV_COLLAPSE asks for them here and now, but leaves a block alone
- * that is empty, so each gets its first page. Whoever has no such call, no memory in one piece or
- * "deny" goes on with small pages. */
+ * "never", which is the default; MADV_COLLAPSE asks for them here and now. It leaves a block alone
+ * that is empty, and Linux 6.1 stops behind one that isn't mapped: so each gets its first page, and
+ * that is touched. Whoever has no such call, no memory in one piece or "deny" goes on with small
+ * pages. */
 static void try_huge_pages(const struct ram *ram, uint64_t start, uint64_t end)
 {
         uint64_t first = (start + HUGE_PAGE_BYTES - 1) & ~(HUGE_PAGE_BYTES - 1);
@@ -257,9 +258,11 @@ static void try_huge_pages(const struct ram *ram, uint64_t start, uint64_t end)
 
         if (first >= last)
                 return;
-        for (uint64_t at = first; at < last; at += HUGE_PAGE_BYTES)
+        for (uint64_t at = first; at < last; at += HUGE_PAGE_BYTES) {
                 if (fallocate(ram->fd, FALLOC_FL_KEEP_SIZE, (off_t)at, PAGE_BYTES) < 0)
                         return; /* the caller allocates all of it, and says what is wrong */
+                *(volatile uint8_t *)(ram->base + at) = 0;
+        }
         (void)madvise(ram->base + first, last - first, MADV_COLLAPSE);
 }
 
