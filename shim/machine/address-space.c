@@ -193,13 +193,26 @@ static void disable_shadow_stack(struct guest_process *guest)
         (void)REMOTE_SYSCALL(guest, &ignored, SYS_arch_prctl, ARCH_SHSTK_DISABLE, ARCH_SHSTK_SHSTK);
 }
 
+/* Sixty mappings are a hundred stops of the guest. A kernel that keeps one of them (sealed) refuses
+ * the whole range; what is left is looked at one by one. */
+static void unmap_around_gate(struct guest_process *guest)
+{
+        uint64_t behind = guest->gate + GUEST_PAGE_BYTES;
+        int64_t ignored;
+
+        (void)REMOTE_SYSCALL(guest, &ignored, SYS_munmap, 0, guest->gate);
+        (void)REMOTE_SYSCALL(guest, &ignored, SYS_munmap, behind, END_OF_USER_SPACE - behind);
+}
+
 static int unmap_all(struct guest_process *guest, struct error *error)
 {
         _cleanup_buf_ struct buf maps = {0};
         struct cursor c;
         struct mapping m;
-        int r = read_maps(guest, &maps, error);
+        int r;
 
+        unmap_around_gate(guest);
+        r = read_maps(guest, &maps, error);
         if (r < 0)
                 return r;
         c = CURSOR(buf_span(&maps));

@@ -25,9 +25,10 @@ struct guest_process {
         bool is_expired; /* its deadline came while something else was waited for */
 };
 
-#define GUEST_RAM_FD     0 /* the only descriptors that the child has until the broker closes them */
-#define GUEST_REPORT_FD  1
-#define GUEST_PAGE_BYTES 4096ull
+#define GUEST_RAM_FD      0 /* the only descriptors that the child has until the broker closes them */
+#define GUEST_REPORT_FD   1
+#define GUEST_PAGE_BYTES  4096ull
+#define END_OF_USER_SPACE 0x7ffffffff000ull /* with 4-level paging, and without asking for more */
 
 /* Starts the child and brings it to its first stop, in the gate. deadline_ms: processor time after
  * which it gets SIGXCPU (0: never). */

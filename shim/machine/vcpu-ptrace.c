@@ -24,8 +24,6 @@
 #define USER64_CS 0x33
 #define USER_SS   0x2b
 
-#define END_OF_USER_SPACE 0x7ffffffff000ull
-
 /* CF PF AF ZF SF TF DF OF AC: what user code may set. The rest is the kernel's: IF, IOPL, NT, VM
  * ... */
 #define RFLAGS_OF_USER 0x40dd5ull
