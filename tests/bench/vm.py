@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""How long a hop takes in a virtual machine, against kexec-tools' `kexec -c` and against a reset. Prints text.
+
+One run of one machine (OVMF, swtpm, QEMU without KVM, tests/system's modules): firmware starts A, A starts B's kernel by
+kexec-tools or by mkexec, that resets the machine, firmware starts A, and so on in turn. All times are the host's clock at
+lines on the console: it is one clock for both kernels, goes on in a reset, and is the same for both tools. Run by hand
+(docs/performance.md has the numbers); not a part of ./check. Usage: vm.py MKEXEC [--turns N] [--banks ...] [--stub] [--kernel]
+"""
+
+import argparse
+import pathlib
+import re
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+
+HERE = pathlib.Path(__file__).resolve().parent
+SYSTEM = HERE.parent / "system"
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(SYSTEM))
+import closure  # noqa: E402
+import esp  # noqa: E402
+import host  # noqa: E402
+import initrd  # noqa: E402
+import payloads  # noqa: E402
+import uki  # noqa: E402
+import vm  # noqa: E402
+
+COMMAND_LINE = "console=ttyS0 quiet panic=-1 mitigations=off"
+# What a round looks like on the console; the kernel's line comes after devices are shut down, just before the jump.
+MARKS = {"bench: init": "init", "bench: load kexec": "kexec", "bench: load mkexec": "mkexec", "bench: loaded 0": "loaded",
+         "bench: exec": "exec", "Starting new kernel": "jump", "bench: reset": "reset"}
+MB = 1e6
+
+
+@dataclass
+class Round:
+    """Seconds of the steps of one round."""
+    tool: str
+    load: float
+    to_jump: float
+    boot: float
+    full_reboot: float
+
+    @property
+    def in_all(self):
+        return self.load + self.to_jump + self.boot
+
+
+# ---- the machine ----
+
+def bench_initrd(kernel):
+    """The tests' initrd with an init that says so first: an archive behind it replaces the file."""
+    head, text = (SYSTEM / "guest/init").read_text().split("\n", 1)
+    cpio = initrd.Cpio()
+    cpio.add("init", initrd.FILE | 0o755, f"{head}\n/bin/busybox echo 'bench: init'\n{text}".encode())
+    return initrd.build(kernel, "bench") + cpio.close()
+
+
+def build(folder, args):
+    """(ESP, payload disk, UKI B)"""
+    stub, kernel = payloads.stub(args.stub), payloads.kernel(args.kernel)
+    image, archive = kernel.image.read_bytes(), bench_initrd(kernel)
+
+    def make(name, script):
+        return uki.build(stub.path.read_bytes(), image, archive, f"{COMMAND_LINE} run={script}", uki.os_release(name),
+                         kernel.release)
+    b = make("B", "bench-back")
+    disk = esp.build(folder / "esp", {
+        "EFI/BOOT/BOOTX64.EFI": make("A", "bench"), "EFI/Linux/B.efi": b, "EFI/Linux/vmlinuz": image,
+        "EFI/Linux/initrd": archive, "EFI/Linux/cmdline": f"{COMMAND_LINE} run=bench-back".encode()}, size_mib=120)
+    scripts = {path.name: path.read_text() for path in (SYSTEM / "guest/report", *(HERE / "guest").iterdir())}
+    scripts["rounds"] = f"{2 * args.turns}\n"
+    programs = {"bin/mkexec": args.mkexec, "bin/kexec": payloads.kexec_tools()}
+    print(f"stub {stub.version}, kernel {kernel.version}, banks {'+'.join(args.banks)}; UKI {len(b) / MB:.1f} MB")
+    return disk, closure.build(folder / "payload.tar", scripts, programs, folder), b, image, archive
+
+
+# ---- times ----
+
+def marks(lines):
+    """(seconds, mark) of the lines that count, in order."""
+    for seconds, line in lines:
+        for text, mark in MARKS.items():
+            if line.endswith(text):
+                yield seconds, mark
+
+
+def rounds(lines):
+    """Every whole round: tool, loaded, exec, jump, init of the second kernel, reset, init of the first again."""
+    seen = list(marks(lines))
+    for i, (_, mark) in enumerate(seen):
+        part = seen[i:i + 7]
+        if mark in ("kexec", "mkexec") and [m for _, m in part[1:]] == ["loaded", "exec", "jump", "init", "reset", "init"]:
+            at = [seconds for seconds, _ in part]
+            yield Round(mark, load=at[1] - at[0], to_jump=at[3] - at[2], boot=at[4] - at[3], full_reboot=at[6] - at[5])
+
+
+def shown(values):
+    return f"{min(values):6.2f} {statistics.median(values):6.2f} {max(values):6.2f}"
+
+
+def compare(name, of, all_rounds, goal=None):
+    kexec, mkexec = ([of(r) for r in all_rounds if r.tool == tool] for tool in ("kexec", "mkexec"))
+    pairs = statistics.median(m / k for m, k in zip(mkexec, kexec))
+    ratio = statistics.median(mkexec) / statistics.median(kexec)
+    verdict = "" if goal is None else f"   goal {goal:.2f}: {'met' if ratio <= goal else 'MISSED'}"
+    print(f"  {name:34} {shown(kexec)}   {shown(mkexec)}   {ratio:5.2f}   {pairs:5.2f}{verdict}")
+
+
+def times(outcome, turns):
+    all_rounds = list(rounds(outcome.lines))
+    if len(all_rounds) != 2 * turns:
+        raise SystemExit(f"{len(all_rounds)} rounds of {2 * turns} came to their end: {vm.last_words(outcome.console)}")
+    print(f"\nseconds: shortest, median, longest of {turns}{'':10}kexec -c               mkexec       ratio   pairs'")
+    compare("load", lambda r: r.load, all_rounds, 1.8)
+    compare("exec to the kernel's jump", lambda r: r.to_jump, all_rounds)
+    compare("jump to second init", lambda r: r.boot, all_rounds, 0.75)
+    compare("load + exec + boot", lambda r: r.in_all, all_rounds, 1.0)
+    compare("exec to second init", lambda r: r.to_jump + r.boot, all_rounds)
+    full = [r.full_reboot for r in all_rounds]
+    mkexec = [r for r in all_rounds if r.tool == "mkexec"]
+    print(f"  reboot -f to init through OVMF     {shown(full)}")
+    for name, of in (("exec + boot", lambda r: r.to_jump + r.boot), ("load + exec + boot", lambda r: r.in_all)):
+        print(f"    {name} by mkexec: {statistics.median(map(of, mkexec)) / statistics.median(full):.2f} of it")
+
+
+def stages(lines):
+    """What mkexec says of its stages: {first words: seconds of each time}."""
+    found = {}
+    for _, line in lines:
+        if stage := re.fullmatch(r"mkexec: (\w+ \w+ \w+).*[(,] ?([0-9.]+) s\)", line):
+            found.setdefault(stage.group(1), []).append(float(stage.group(2)))
+    return found
+
+
+def show_stages(outcome):
+    for first_words, seconds in stages(outcome.lines).items():
+        print(f"    {first_words + ' ...':30} {shown(seconds)}")
+
+
+# ---- the TPM, and memory ----
+
+def count_commands(outcome):
+    """Of the last exec by mkexec: from the script's mark to the Shutdown that the kernel sends."""
+    marked = [i for i, c in enumerate(outcome.commands) if c.name == "GetRandom" and c.random_bytes == 19]
+    for start in reversed(marked):
+        rest = outcome.commands[start + 1:]
+        names = [c.name for c in rest[:next(i for i, c in enumerate(rest) if c.name == "Shutdown")]]
+        if names:
+            break
+    counts = {name: names.count(name) for name in sorted(set(names))}
+    extends = counts.get("PCR_Extend", 0)
+    verdict = "met" if len(names) <= extends + 6 else "MISSED"
+    print(f"\nTPM commands in exec: {len(names)} for {extends} events ({counts}), events + {len(names) - extends}; goal "
+          f"events + 6: {verdict}")
+
+
+def memory(outcome, b, image, archive):
+    state = outcome.state("memory")
+    print("\npeak memory of load (cgroup: processes, memfd, tmpfs and the kernel's own for them)")
+    peaks = {}
+    for tool in ("kexec", "mkexec"):
+        peaks[tool] = int(state.text(f"{tool}.peak"))
+        stat = dict(line.split() for line in state.text(f"{tool}.stat").splitlines())
+        print(f"  {tool:8} {peaks[tool] / MB:.1f} MB; what stays in /run: {int(stat['shmem']) / MB:.1f} MB")
+        print("    " + " | ".join(line.strip() for line in state.text(f"{tool}.time").splitlines()
+                                  if re.search("mkexec:|User|System|Minor|Voluntary|Exit", line)))
+    host.show_memory(peaks["mkexec"], host.memory_goals(len(b), len(image), host.compressed(image)[2], len(archive)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description="mkexec against kexec-tools in a virtual machine")
+    parser.add_argument("mkexec", type=pathlib.Path, help="the program, of a release build")
+    parser.add_argument("--turns", type=int, default=5, help="hops by each tool (default 5)")
+    parser.add_argument("--stub", default="252")
+    parser.add_argument("--kernel", default="6.1", help="series of Debian's cloud kernel (default 6.1)")
+    parser.add_argument("--banks", default="sha256", type=lambda text: tuple(text.split("+")), help="sha1+sha256+...")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="DIR", help="leave disks and console in this new directory")
+    args = parser.parse_args()
+    args.mkexec = args.mkexec.resolve()
+    # A socket's path must be short, so the place is below /tmp whatever TMPDIR says.
+    with tempfile.TemporaryDirectory(prefix="mkexec.", dir="/tmp") as place:
+        folder = args.keep or pathlib.Path(place)
+        folder.mkdir(exist_ok=True)
+        disk, payload, *parts = build(folder, args)
+        outcome = vm.run(folder / "run", vm.Setup(esp=disk, payload=payload, banks=args.banks, memory_mib=1024, reboots=True,
+                                                  deadline_seconds=240 + 180 * args.turns))
+        times(outcome, args.turns)
+        print("\nmkexec's stages, load and exec")
+        show_stages(outcome)
+        count_commands(outcome)
+        memory(outcome, *parts)
+
+
+if __name__ == "__main__":
+    main()
