@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where the words of `mkexec log` get their bytes: files, standard input, or this machine's logs;
+ * and what kind of log each one is. Doesn't read what is in them. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/span.h"
+
+enum log_kind {
+        LOG_UNKNOWN,  /* none of these: event_log_open() says what is wrong with it */
+        LOG_TCG,      /* crypto-agile or SHA-1, eventlog/parse.h */
+        LOG_CC,       /* the same for measurement registers: CCEL */
+        LOG_SYSTEMD,  /* eventlog/systemd-log.h */
+        LOG_IMA,      /* binary or ASCII, eventlog/ima-log.h */
+        LOG_CEL_JSON, /* TCG Canonical Event Log: an array, or records one by one */
+        LOG_CEL_TLV,
+};
+
+/* By the first bytes; a guess that the reader of that kind may still refuse. */
+enum log_kind log_kind_of(struct span bytes);
+const char *log_kind_name(enum log_kind kind); /* "TCG event log" */
+
+struct log_source {
+        const char *name; /* the path as given, or "standard input"; not ours to free */
+        enum log_kind kind;
+        bool incomplete; /* systemd's log, file mode: a measurement that isn't in it may have been
+                            made (the writer marks the file while it extends) */
+        struct buf bytes;
+};
+
+struct log_sources {
+        size_t n;
+        struct log_source *source;
+};
+
+void log_sources_release(struct log_sources *sources);
+#define _cleanup_log_sources_ __attribute__((cleanup(log_sources_release)))
+
+/* The files in their order; "-" is standard input, once. n_paths 0: this machine's logs: firmware's
+ * (as boot_log_read has it), systemd's, IMA's, as far as they exist; -ENOENT if none does. A log
+ * that exists and can't be read is an error. */
+int log_sources_read(
+                char *const *paths, size_t n_paths, struct log_sources *ret, struct error *error);
