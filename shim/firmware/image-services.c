@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The edges of the image services (UEFI 2.10, 7.4), and where LoadImage's bytes come from: a buffer
- * of the caller's, a file of our volume, or a LoadFile protocol, which may be the payload's own. */
+ * of the caller's, a file of our volume or of one of the payload's own, or a LoadFile protocol. */
 #include "base/cleanup.h"
 #include "shim/firmware/boot-services.h"
 #include "shim/firmware/handles.h"
@@ -68,19 +68,19 @@ static EFI_STATUS read_by_load_file(struct firmware *fw, const EFI_GUID *protoco
 static EFI_STATUS read_from_volume(
                 struct firmware *fw, uint64_t path, struct span bytes, struct buf *ret)
 {
-        uint64_t handle, rest;
+        uint64_t handle, rest, interface;
         struct span nodes;
         EFI_STATUS status = fw_locate_device_path(
                         fw, &guid_simple_file_system, path, &handle, &rest);
 
         if (efi_error(status))
                 return status;
-        if (handle != fw->device_handle ||
-                        !span_sub(bytes, rest - path, bytes.size - (rest - path), &nodes)) {
-                fw_trace(fw, "  not read: the file system is the payload's own");
-                return EFI_UNSUPPORTED;
-        }
-        return fw_read_file(fw, nodes, ret);
+        if (rest < path || !span_sub(bytes, rest - path, bytes.size - (rest - path), &nodes))
+                return EFI_INVALID_PARAMETER;
+        if (handle == fw->device_handle)
+                return fw_read_file(fw, nodes, ret);
+        status = fw_handle_protocol(fw, handle, &guid_simple_file_system, &interface);
+        return efi_error(status) ? status : fw_read_guest_file(fw, interface, nodes, ret);
 }
 
 /* In the order of 7.4.1. path: address of the device path whose bytes are given. */

@@ -195,3 +195,6 @@ EFI_STATUS fw_measure(struct firmware *fw, uint32_t pcr, uint32_t type, struct s
 void fw_measure_exit_boot_services(struct firmware *fw, bool returned, EFI_STATUS status);
 /* Reads a file of the volume named by a device path with File nodes (LoadImage by path). */
 EFI_STATUS fw_read_file(struct firmware *fw, struct span file_path_nodes, struct buf *ret);
+/* The same through a SimpleFileSystem of the payload's own, by calls into the guest. */
+EFI_STATUS fw_read_guest_file(struct firmware *fw, uint64_t file_system,
+                struct span file_path_nodes, struct buf *ret);

@@ -7,7 +7,8 @@ static void *child;
 static uint64_t child_size;
 
 static const struct guid image_path = GUID_LOADED_IMAGE_PATH, device_path = GUID_DEVICE_PATH,
-                         load_file2 = GUID_LOAD_FILE2;
+                         load_file2 = GUID_LOAD_FILE2, file_system = GUID_FILE_SYSTEM,
+                         file_info = GUID_FILE_INFO;
 
 static void own_image(void)
 {
@@ -210,6 +211,150 @@ static void load_by_load_file2(void)
                         SUCCESS);
 }
 
+/* ---- a file system of our own: \folder with child.efi in it ---- */
+
+enum trick {
+        HONEST,
+        NO_VOLUME,
+        NO_SUCH_FILE,
+        NO_FILE_GIVEN,
+        WILD_FILE,
+        IS_FOLDER,
+        IS_EMPTY,
+        NO_INFO,
+        SHORT_INFO,
+        TOO_LARGE,
+        READ_FAILS,
+        READ_TOO_MUCH,
+        ENDS_EARLY,
+        N_TRICKS
+};
+static enum trick trick;
+static unsigned files_open;
+static uint64_t file_position;
+static struct file our_files[3]; /* the volume, its folder, the file */
+
+static status open_ours(struct file *this, struct file **new, const char16 *name, uint64_t mode,
+                uint64_t attributes)
+{
+        (void)attributes;
+        CHECK_EQ(mode, 1);
+        CHECK(same_text(name, this == &our_files[0] ? u"folder" : u"child.efi"));
+        if (trick == NO_SUCH_FILE && this == &our_files[1])
+                return NOT_FOUND;
+        if (trick == NO_FILE_GIVEN)
+                return SUCCESS;
+        *new = trick == WILD_FILE ? (struct file *)0x10 : this + 1;
+        files_open += trick != WILD_FILE;
+        file_position = 0;
+        return SUCCESS;
+}
+
+static status close_ours(struct file *this)
+{
+        (void)this;
+        files_open--;
+        return SUCCESS;
+}
+
+/* At most 5000 bytes at once, which it may. */
+static status read_ours(struct file *this, uint64_t *size, void *buffer)
+{
+        uint64_t end = trick == ENDS_EARLY ? child_size / 2 : child_size, n = end - file_position;
+
+        CHECK_EQ(this, &our_files[2]);
+        if (trick == READ_FAILS && file_position > 0)
+                return ABORTED;
+        n = n > *size ? *size : n;
+        n = n > 5000 ? 5000 : n;
+        bs->copy_mem(buffer, (uint8_t *)child + file_position, n);
+        file_position += n;
+        *size = trick == READ_TOO_MUCH ? *size + 1 : n;
+        return SUCCESS;
+}
+
+static status tell_ours(struct file *this, const struct guid *g, uint64_t *size, void *buffer)
+{
+        struct file_info *info = buffer;
+
+        CHECK_EQ(this, &our_files[2]);
+        CHECK(same_guid(g, &file_info) && *size >= sizeof(*info));
+        if (trick == NO_INFO)
+                return UNSUPPORTED;
+        bs->set_mem(info, sizeof(*info), 0);
+        info->size = *size = trick == SHORT_INFO ? 79 : sizeof(*info);
+        info->file_size = trick == IS_EMPTY ? 0 : trick == TOO_LARGE ? 1ull << 40 : child_size;
+        info->attribute = trick == IS_FOLDER ? 0x10 : 0;
+        return SUCCESS;
+}
+
+static status open_our_volume(struct file_system *this, struct file **root)
+{
+        (void)this;
+        if (trick == NO_VOLUME)
+                return NOT_READY;
+        for (int i = 0; i < 3; i++) {
+                our_files[i].open = open_ours;
+                our_files[i].close = close_ours;
+                our_files[i].read = read_ours;
+                our_files[i].get_info = tell_ours;
+        }
+        files_open = 1;
+        *root = &our_files[0];
+        return SUCCESS;
+}
+
+static uint8_t our_file_path[] = {4, 3, 20, 0, 0x1e, 0xab, 0x57, 0x7e, 1, 0, 1, 0, 0x80, 0, 0, 0, 0,
+                0, 0, 2, 4, 4, 18, 0, 'f', 0, 'o', 0, 'l', 0, 'd', 0, 'e', 0, 'r', 0, 0, 0, 4, 4,
+                24, 0, 'c', 0, 'h', 0, 'i', 0, 'l', 0, 'd', 0, '.', 0, 'e', 0, 'f', 0, 'i', 0, 0, 0,
+                0x7f, 0xff, 4, 0};
+
+/* As a boot loader does that gives the next one a volume of its own. */
+static void load_by_file_system(void)
+{
+        static const status wanted[N_TRICKS] = {
+                        [NO_VOLUME] = NOT_READY,
+                        [NO_SUCH_FILE] = NOT_FOUND,
+                        [NO_FILE_GIVEN] = LOAD_ERROR,
+                        [WILD_FILE] = LOAD_ERROR,
+                        [IS_FOLDER] = NOT_FOUND,
+                        [IS_EMPTY] = LOAD_ERROR,
+                        [NO_INFO] = UNSUPPORTED,
+                        [SHORT_INFO] = LOAD_ERROR,
+                        [TOO_LARGE] = OUT_OF_RESOURCES,
+                        [READ_FAILS] = ABORTED,
+                        [READ_TOO_MUCH] = LOAD_ERROR,
+                        [ENDS_EARLY] = LOAD_ERROR,
+        };
+        static struct file_system protocol;
+        static uint8_t media_path[24];
+        handle media = NULL, h = NULL;
+
+        protocol.open_volume = open_our_volume;
+        bs->copy_mem(media_path, our_file_path, 20);
+        bs->copy_mem(media_path + 20, (uint8_t[]){0x7f, 0xff, 4, 0}, 4);
+        CHECK_EQ(bs->install_multiple(
+                                 &media, &device_path, media_path, &file_system, &protocol, NULL),
+                        SUCCESS);
+        for (trick = HONEST; trick < N_TRICKS; trick++) {
+                files_open = 0;
+                CHECK_EQ(bs->load_image(false, self, our_file_path, NULL, 0, &h), wanted[trick]);
+                CHECK_EQ(files_open, 0);
+                if (trick != HONEST)
+                        continue;
+                CHECK_EQ(loaded_image_of(h)->device, media);
+                CHECK_EQ(((uint8_t *)loaded_image_of(h)->file_path)[4], 'f');
+                CHECK_EQ(bs->unload_image(h), SUCCESS);
+        }
+        our_file_path[21] = 5; /* a node that isn't a File */
+        trick = HONEST;
+        CHECK_EQ(bs->load_image(false, self, our_file_path, NULL, 0, &h), UNSUPPORTED);
+        CHECK_EQ(files_open, 0);
+        CHECK_EQ(bs->uninstall_multiple(
+                                 media, &device_path, media_path, &file_system, &protocol, NULL),
+                        SUCCESS);
+}
+
 void test_image_services(void)
 {
         child = read_file(u"\\child.efi", &child_size);
@@ -224,4 +369,5 @@ void test_image_services(void)
         tap_test("LoadImage refuses", refused);
         tap_test("LoadImage by device path", load_by_path);
         tap_test("LoadImage through the payload's LoadFile2", load_by_load_file2);
+        tap_test("LoadImage through the payload's SimpleFileSystem", load_by_file_system);
 }

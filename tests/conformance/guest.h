@@ -170,6 +170,17 @@ struct file {
         status (*close)(struct file *this);
         status (*delete)(struct file *this);
         status (*read)(struct file *this, uint64_t *size, void *buffer);
+        status (*write)(struct file *this, uint64_t *size, void *buffer);
+        status (*get_position)(struct file *this, uint64_t *position);
+        status (*set_position)(struct file *this, uint64_t position);
+        status (*get_info)(struct file *this, const struct guid *g, uint64_t *size, void *buffer);
+};
+
+struct file_info {
+        uint64_t size, file_size, physical_size;
+        uint8_t times[48];
+        uint64_t attribute;
+        char16 name[1];
 };
 
 struct file_system {
@@ -215,6 +226,13 @@ enum { TPL_APPLICATION = 4, TPL_CALLBACK = 8, TPL_NOTIFY = 16 };
 #define GUID_FILE_SYSTEM                                               \
         {                                                              \
                 0x964e5b22, 0x6459, 0x11d2,                            \
+                {                                                      \
+                        0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b \
+                }                                                      \
+        }
+#define GUID_FILE_INFO                                                 \
+        {                                                              \
+                0x09576e92, 0x6d3f, 0x11d2,                            \
                 {                                                      \
                         0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b \
                 }                                                      \
