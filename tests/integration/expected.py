@@ -133,6 +133,7 @@ class Boot:
     profile: int = 0
     secure_boot: bool = False
     smbios: bytes = b""  # the structure of type 11
+    boot_secret: bytes = b""  # what the stub derived from variables that only it can read (261)
     extra: dict = field(default_factory=dict)  # files of <uki>.extra.d
     credentials: dict = field(default_factory=dict)  # files of \loader\credentials
     extensions: dict = field(default_factory=dict)  # files of \loader\extensions
@@ -221,6 +222,7 @@ class Boot:
         parts = [*ucode, self.sections.get(".initrd", b""), *(archive for _, _, archive in self.archives()),
                  *(cpio(".extra", {name: self.sections[section]}) for section, name in literal
                    if section in self.sections),
+                 cpio(".extra", {"boot-secret": self.boot_secret} if self.boot_secret else {}, file_mode=0o400),
                  *(data for _, _, data in self.addon_parts(".initrd"))]
         parts = [part for part in parts if part]
         return parts[0] if len(parts) == 1 else b"".join(part + bytes(-len(part) % 4) for part in parts)

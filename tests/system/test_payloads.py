@@ -34,6 +34,8 @@ OEM_STRINGS = ("vendor words", "io.systemd.stub.kernel-cmdline-extra=smbios.word
                "io.systemd.boot.kernel-cmdline-extra=not.for.a.stub", "io.systemd.credential:word=here")
 # Variables that may differ: who the firmware is, and PCRs that the hop doesn't touch (docs/architecture.md).
 OWN_VARIABLES = ("LoaderFirmwareInfo", "LoaderFirmwareType")
+# Stubs since 261 make a secret of variables that only they can read; with a source of randomness they do in OVMF, too.
+BOOT_SECRET_SINCE, RANDOMNESS = 261, ("virtio-rng-pci",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +50,9 @@ class Payload(scene.Configuration):
 CONFIGURATIONS = (
     Payload("252", "6.1", ("sha256",), only_full=False),
     Payload("254", "6.12", ("sha256",), file="B+3.efi", load_options="{cmdline} own=1", options='--cmdline "{cmdline} own=1"'),
-    Payload("257", "6.1", ("sha256",), load_options="@1", options="--cmdline @1"),
+    Payload("257", "6.1", ("sha256",), load_options="@1", options="--profile rescue"),
     Payload("262", "7.2", ("sha1", "sha256"), file="B+3-1.efi", load_options="@2 {cmdline} own=1",
-            options='--cmdline "@2 {cmdline} own=1"'),
+            options='--profile 2 --cmdline "{cmdline} own=1"'),
 )
 
 
@@ -107,6 +109,7 @@ class PayloadScene(scene.Scene):
         files = self.boot.files()
         self.path_b = f"EFI/Linux/{configuration.file}"
         self.esp_files = {path: data for path, data in files.items() if path != self.path_b}
+        self.esp_files["loader/random-seed"] = os.urandom(32)
         self.beside = next(path for path in files if path.endswith("/" + BESIDE))
 
     def text(self, template):
@@ -149,6 +152,14 @@ class Hop(hop_checks.Hop):
     def prediction(self):
         return json.loads(self.first.files["predict.out"])
 
+    @property
+    def firmware_boot(self):
+        """What firmware made of B: beside what a hop makes of it, a secret that nobody could know before."""
+        secret = self.firmware.files.get("boot-secret", b"")
+        expect_equal("size of /.extra/boot-secret after firmware", len(secret),
+                     32 if self.scene.boot.stub >= BOOT_SECRET_SINCE else 0)
+        return dataclasses.replace(self.scene.boot, boot_secret=secret)
+
 
 # ---- the checks ----
 
@@ -182,41 +193,63 @@ def tree(state):
     return {name: (mode, owner, digest) for mode, owner, digest, name in rows}
 
 
-def initrd_is_the_firmwares(hop):
-    boot = hop.scene.boot
+def due_tree(hop, boot):
     sections = {name: data for name, data in boot.sections.items() if name != ".initrd"}
     due = unpacked(dataclasses.replace(boot, sections=sections).initrd())
     due = {name: (mode, "0:0", digest) for name, (mode, digest) in due.items() if name.startswith((".extra", "kernel"))}
     if boot.stub < 256:
         due.update((name, row) for name, row in tree(hop.firmware).items() if name.startswith("kernel"))
     expect(".extra/credentials/a.cred" in due, f"expected are {sorted(due)}")
-    expect_equal("/.extra and microcode after firmware", tree(hop.firmware), due)
-    expect_equal("/.extra and microcode", tree(hop.second), tree(hop.firmware))
-    return f"{len(due)} files and folders"
+    return due
+
+
+def initrd_is_the_firmwares(hop):
+    boot = hop.firmware_boot
+    expect_equal("/.extra and microcode after firmware", tree(hop.firmware), due_tree(hop, boot))
+    kept = {name: row for name, row in tree(hop.firmware).items() if name != ".extra/boot-secret"}
+    expect_equal("/.extra and microcode", tree(hop.second), kept)
+    return f"{len(kept)} files and folders{', after firmware a boot secret, too' if boot.boot_secret else ''}"
 
 
 def microcode_comes_first(hop):
     """The kernel's microcode loader looks at the front of the initrd, whose digest says that it is the computed one."""
-    whole = hop.scene.boot.initrd()
     first = b"of the add-on" if hop.scene.boot.stub >= 257 else b"of the UKI"
-    expect(whole.startswith(b"070701") and first in whole[:1024], "the computed initrd doesn't begin with microcode")
-    for state, size_at in ((hop.firmware, 0x21c), (hop.second, 0x21c)):
-        size = struct.unpack_from("<I", state.files["boot_params"], size_at)[0]
-        expect_equal("size of the initrd in boot_params", size, len(whole))
-    digests = {bank: hashlib.new(bank, whole).hexdigest() for bank in hop.second.pcrs}
-    for who, events in (("OVMF", [(e.pcr, e.digests) for e in eventlog.parse(hop.firmware.log)[1]]),
-                        ("mkexec", [(e["payload_pcr"], e["digests"]) for e in hop.prediction["events"]])):
-        expect((9, digests) in events, f"{who} has no event of that initrd in PCR 9")
+    for who, boot, state in (("OVMF", hop.firmware_boot, hop.firmware), ("mkexec", hop.scene.boot, hop.second)):
+        whole = boot.initrd()
+        expect(whole.startswith(b"070701") and first in whole[:1024], "the computed initrd doesn't begin with microcode")
+        size = struct.unpack_from("<I", state.files["boot_params"], 0x21c)[0]
+        expect_equal(f"size of the initrd in boot_params, {who}", size, len(whole))
+        digests = {bank: hashlib.new(bank, whole).hexdigest() for bank in hop.second.pcrs}
+        expect((9, digests) in [(event.pcr, event.digests) for event in EVENTS[who](hop)],
+               f"{who} has no event of that initrd in PCR 9")
+
+
+def firmware_events(hop):
+    return [e for e in eventlog.parse(hop.firmware.log)[1] if e.type not in ("EV_SEPARATOR", "EV_EFI_ACTION")]
+
+
+def own_events(hop):
+    return [eventlog.Event(0, e["payload_pcr"], e["type"], e["digests"], bytes.fromhex(e["data"]))
+            for e in hop.prediction["events"] if e["kind"] == "payload"]
+
+
+EVENTS = {"OVMF": firmware_events, "mkexec": own_events}
 
 
 def events_are_the_firmwares(hop):
-    hop_checks.events_are_the_firmwares(hop, COMPARED_PCRS)
+    """A boot secret is in the digest of the initrd: then the computed digests are what to compare PCR 9 with."""
+    compared = [pcr for pcr in COMPARED_PCRS if pcr != 9 or not hop.firmware_boot.boot_secret]
+    hop_checks.events_are_the_firmwares(hop, compared)
+    events_are_computed(own_events(hop), hop.scene.boot)
 
 
-def events_are_the_computed(hop):
+def firmwares_events_are_the_computed(hop):
     """OVMF's log against the parts: what the host's matrix of payloads takes for true."""
-    events = [e for e in eventlog.parse(hop.firmware.log)[1] if e.type not in ("EV_SEPARATOR", "EV_EFI_ACTION")]
-    for pcr, due in hop.scene.boot.events().items():
+    events_are_computed(firmware_events(hop), hop.firmware_boot)
+
+
+def events_are_computed(events, boot):
+    for pcr, due in boot.events().items():
         found = [e for e in events if e.pcr == pcr]
         expect_equal(f"number of events of PCR {pcr}", len(found), len(due))
         for index, (event, wanted) in enumerate(zip(found, due)):
@@ -228,7 +261,7 @@ def events_are_the_computed(hop):
 
 
 def payload_view_is_the_firmwares(hop):
-    hop_checks.payload_view_is_the_firmwares(hop, (9, 11, 12, 13))
+    hop_checks.payload_view_is_the_firmwares(hop, (11, 12, 13) if hop.firmware_boot.boot_secret else (9, 11, 12, 13))
 
 
 def variables_are_the_firmwares(hop):
@@ -255,6 +288,8 @@ def loaded_as_predicted(hop):
     for verb in ("predict", "load"):
         expect_equal(f"exit code of {verb} ({hop.first.text(verb + '.err')})", hop.first.text(f"{verb}.status"), "0")
     expect_equal("PCRs after load", results.parse_pcrs(hop.first.text("pcrs-loaded")), hop.first.pcrs)
+    expect("./loader/random-seed" in hop.first.text("esp-before"), f"the ESP has {hop.first.text('esp-before')}")
+    expect_equal("files of the ESP", hop.first.text("esp-after"), hop.first.text("esp-before"))
     registers = json.loads(hop.first.files["load.out"])["registers"]
     expect_equal("registers that load names", registers, hop.prediction["registers"])
 
@@ -306,14 +341,14 @@ def each_file_counts(hop):
 
 
 CHECKS = {
-    "load and predict agree, the TPM is only read": loaded_as_predicted,
+    "load and predict agree, TPM and ESP are only read": loaded_as_predicted,
     "B's command line is as after firmware": command_line_is_the_firmwares,
     "/.extra and microcode are as after firmware": initrd_is_the_firmwares,
     "the initrd begins with microcode": microcode_comes_first,
     "SMBIOS strings are there": smbios_is_there,
     "EFI variables are as after firmware": variables_are_the_firmwares,
     "events of payload PCR 4, 9, 11, 12, 13 are those that OVMF logs for B": events_are_the_firmwares,
-    "OVMF's events are those computed from B's parts": events_are_the_computed,
+    "OVMF's events are those computed from B's parts": firmwares_events_are_the_computed,
     "the payload view is what the PCRs read after a firmware boot of B": payload_view_is_the_firmwares,
     "PCR 8 reads what predict said": hop_checks.prediction_holds,
     "all other PCRs are unchanged": hop_checks.other_pcrs_unchanged,
@@ -370,9 +405,9 @@ def run(tally, folder, configuration):
     setting = f"uki=/efi/{place.path_b}\nbeside=/efi/{place.beside}\nset -- {place.text(configuration.options)}\n"
     smbios = extras.smbios_options(*OEM_STRINGS)
     firmware = place.run_b("firmware", place.payload("payload-firmware", {}), place.text(configuration.load_options),
-                           smbios=smbios)
+                           smbios=smbios, devices=RANDOMNESS)
     outcome = place.run("hop", place.payload("payload-hop", {"bin/mkexec": scene.program()}, {"setting": setting}),
-                        smbios=smbios)
+                        shared=False, smbios=smbios, devices=RANDOMNESS)
     hop = Hop(place, outcome, outcome.state("first"), outcome.state("second"), firmware.state("second"))
     for check, function in CHECKS.items():
         tally.check(f"{title}: {check}", function, hop)
