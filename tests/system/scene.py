@@ -19,6 +19,8 @@ REPOSITORY = HERE.parent.parent
 PATH_A, PATH_B = "EFI/BOOT/BOOTX64.EFI", "EFI/Linux/B.efi"
 # A's boot reads nothing below this folder.
 FOLDER_B = "EFI/Linux/"
+# Room for every scenario's B. PCR 5 has the partition table, so one size is a part of one boot for all.
+ESP_MIB = 160
 COMMAND_LINE = "console=ttyS0 quiet panic=-1 mitigations=off"
 # Random bytes in the os-release make the measurements of each run new to everybody. Those of A are the same for all
 # scenarios of a run, so that they can share its boot.
@@ -91,10 +93,9 @@ class Scene:
     def run(self, name, payload, shared=True, **options):
         """Firmware starts A. Its boot may be `shared` with other scenarios that have the same A (snapshot.py)."""
         files = {PATH_A: self.uki_a, self.path_b: self.uki_b, **self.esp_files}
-        size_mib = 80 + (self.parts.filler_bytes >> 20)
-        disk = esp.build(self.folder / f"{name}.esp", files, size_mib)
+        disk = esp.build(self.folder / f"{name}.esp", files, ESP_MIB)
         setup = vm.Setup(disk, payload, self.configuration.banks, self.configuration.tpm, script=self.first,
-                         shared=boot_of(files, size_mib) if shared else "", **options)
+                         shared=boot_of(files) if shared else "", **options)
         return vm.run(self.folder / name, setup, self.say)
 
     def run_b(self, name, payload, load_options=None, **options):
@@ -110,9 +111,9 @@ class Scene:
         return self.run(name, payload, shared=False, direct=direct, **options)
 
 
-def boot_of(files, size_mib):
-    """What A's boot reads from an ESP of this size with these files, as a name for it."""
-    digest = hashlib.sha256(f"{size_mib}".encode())
+def boot_of(files):
+    """What A's boot reads from an ESP with these files, as a name for it."""
+    digest = hashlib.sha256()
     for path, data in sorted(files.items()):
         if not path.startswith(FOLDER_B):
             digest.update(f"\n{path} {hashlib.sha256(data).hexdigest()}".encode())
