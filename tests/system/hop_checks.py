@@ -24,7 +24,7 @@ CLOSE_LIST = (11,)
 IMA_PCR = 10
 COMPARED_PCRS = (4, 9, 11, 12)
 MARK_LOAD, MARK_LOADED, MARK_EXEC = 17, 18, 19
-TROUBLE = re.compile(r"WARNING|\bBUG\b|Oops|Call Trace|Firmware Bug|general protection|double fault|Kernel panic"
+TROUBLE = re.compile(r"WARNING|\bBUG\b|\bOops\b|Call Trace|Firmware Bug|general protection|double fault|Kernel panic"
                      r"|exec format|efi:.*(?:fail|invalid|error)", re.IGNORECASE)
 # Variables that say of a boot what doesn't change from one to the next of the same UKI from the same disk.
 SAME_VARIABLES = ("StubInfo", "StubImageIdentifier", "StubDevicePartUUID", "LoaderImageIdentifier",
