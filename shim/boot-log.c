@@ -8,7 +8,9 @@
 
 #include "eventlog/append.h"
 #include "eventlog/parse.h"
+#include "shim/handover/boot-params.h"
 #include "shim/handover/carried-log.h"
+#include "shim/handover/sysfs.h"
 #include "shim/progress.h"
 
 static const char *log_path(void)
@@ -128,6 +130,21 @@ int boot_log_read(const struct state_dir *state, struct tpm *tpm, struct buf *re
                                 kernel, log.size - aborted.size - kernel, aborted.size};
         buf_put_span(ret, buf_span(&log));
         return buf_failed(&log) || buf_failed(ret) ? error_set(error, ENOMEM, "out of memory") : 0;
+}
+
+int boot_log_lacks_this_boot(const char *sysfs_root, const struct boot_log_parts *parts)
+{
+        _cleanup_buf_ struct buf page = {0};
+        struct boot_params_host host;
+        int r;
+
+        if (parts->carried > 0)
+                return 0; /* a hop by kexec_file_load */
+        r = sysfs_read(&page, 2 * BOOT_PARAMS_SIZE, NULL, sysfs_root, "kernel/boot_params/data");
+        if (r < 0)
+                return r;
+        boot_params_of_host(buf_span(&page), &host);
+        return host.by_kexec;
 }
 
 int boot_log_check(struct span log, struct tpm *tpm, const struct banks *banks, uint32_t registers,

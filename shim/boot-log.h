@@ -30,6 +30,11 @@ bool boot_log_is_carried(const struct state_dir *state);
 int boot_log_read(const struct state_dir *state, struct tpm *tpm, struct buf *ret,
                 struct boot_log_parts *parts, struct error *error);
 
+/* Whether a kexec started the running kernel that the log doesn't tell of: a plain one, or a hop by
+ * kexec_file_load whose log was lost. 1, by the kernel's boot_params; 0: these don't say so, which
+ * proves nothing; -errno: they can't be read. */
+int boot_log_lacks_this_boot(const char *sysfs_root, const struct boot_log_parts *parts);
+
 /* Whether PCR 8, the registers of earlier hops and those of the next one (mask) are explained by
  * the log, compared with the TPM: 0, -EBADMSG with the reason. verdict: release it, also on
  * -EBADMSG. */

@@ -138,6 +138,9 @@ static int check_log(const struct hop_options *o, struct hop_run *run, struct er
         struct error left_out;
         int r;
 
+        if (boot_log_lacks_this_boot("/sys", &run->log_parts) > 0)
+                progress_warn("this kernel was started by a kexec that the event log doesn't tell "
+                              "of: the hop will stand right behind the boot before it");
         if (run->facts.log.size == 0) {
                 event_log_put_header(&run->facts.log, &run->facts.banks);
                 return buf_failed(&run->facts.log) ? -ENOMEM : 0;

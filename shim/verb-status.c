@@ -26,8 +26,9 @@ struct status {
         bool have_verdict;
         struct error reason; /* why there is no verdict, or what is wrong */
         struct staged staged;
-        bool loaded; /* staged, and something stands in the kernel */
-        bool unseen; /* not root: what is loaded can't be seen */
+        bool loaded;        /* staged, and something stands in the kernel */
+        int unlogged_kexec; /* boot_log_lacks_this_boot */
+        bool unseen;        /* not root: what is loaded can't be seen */
 };
 
 enum { OPT_JSON = 256, OPT_MACHINE, OPT_ESP, OPT_TCTI, OPT_HELP };
@@ -70,6 +71,10 @@ static int judge(struct status *s)
         int r = boot_log_read(
                         s->dir.fd >= 0 ? &s->dir : NULL, s->tpm, &s->log, &s->parts, &s->reason);
 
+        if (r == 0)
+                s->unlogged_kexec = boot_log_lacks_this_boot("/sys", &s->parts);
+        if (s->unseen && s->unlogged_kexec > 0)
+                s->unlogged_kexec = -EACCES; /* it may be in a log that only root can read */
         if (r == 0 && s->log.size == 0)
                 r = error_set(&s->reason, ENOENT, "the kernel has no TPM event log");
         if (r == 0)
@@ -189,6 +194,9 @@ static void print_json(const struct status *s)
                                         : NULL);
         json_object_object_add(object, "verdict", json_object_new_string(verdict_name(s)));
         json_object_object_add(object, "reason", json_object_new_string(s->reason.text));
+        json_object_object_add(object, "unlogged_kexec",
+                        s->unlogged_kexec < 0 ? NULL
+                                              : json_object_new_boolean(s->unlogged_kexec > 0));
         if (s->have_verdict) {
                 json_object_object_add(object, "weak", json_object_new_boolean(s->verdict.weak));
                 json_object_object_add(object, "unknown_bank",
@@ -235,6 +243,8 @@ static void print_text(const struct status *s)
                 printf("%zu bytes of the event log come from the boot before, through the "
                        "initrd\n",
                                 s->parts.carried);
+        if (s->unlogged_kexec > 0)
+                puts("this kernel was started by a kexec that the event log doesn't tell of");
         printf("event log and TPM: %s%s%s\n", verdict_name(s), s->reason.text[0] ? ": " : "",
                         s->reason.text);
         if (s->have_verdict && s->verdict.weak)
@@ -282,7 +292,8 @@ static int print_machine(const char *esp_directory, const char *tcti)
 
 int verb_status(int argc, char **argv)
 {
-        _cleanup_(status_release) struct status status = {.dir = STATE_DIR_NONE};
+        _cleanup_(status_release) struct status status = {
+                        .dir = STATE_DIR_NONE, .unlogged_kexec = -ENODATA};
         const char *tcti = NULL, *esp = NULL;
         bool json = false, machine = false;
         struct error error = {{0}};

@@ -27,12 +27,17 @@ enum {
         BP_EFI_MEMMAP_HI = 0x1dc,
         BP_E820_ENTRIES = 0x1e8,
         BP_SECURE_BOOT = 0x1ec,
+        BP_TYPE_OF_LOADER = 0x210,
         BP_RAMDISK_IMAGE = 0x218,
         BP_RAMDISK_SIZE = 0x21c,
         BP_CMDLINE = 0x228,
         BP_SETUP_DATA = 0x250,
         BP_E820_TABLE = 0x2d0,
 };
+
+/* Boot loader ID in the upper four bits of type_of_loader (Documentation/arch/x86/boot.rst);
+ * the kernel itself writes this one for kexec_file_load. EFI stubs have 2. */
+#define LOADER_ID_KEXEC 0xd
 
 #define EFI_LOADER_SIGNATURE "EL64"
 #define CMDLINE_MAX_BYTES    65536u
@@ -489,4 +494,5 @@ void boot_params_of_host(struct span page, struct boot_params_host *ret)
                 ret->secure_boot = page.data[BP_SECURE_BOOT];
         memcpy(ret->screen_info, page.data + BP_SCREEN_INFO, SCREEN_INFO_SIZE);
         ret->is_efi_framebuffer = ret->screen_info[0x0f] == VIDEO_TYPE_EFI;
+        ret->by_kexec = page.data[BP_TYPE_OF_LOADER] >> 4 == LOADER_ID_KEXEC;
 }

@@ -79,5 +79,6 @@ struct boot_params_host {
         uint8_t secure_boot;
         bool is_efi_framebuffer; /* screen_info describes one (VIDEO_TYPE_EFI) */
         uint8_t screen_info[SCREEN_INFO_SIZE];
+        bool by_kexec; /* kexec-tools or kexec_file_load made it, not an EFI stub or boot loader */
 };
 void boot_params_of_host(struct span page, struct boot_params_host *ret);

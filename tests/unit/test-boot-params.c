@@ -276,6 +276,13 @@ static void the_running_kernels_page(void)
         page[0x0f] = 0x23; /* VESA: of a BIOS boot, nobody could use it */
         boot_params_of_host(SPAN(page, sizeof(page)), &h);
         CHECK(!h.is_efi_framebuffer && h.secure_boot == 0);
+        CHECK(!h.by_kexec);
+        page[0x210] = 0xd0; /* as kexec-tools 2.0.25 and Linux 6.1 leave it */
+        boot_params_of_host(SPAN(page, sizeof(page)), &h);
+        CHECK(h.by_kexec);
+        page[0x210] = 0x21; /* of the EFI stub */
+        boot_params_of_host(SPAN(page, sizeof(page)), &h);
+        CHECK(!h.by_kexec);
 }
 
 static const struct tap_test tests[] = {
