@@ -26,9 +26,10 @@ struct status {
         bool have_verdict;
         struct error reason; /* why there is no verdict, or what is wrong */
         struct staged staged;
-        bool loaded;        /* staged, and something stands in the kernel */
+        bool loaded; /* staged, and something stands in the kernel */
+        bool unseen; /* not root: what is loaded can't be seen */
+
         int unlogged_kexec; /* boot_log_lacks_this_boot */
-        bool unseen;        /* not root: what is loaded can't be seen */
 };
 
 enum { OPT_JSON = 256, OPT_MACHINE, OPT_ESP, OPT_TCTI, OPT_HELP };
