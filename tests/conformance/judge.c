@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tries LoadImage on every file of \\images of its own volume and prints the status of each, under
- * mkexec and under OVMF alike (tests/integration/test_secure_boot.py, tests/system). Nothing is
- * started. Ends by switching the machine off. */
+/* Tries LoadImage on every file of \\images of its own volume and prints the status of each, and
+ * then the event log, under mkexec and under OVMF alike (tests/integration/test_secure_boot.py,
+ * tests/system/test_images.py). Nothing is started. Ends by switching the machine off. */
 #include "guest.h"
 
 struct system_table *st;
@@ -10,7 +10,15 @@ handle self;
 
 status efi_main(handle image, struct system_table *table);
 
-static const struct guid file_system = GUID_FILE_SYSTEM, device_path = GUID_DEVICE_PATH;
+static const struct guid file_system = GUID_FILE_SYSTEM, device_path = GUID_DEVICE_PATH,
+                         tcg2_protocol = {0x607f766c, 0x7455, 0x42be,
+                                         {0x93, 0x0b, 0xe4, 0xd7, 0x6d, 0xb2, 0x72, 0x0f}};
+
+struct tcg2 {
+        status (*get_capability)(struct tcg2 *this, void *capability);
+        status (*get_event_log)(struct tcg2 *this, uint32_t format, uint64_t *location,
+                        uint64_t *last, bool *truncated);
+};
 
 static void say(const char16 *text)
 {
@@ -91,6 +99,34 @@ static status judge_all(void)
         return SUCCESS;
 }
 
+/* Lines of 32 bytes in hex, from the header to some way behind the start of the last event, which
+ * is all that GetEventLog tells of the end. */
+static status show_log(void)
+{
+        const uint8_t *log;
+        uint64_t location, last;
+        struct tcg2 *tcg2;
+        bool truncated;
+
+        if (bs->locate_protocol(&tcg2_protocol, NULL, (void **)&tcg2) != SUCCESS ||
+                        tcg2->get_event_log(tcg2, 2, &location, &last, &truncated) != SUCCESS ||
+                        truncated)
+                return NOT_FOUND;
+        log = (const uint8_t *)location;
+        for (uint64_t at = 0; at < last - location + 2048; at += 32) {
+                char16 line[65] = {0};
+
+                for (int i = 0; i < 32; i++) {
+                        line[2 * i] = u"0123456789abcdef"[log[at + i] >> 4];
+                        line[2 * i + 1] = u"0123456789abcdef"[log[at + i] & 15];
+                }
+                say(u"LOG ");
+                say(line);
+                say(u"\r\n");
+        }
+        return SUCCESS;
+}
+
 status efi_main(handle image, struct system_table *table)
 {
         status s;
@@ -99,6 +135,8 @@ status efi_main(handle image, struct system_table *table)
         bs = table->bs;
         self = image;
         s = judge_all();
+        if (s == SUCCESS)
+                s = show_log();
         say(u"JUDGED ");
         say_hex(s);
         say(u"\r\n");

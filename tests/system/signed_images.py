@@ -237,12 +237,39 @@ class Images:
         for name in ("sha384", "sha512"):
             self.put(name, signing.osslsigncode(self.keys["vendor"], self.plain, self.folder / f"{name}.0", name).read_bytes(), True)
         sha1 = signing.osslsigncode(self.keys["vendor"], self.plain, self.folder / "sha1.0", "sha1").read_bytes()
-        self.put("sha1", sha1, False, "isn't SHA-256")
+        self.put("sha1", sha1, False, "isn't SHA-256", True, "edk2 that is built with SHA-1 takes it")
         self.put("sha1-and-sha256", with_table(sha1, table_of(sha1) + table_of(self.signed("sha256", "vendor"))), True)
-        self.sign("elliptic-curve", "curve")
+        self.sign("elliptic-curve", "curve", edk2=False, why="edk2 that is built without elliptic curves can't compute them")
 
     def write_lists(self):
         """db and dbx as files, for the program's --db and --dbx."""
         for name in ("db", "dbx"):
             (self.folder / f"{name}.esl").write_bytes(getattr(self, name))
         return self.folder / "db.esl", self.folder / "dbx.esl"
+
+
+# ---- what judge.efi prints ----
+
+def verdicts(console):
+    """{name of the image: status}"""
+    lines = (line.strip().split() for line in console.splitlines())
+    return {words[2].removesuffix(".efi"): int(words[1], 16) for words in lines if len(words) == 3 and words[0] == "JUDGE"}
+
+
+def event_log(console):
+    """The log, without what was printed behind its last event."""
+    lines = (line.strip().split() for line in console.splitlines())
+    data = b"".join(bytes.fromhex(words[1]) for words in lines if len(words) == 2 and words[0] == "LOG")
+    header = 32 + struct.unpack_from("<I", data, 28)[0]
+    sizes = dict(struct.unpack_from("<HH", data, 32 + 28 + 4 * i) for i in range(struct.unpack_from("<I", data, 32 + 24)[0]))
+    at = header
+    while at + 12 <= len(data) and data[at:at + 4] != b"\xff" * 4:
+        n = struct.unpack_from("<I", data, at + 8)[0]
+        end = at + 12
+        for _ in range(n):
+            end += 2 + sizes[struct.unpack_from("<H", data, end)[0]]
+        end += 4 + struct.unpack_from("<I", data, end)[0]
+        if n == 0 or end > len(data):
+            break
+        at = end
+    return data[:at]

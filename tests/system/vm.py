@@ -18,6 +18,8 @@ import snapshot
 import swtpm
 
 FIRMWARE = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+# The build that enforces Secure Boot, and keeps its variables where only SMM can write them.
+SECURE_FIRMWARE = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd")
 VARIABLES = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 # Without cx16: with it QEMU 7.2's TCG now and then corrupts EFLAGS right after a cmpxchg16b, and the kernel dies.
 PROCESSOR = "max,-cx16"
@@ -61,6 +63,7 @@ class Setup:
     smbios: tuple = ()
     direct: Direct = None
     reboots: bool = False
+    secure_boot: bool = False
     deadline_seconds: float = DEADLINE_SECONDS
     watch: object = None
     script: str = ""
@@ -86,14 +89,16 @@ class Outcome:
 def firmware(folder, setup):
     if setup.direct:
         return ["-kernel", str(setup.direct.kernel), "-initrd", str(setup.direct.initrd), "-append", setup.direct.cmdline]
-    return ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}",
+    code = SECURE_FIRMWARE if setup.secure_boot else FIRMWARE
+    protected = ["-global", "driver=cfi.pflash01,property=secure,value=on"] if setup.secure_boot else []
+    return [*protected, "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
             "-drive", f"if=pflash,format=raw,unit=1,file={folder}/variables"]
 
 
 def command_line(folder, setup, socket):
     devices = {"tis": "tpm-tis", "crb": "tpm-crb"}
     return [
-        "qemu-system-x86_64", "-machine", "q35,smm=off" + setup.machine, "-accel", "tcg,thread=multi", "-cpu", PROCESSOR,
+        "qemu-system-x86_64", "-machine", f"q35,smm={'on' if setup.secure_boot else 'off'}{setup.machine}", "-accel", "tcg,thread=multi", "-cpu", PROCESSOR,
         "-smp", str(setup.processors), "-m", str(setup.memory_mib), "-nodefaults", "-no-user-config", "-display", "none",
         "-vga", setup.vga, "-net", "none",
         *([] if setup.reboots else ["-no-reboot"]),
