@@ -9,11 +9,9 @@ import pathlib
 import re
 import shlex
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import chain_twins
-import closure
-import esp
 import eventlog
 import hop_checks
 import initrd
@@ -68,12 +66,10 @@ class Payload:
     stub: object
     kernel: object
     cmdline: str
-    files: dict
-    arguments: tuple
-
-    @property
-    def path(self):
-        return next(iter(self.files))
+    marker: str
+    path: str
+    files: dict = field(default_factory=dict)
+    arguments: tuple = ()
 
 
 @dataclass
@@ -104,20 +100,23 @@ def make_payload(number, link):
     """Raises Unavailable if stub or kernel can't be had in this very version."""
     stub = payloads.stub(link.stub, exact=True) if link.stub else None
     kernel = payloads.kernel(link.kernel, exact=True)
-    image, cmdline = initrd.build(kernel, f"initrd {number}"), f"{scene.COMMAND_LINE} run=chain link={number}"
-    path = scene.PATH_A if number == 1 else f"EFI/Linux/{number}.efi"
-    if not stub:
-        files = {path: kernel.image.read_bytes(), f"initrd-{number}": image}
-        arguments = ("--cmdline", cmdline, "--initrd", f"/efi/initrd-{number}", f"/efi/{path}")
-        return Payload(link, number, stub, kernel, cmdline, files, arguments)
-    made = uki.build(stub.path.read_bytes(), kernel.image.read_bytes(), image, cmdline,
-                     uki.os_release(f"link {number}", os.urandom(16)), kernel.release)
-    return Payload(link, number, stub, kernel, cmdline, {path: made}, (f"/efi/{path}",))
+    marker, cmdline = f"initrd {number}", f"{scene.COMMAND_LINE} run=chain link={number}"
+    image, path = initrd.build(kernel, marker), f"{scene.FOLDER_B}{number}.efi"
+    payload = Payload(link, number, stub, kernel, cmdline, marker, path)
+    if stub:
+        payload.files[path] = uki.build(stub.path.read_bytes(), kernel.image.read_bytes(), image, cmdline,
+                                        uki.os_release(f"link {number}", os.urandom(16)), kernel.release)
+        payload.arguments = (f"/efi/{path}",)
+    else:
+        beside = f"{scene.FOLDER_B}{number}.initrd"
+        payload.files.update({path: kernel.image.read_bytes(), beside: image})
+        payload.arguments = ("--cmdline", cmdline, "--initrd", f"/efi/{beside}", f"/efi/{path}")
+    return payload
 
 
-def make_payloads(tally, title, links):
-    """Those that can be had, numbered without gaps. Without the first there is no chain."""
-    made = [make_payload(1, links[0])]
+def make_payloads(tally, title, place, links):
+    """A, then those that can be had, numbered without gaps."""
+    made = [Payload(links[0], 1, place.stub, place.kernel, place.cmdline_a, "initrd of A", scene.PATH_A)]
     for link in links[1:]:
         try:
             made.append(make_payload(len(made) + 1, link))
@@ -132,7 +131,7 @@ def all_came_up(chain):
     for boot in chain.boots:
         state, payload = boot.state, boot.payload
         expect_equal(f"/proc/cmdline of {boot}", state.text("cmdline"), payload.cmdline)
-        expect_equal(f"marker of the initrd of {boot}", state.text("marker"), f"initrd {payload.number}")
+        expect_equal(f"marker of the initrd of {boot}", state.text("marker"), payload.marker)
         expect_equal(f"kernel of {boot}", state.text("uname"), payload.kernel.release)
     expect_equal("end of the last script", chain.outcome.frames.get("exit-chain"), b"0\n")
 
@@ -318,14 +317,13 @@ CHECKS = {
 def run(tally, folder, configuration):
     title = f"chain of {len(configuration.links)}"
     tally.say(f"{title}: {configuration}")
-    folder.mkdir(parents=True)
-    made = make_payloads(tally, title, configuration.links)
-    scripts = {path.name: path.read_text() for path in (scene.HERE / "guest").iterdir() if path.name != "init"}
-    scripts.update({f"next-{payload.number - 1}": shlex.join(payload.arguments) for payload in made[1:]})
-    tar = closure.build(folder / "payload.tar", scripts, {"bin/mkexec": scene.program(), "usr/bin/tpm2": TPM2}, folder)
-    files = {path: data for payload in made for path, data in payload.files.items()}
-    disk = esp.build(folder / "esp", files, size_mib=40 + (sum(map(len, files.values())) >> 20))
-    outcome = vm.run(folder / "chain", vm.Setup(disk, tar, configuration.banks, deadline_seconds=600), tally.say)
+    first = configuration.links[0]
+    place = scene.Scene(folder, scene.Configuration(first.stub, first.kernel, configuration.banks), "chain", "chain", tally.say)
+    made = make_payloads(tally, title, place, configuration.links)
+    place.esp_files = {path: data for payload in made for path, data in payload.files.items()}
+    scripts = {f"next-{payload.number - 1}": shlex.join(payload.arguments) for payload in made[1:]}
+    programs = {"bin/mkexec": scene.program(), "usr/bin/tpm2": TPM2}
+    outcome = place.run("chain", place.payload("payload", programs, scripts), deadline_seconds=600)
     chain = Chain([Boot(payload, outcome.state(f"link-{payload.number}")) for payload in made], outcome)
     for check, function in CHECKS.items():
         tally.check(f"{title}: {check}", function, chain)
