@@ -14,6 +14,29 @@
 #define TPM2_LAML     64
 #define TPM2_LASA     68
 #define TPM2_MIN_SIZE 76
+/* Of reserved pages: the kernel takes a page of RAM for each, and its reader has room for less than
+ * this (kmalloc) anyway. */
+#define PAGES_MAX_BYTES (4u << 20)
+
+static bool in_memory(const struct acpi_log *log, const struct fw_memory_range *memory, size_t n,
+                uint32_t types)
+{
+        return log->address <= UINT64_MAX - log->n_bytes &&
+               host_memory_covers(memory, n, log->address, log->address + log->n_bytes, types);
+}
+
+/* Why an area that isn't in ACPI memory can't be written, NULL if it can. */
+static const char *what_is_wrong(
+                const struct acpi_log *log, const struct fw_memory_range *memory, size_t n)
+{
+        if (!in_memory(log, memory, n, 1u << EfiReservedMemoryType))
+                return "is neither in ACPI nor in reserved memory";
+        if (log->address % EFI_PAGE_SIZE != 0 || log->n_bytes % EFI_PAGE_SIZE != 0)
+                return "is in reserved memory, where kexec writes whole pages only";
+        if (log->n_bytes > PAGES_MAX_BYTES)
+                return "is in reserved memory and larger than 4 MiB";
+        return NULL;
+}
 
 void acpi_log_parse(struct span table, const struct fw_memory_range *memory, size_t n,
                 struct acpi_log *ret)
@@ -21,6 +44,7 @@ void acpi_log_parse(struct span table, const struct fw_memory_range *memory, siz
         struct cursor c = CURSOR(table);
         struct span signature, fields;
         uint32_t length, laml;
+        const char *wrong;
         uint64_t lasa;
 
         *ret = (struct acpi_log){.kind = ACPI_LOG_ABSENT};
@@ -33,16 +57,16 @@ void acpi_log_parse(struct span table, const struct fw_memory_range *memory, siz
                 return;
         ret->address = lasa;
         ret->n_bytes = laml;
-        if (lasa <= UINT64_MAX - laml &&
-                        host_memory_covers(memory, n, lasa, lasa + laml,
-                                        1u << EfiACPIReclaimMemory | 1u << EfiACPIMemoryNVS)) {
+        if (in_memory(ret, memory, n, 1u << EfiACPIReclaimMemory | 1u << EfiACPIMemoryNVS)) {
                 ret->kind = ACPI_LOG_AREA;
                 return;
         }
-        ret->kind = ACPI_LOG_UNUSABLE;
-        snprintf(ret->reason, sizeof(ret->reason),
-                        "the ACPI TPM2 table's log area (0x%llx, %u bytes) isn't in ACPI memory",
-                        (unsigned long long)lasa, laml);
+        wrong = what_is_wrong(ret, memory, n);
+        ret->kind = wrong ? ACPI_LOG_UNUSABLE : ACPI_LOG_PAGES;
+        if (wrong)
+                snprintf(ret->reason, sizeof(ret->reason),
+                                "the ACPI TPM2 table's log area (0x%llx, %u bytes) %s",
+                                (unsigned long long)lasa, laml, wrong);
 }
 
 int acpi_log_read(const char *sysfs_root, const struct fw_memory_range *memory, size_t n,

@@ -14,7 +14,9 @@
 enum acpi_log_kind {
         ACPI_LOG_ABSENT,   /* no table, too short for the fields, or the fields are zero: the kernel
                               uses EFI's */
-        ACPI_LOG_AREA,     /* wholly in ACPI or NVS memory: may be written */
+        ACPI_LOG_AREA,     /* wholly in ACPI or NVS memory: the trampoline may write it */
+        ACPI_LOG_PAGES,    /* whole pages of reserved memory, as SeaBIOS and coreboot have it: a
+                              segment of kexec's, whose page tables reach nothing else there */
         ACPI_LOG_UNUSABLE, /* elsewhere: must not be written; the second kernel might show a stale
                               log */
 };

@@ -17,7 +17,7 @@
 #include "shim/handover/trampoline.h"
 
 #define IMAGE_MAGIC       0x314d494358454b4dull /* "MKEXCIM1" */
-#define IMAGE_VERSION     2u
+#define IMAGE_VERSION     3u
 #define IMAGE_HEADER_SIZE 4096u
 #define IMAGE_MAX_BYTES   (16ull << 30)
 
@@ -68,6 +68,25 @@ static bool is_tpm2_log(struct span log)
                memcmp(event.data, signature, sizeof(signature)) == 0 && cursor_left(&c) > 0;
 }
 
+/* The segment that the ACPI area is; NULL: the trampoline writes it. */
+static const struct segment *acpi_segment(const struct handover_image *image)
+{
+        const struct handover_place *area = &image->acpi_log;
+
+        for (size_t i = 0; i < image->segments.n; i++) {
+                const struct segment *s = &image->segments.s[i];
+
+                if (s->start == area->address && s->end - s->start == area->capacity)
+                        return s;
+        }
+        return NULL;
+}
+
+static bool fits_acpi_area(const struct handover_image *image, uint64_t log_size)
+{
+        return log_size + HANDOVER_LOG_SLACK <= image->acpi_log.capacity;
+}
+
 /* The ACPI area gets the whole log and zeros behind it, or loses its header if the log is longer:
  * then the kernel finds no valid log there and takes the EFI table's. */
 static size_t acpi_jobs(const struct handover_image *image, uint64_t log_size,
@@ -75,9 +94,9 @@ static size_t acpi_jobs(const struct handover_image *image, uint64_t log_size,
 {
         const struct handover_place *area = &image->acpi_log;
 
-        if (area->address == 0)
+        if (area->address == 0 || acpi_segment(image))
                 return 0;
-        if (log_size + HANDOVER_LOG_SLACK > area->capacity) {
+        if (!fits_acpi_area(image, log_size)) {
                 jobs[0] = (struct trampoline_job){
                                 area->address, 0, area->capacity < 64 ? area->capacity : 64};
                 return 1;
@@ -86,6 +105,19 @@ static size_t acpi_jobs(const struct handover_image *image, uint64_t log_size,
                         area->address, image->log.address + HANDOVER_LOG_HEADER, log_size};
         jobs[1] = (struct trampoline_job){area->address + log_size, 0, area->capacity - log_size};
         return 2;
+}
+
+/* The same for an area that is a segment. Before the image is mapped no memory is behind it. */
+static void fill_acpi_segment(const struct handover_image *image, struct span log)
+{
+        const struct handover_place *area = &image->acpi_log;
+        uint8_t *to = image->mapping ? contents(image, area->address, area->capacity) : NULL;
+
+        if (!to)
+                return;
+        memset(to, 0, area->capacity);
+        if (fits_acpi_area(image, log.size))
+                memcpy(to, log.data, log.size);
 }
 
 int handover_set_log(struct handover_image *image, struct span log, struct error *error)
@@ -116,6 +148,8 @@ int handover_set_log(struct handover_image *image, struct span log, struct error
         put_u32(area, (uint32_t)(log.size + HANDOVER_LOG_SLACK));
         area[8] = HANDOVER_LOG_VERSION;
         memcpy(area + HANDOVER_LOG_HEADER, log.data, log.size);
+        if (acpi_segment(image))
+                fill_acpi_segment(image, log);
         return 0;
 }
 
@@ -301,6 +335,31 @@ static bool parse_header(struct span header, uint64_t file_size, struct handover
                take_place(&c, &image->acpi_log) && take_segments(&c, n, file_size, image);
 }
 
+static bool overlaps(const struct segment *s, uint64_t address, uint64_t size)
+{
+        return address < s->end && s->start < address + size;
+}
+
+/* The ACPI area is outside of all that is in memory at the hand-over, or a segment with nothing
+ * else in it. */
+static bool check_acpi_area(const struct handover_image *image)
+{
+        const struct handover_place *area = &image->acpi_log;
+        const struct segment *own = acpi_segment(image);
+
+        if (area->address >= HOST_MEMORY_LIMIT || area->capacity > UINT32_MAX) /* LAML: 32 bits */
+                return false;
+        if (own)
+                return image->log.address != 0 && !overlaps(own, image->entry, TRAMPOLINE_SIZE) &&
+                       !overlaps(own, image->log.address, image->log.capacity) &&
+                       !overlaps(own, image->systemd_log.address, image->systemd_log.capacity) &&
+                       !overlaps(own, image->systemd_log_size, 4);
+        for (size_t i = 0; i < image->segments.n; i++)
+                if (overlaps(&image->segments.s[i], area->address, area->capacity))
+                        return false;
+        return true;
+}
+
 /* The places that exec will write to, and the page that it will enter, are in the contents. */
 static bool check_places(const struct handover_image *image)
 {
@@ -321,8 +380,7 @@ static bool check_places(const struct handover_image *image)
                                                         image->systemd_log.capacity) ||
                                         !contents(image, image->systemd_log_size, 4)))
                 return false;
-        return image->acpi_log.address < HOST_MEMORY_LIMIT &&
-               image->acpi_log.capacity <= UINT32_MAX; /* LAML has 32 bits */
+        return check_acpi_area(image);
 }
 
 int handover_image_map(int fd, struct handover_image *ret, struct error *error)

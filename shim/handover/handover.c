@@ -419,6 +419,9 @@ static int fill_trampoline(struct preparation *p, struct error *error)
 static int plan_image(struct preparation *p, struct handover_image *ret, struct error *error)
 {
         const struct handover_facts *facts = p->setup->facts;
+        const struct acpi_log *acpi_log = &facts->acpi_log;
+        bool has_log = p->log.end > p->log.start;
+        struct segment area = {acpi_log->address, acpi_log->address + acpi_log->n_bytes};
         _cleanup_free_ struct fw_memory_range *allocations = NULL;
         struct handover_image image = {
                         .entry = p->trampoline,
@@ -430,16 +433,18 @@ static int plan_image(struct preparation *p, struct handover_image *ret, struct 
 
         if (r < 0)
                 return error_set(error, -r, "the guest's memory map: %s", strerror(-r));
-        r = segments_plan(p->ram, allocations, n, facts->total_ram_bytes, &image.segments, error);
+        r = segments_plan(p->ram, allocations, n,
+                        has_log && acpi_log->kind == ACPI_LOG_PAGES ? &area : NULL,
+                        facts->total_ram_bytes, &image.segments, error);
         if (r < 0)
                 return r;
-        if (p->log.end > p->log.start) {
+        if (has_log) {
                 image.log.address = p->log.start;
                 image.log.capacity = p->log.end - p->log.start - HANDOVER_LOG_HEADER -
                                      HANDOVER_LOG_SLACK;
-                if (facts->acpi_log.kind == ACPI_LOG_AREA)
+                if (acpi_log->kind == ACPI_LOG_AREA || acpi_log->kind == ACPI_LOG_PAGES)
                         image.acpi_log = (struct handover_place){
-                                        facts->acpi_log.address, facts->acpi_log.n_bytes};
+                                        acpi_log->address, acpi_log->n_bytes};
         }
         if (p->places.systemd_log != 0) {
                 image.systemd_log.address = p->overlay.start + p->places.systemd_log;

@@ -59,7 +59,8 @@ struct handover_image {
         struct handover_place log; /* LINUX_EFI_TPM_EVENT_LOG area, capacity without its header */
         struct handover_place systemd_log; /* contents of MkexecSystemdLog */
         uint64_t systemd_log_size;         /* address of its u32 size */
-        struct handover_place acpi_log;    /* area that the trampoline writes or invalidates */
+        struct handover_place acpi_log;    /* area that the trampoline writes or invalidates; one of
+                                              the segments if kexec does */
         uint64_t boot_params;              /* for traces */
         /* where the contents are: guest RAM (borrowed, after prepare) or a mapping (after map) */
         struct ram *ram;
@@ -100,7 +101,7 @@ int handover_prepare(struct firmware *fw, const struct firmware_end *end,
 
 /* The log that the second kernel gets: a complete crypto-agile log (Spec ID event first). -ENOSPC
  * if it doesn't fit (nothing changed), -ENOENT if the image has no log area. May be called again.
- */
+ * An ACPI area that is a segment is written in a mapped image only. */
 int handover_set_log(struct handover_image *image, struct span log, struct error *error);
 /* Longer than the capacity: -ENOSPC; the caller decides whether to cut (whole records from the
  * front). */

@@ -79,12 +79,11 @@ static int compare_gaps(const void *a, const void *b)
         return x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* Joins neighbours over the smallest gaps until SEGMENTS_MAX are left. -ENOSPC: they can't be that
- * few. */
-static int fill_gaps(struct list *list, const struct ram *ram)
+/* Joins neighbours over the smallest gaps until max are left. -ENOSPC: they can't be that few. */
+static int fill_gaps(struct list *list, const struct ram *ram, size_t max)
 {
         _cleanup_free_ struct gap *gaps = calloc(list->n, sizeof(*gaps));
-        size_t n = 0, excess = list->n - SEGMENTS_MAX, kept = 0;
+        size_t n = 0, excess = list->n - max, kept = 0;
 
         if (!gaps)
                 return -ENOMEM;
@@ -122,9 +121,30 @@ static int check_sizes(
         return 0;
 }
 
-int segments_plan(const struct ram *ram, const struct fw_memory_range *allocations, size_t n,
-                uint64_t total_ram_bytes, struct segments *ret, struct error *error)
+/* Puts it in its place among the others; there is room for it. */
+static int insert(struct segments *segments, struct segment extra, struct error *error)
 {
+        size_t at = 0;
+
+        while (at < segments->n && segments->s[at].start < extra.start)
+                at++;
+        if ((at > 0 && segments->s[at - 1].end > extra.start) ||
+                        (at < segments->n && segments->s[at].start < extra.end))
+                return error_set(error, EEXIST,
+                                "the event log's area at 0x%llx lies over the payload's memory",
+                                (unsigned long long)extra.start);
+        memmove(&segments->s[at + 1], &segments->s[at],
+                        (segments->n - at) * sizeof(segments->s[0]));
+        segments->s[at] = extra;
+        segments->n++;
+        return 0;
+}
+
+int segments_plan(const struct ram *ram, const struct fw_memory_range *allocations, size_t n,
+                const struct segment *extra, uint64_t total_ram_bytes, struct segments *ret,
+                struct error *error)
+{
+        size_t max = SEGMENTS_MAX - (extra ? 1 : 0);
         struct list list = {0};
         _cleanup_free_ struct segment *storage = NULL;
         struct segments segments = {0};
@@ -138,15 +158,20 @@ int segments_plan(const struct ram *ram, const struct fw_memory_range *allocatio
         }
         if (list.n == 0)
                 return error_set(error, ENOENT, "the payload left nothing in memory");
-        if (list.n > SEGMENTS_MAX) {
-                r = fill_gaps(&list, ram);
+        if (list.n > max) {
+                r = fill_gaps(&list, ram, max);
                 if (r < 0)
                         return error_set(error, -r,
                                         "the payload's memory lies in %zu pieces; kexec takes %u",
-                                        list.n, SEGMENTS_MAX);
+                                        list.n, (unsigned)max);
         }
         memcpy(segments.s, list.s, list.n * sizeof(list.s[0]));
         segments.n = list.n;
+        if (extra) {
+                r = insert(&segments, *extra, error);
+                if (r < 0)
+                        return r;
+        }
         r = check_sizes(&segments, total_ram_bytes, error);
         if (r == 0)
                 *ret = segments;

@@ -18,6 +18,7 @@
 #define CONFIG   (GUEST_SYSTAB + 0x800)
 #define VENDOR   (GUEST_SYSTAB + 0x400)
 #define ACPI_LOG 0x2000123u
+#define ACPI_PAGES 0x2020000u /* reserved, behind the machine's runtime regions */
 
 /* ---- a firmware after its run: what handover_prepare sees of it ---- */
 
@@ -586,6 +587,11 @@ static const uint8_t *mapped(const struct handover_image *image, uint64_t addres
         return NULL;
 }
 
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+        return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+}
+
 static void staged_and_finished(void)
 {
         struct world w;
@@ -666,6 +672,72 @@ static void staged_and_finished(void)
         world_free(&w);
 }
 
+/* An ACPI area that only kexec can write: its pages are a segment, and the trampoline has nothing
+ * to do. */
+static void log_area_as_a_segment(void)
+{
+        struct world w;
+        struct handover_image image = {0};
+        _cleanup_close_ int fd = memfd_create("image", MFD_CLOEXEC);
+        const uint8_t *area;
+        uint8_t header[4096];
+        uint64_t end = ACPI_PAGES + 0x3000, entry;
+
+        world_new(&w);
+        w.facts.acpi_log = (struct acpi_log){
+                        .kind = ACPI_LOG_PAGES, .address = ACPI_PAGES, .n_bytes = 0x3000};
+        w.setup.log_capacity = 0x3000;
+        CHECK_EQ(world_prepare(&w), 0);
+        CHECK_EQ(w.image.segments.s[w.image.segments.n - 1].start, ACPI_PAGES);
+        CHECK_EQ(w.image.segments.s[w.image.segments.n - 1].end, end);
+        /* as load does, before there is anything behind these pages */
+        CHECK_EQ(handover_set_log(&w.image, SPAN(log_bytes, a_log(log_bytes, 3000)), &w.error), 0);
+        CHECK_EQ(handover_image_write(&w.image, fd, &w.error), 0);
+        CHECK_EQ(handover_image_map(fd, &image, &w.error), 0);
+        area = mapped(&image, ACPI_PAGES);
+        REQUIRE(area != NULL);
+        CHECK(area == mapped(&image, end - 1) - 0x2fff && is_zero(area, 0x3000));
+
+        CHECK_EQ(handover_set_log(&image, SPAN(log_bytes, a_log(log_bytes, 0x2fe0)), &w.error), 0);
+        CHECK_EQ(job(&image, 0), 0);
+        CHECK(memcmp(area, log_bytes, 0x2fe0) == 0 && is_zero(area + 0x2fe0, 0x20));
+        CHECK(memcmp(mapped(&image, image.log.address) + 9, log_bytes, 0x2fe0) == 0);
+        /* a shorter one leaves nothing of it, a longer one leaves no header */
+        CHECK_EQ(handover_set_log(&image, SPAN(log_bytes, a_log(log_bytes, 3000)), &w.error), 0);
+        CHECK(memcmp(area, log_bytes, 3000) == 0 && is_zero(area + 3000, 0x3000 - 3000));
+        CHECK_EQ(handover_set_log(&image, SPAN(log_bytes, a_log(log_bytes, 0x2fe1)), &w.error), 0);
+        CHECK(is_zero(area, 0x3000));
+        CHECK_EQ(job(&image, 0), 0);
+        /* one that is refused changes nothing */
+        CHECK_EQ(handover_set_log(&image, SPAN(log_bytes, a_log(log_bytes, 3000)), &w.error), 0);
+        CHECK_EQ(handover_set_log(&image, SPAN(log_bytes, 65), &w.error), -EINVAL);
+        CHECK(memcmp(area, log_bytes, 3000) == 0);
+        /* for a twin below: the trampoline's page, where it mustn't be */
+        REQUIRE(pwrite(fd, mapped(&image, image.entry), TRAMPOLINE_SIZE,
+                                lseek(fd, 0, SEEK_END) - 0x3000) == TRAMPOLINE_SIZE);
+        handover_image_release(&image);
+
+        /* twins: the area a page longer or shorter than its segment, an image of the version
+         * before, the trampoline's page in it */
+        REQUIRE(pread(fd, header, sizeof(header), 0) == sizeof(header));
+        for (unsigned i = 0; i < 4; i++) {
+                uint8_t forged[4096];
+
+                memcpy(forged, header, sizeof(forged));
+                entry = ACPI_PAGES;
+                forged[96 + 1] += i == 0 ? 0x10 : i == 1 ? -0x10 : 0;
+                forged[8] -= i == 2;
+                if (i == 3)
+                        memcpy(forged + 32, &entry, 8);
+                REQUIRE(pwrite(fd, forged, sizeof(forged), 0) == sizeof(forged));
+                CHECK_EQ(handover_image_map(fd, &image, &w.error), -EINVAL);
+        }
+        REQUIRE(pwrite(fd, header, sizeof(header), 0) == sizeof(header));
+        CHECK_EQ(handover_image_map(fd, &image, &w.error), 0);
+        handover_image_release(&image);
+        world_free(&w);
+}
+
 static void without_a_log(void)
 {
         struct world w;
@@ -673,8 +745,11 @@ static void without_a_log(void)
         world_new(&w);
         w.setup.log_capacity = 0;
         w.setup.systemd_log_capacity = 0;
+        w.facts.acpi_log = (struct acpi_log){
+                        .kind = ACPI_LOG_PAGES, .address = ACPI_PAGES, .n_bytes = 0x3000};
         CHECK_EQ(world_prepare(&w), 0);
         CHECK_EQ(u64_at(&w, system_table(&w) + 104), 2);
+        CHECK(w.image.segments.s[w.image.segments.n - 1].end <= GUEST_END);
         CHECK_EQ(handover_set_log(&w.image, SPAN(log_bytes, a_log(log_bytes, 100)), &w.error),
                         -ENOENT);
         CHECK_EQ(handover_set_systemd_log(&w.image, SPAN("", 0), &w.error), -ENOENT);
@@ -779,6 +854,7 @@ static const struct tap_test tests[] = {
                 {"without firmware: physical table, no SETUP_EFI", without_firmware},
                 {"refusals have their reason", refusals},
                 {"staged, mapped, finished with the logs", staged_and_finished},
+                {"an ACPI log area that is a segment", log_area_as_a_segment},
                 {"without a TPM there is no log table", without_a_log},
                 {"forged staged files", forged_images},
                 {"the next hop chains and doesn't stack up", the_next_hop},

@@ -359,6 +359,43 @@ static void acpi_log(void)
         tree_free(&t);
 }
 
+/* As QEMU's BIOS has it: the last pages below the end of RAM. */
+static void acpi_log_in_reserved_memory(void)
+{
+        const struct fw_memory_range r[] = {{0x100000, 0x800000, EfiConventionalMemory, 0xf, 0},
+                        {0x800000, 0x1000000, EfiReservedMemoryType, 0, 0},
+                        {0x1000000, 0x1008000, EfiACPIMemoryNVS, 0, 0},
+                        {0x1008000, 0x1009000, EfiRuntimeServicesData, EFI_MEMORY_RUNTIME, 0}};
+        static const struct {
+                uint64_t lasa;
+                uint32_t laml;
+                const char *wrong; /* NULL: it is taken */
+        } rows[] = {
+                        {0x810000, 0x10000, NULL},
+                        {0x800000, 0x400000, NULL},
+                        {0x810100, 0x10000, "whole pages"},
+                        {0x810000, 0x0ff00, "whole pages"},
+                        {0x810000, 1, "whole pages"},
+                        {0x800000, 0x401000, "4 MiB"},
+                        {0x7ff000, 0x2000, "neither"},
+                        {0xfff000, 0x2000, "neither"}, /* half in each */
+                        {0x1008000, 0x1000, "neither"},
+                        {0x2000000, 0x1000, "neither"},
+                        {0xfffffffffffff000, 0x1000, "neither"},
+        };
+        uint8_t table[76];
+        struct acpi_log log;
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                tpm2_table(table, 76, rows[i].laml, rows[i].lasa);
+                acpi_log_parse(SPAN(table, 76), r, 4, &log);
+                CHECK_EQ(log.kind, rows[i].wrong ? ACPI_LOG_UNUSABLE : ACPI_LOG_PAGES);
+                CHECK_EQ(log.address, rows[i].lasa);
+                CHECK_EQ(log.n_bytes, rows[i].laml);
+                CHECK(rows[i].wrong ? strstr(log.reason, rows[i].wrong) != NULL : !log.reason[0]);
+        }
+}
+
 static struct ram *ram_of(uint64_t start, uint64_t end)
 {
         struct ram_range range = {start, end};
@@ -376,19 +413,19 @@ static void segments(void)
         uint8_t page[4096];
 
         REQUIRE(ram);
-        CHECK_EQ(segments_plan(ram, a, 0, 0, &s, &e), -ENOENT);
+        CHECK_EQ(segments_plan(ram, a, 0, NULL, 0, &s, &e), -ENOENT);
         a[0] = (struct fw_memory_range){0x100000, 0x104000, EfiLoaderCode, 0, 0};
         a[1] = (struct fw_memory_range){0x104000, 0x105000, EfiLoaderData, 0, 0};
         a[2] = (struct fw_memory_range){0x200000, 0x203000, EfiLoaderData, 0, 0};
         CHECK_EQ(ram_commit(ram, 0x100000, 0x105000), 0);
         CHECK_EQ(ram_commit(ram, 0x201000, 0x203000), 0); /* the first page isn't there */
-        CHECK_EQ(segments_plan(ram, a, 3, 0, &s, &e), 0);
+        CHECK_EQ(segments_plan(ram, a, 3, NULL, 0, &s, &e), 0);
         REQUIRE(s.n == 2);
         CHECK_EQ(s.s[0].end, 0x105000);
         CHECK_EQ(s.s[1].start, 0x201000);
         CHECK_EQ(segments_bytes(&s), 0x7000);
-        CHECK_EQ(segments_plan(ram, a, 3, 0xe000, &s, &e), 0);
-        CHECK_EQ(segments_plan(ram, a, 3, 0xdfff, &s, &e), -EFBIG);
+        CHECK_EQ(segments_plan(ram, a, 3, NULL, 0xe000, &s, &e), 0);
+        CHECK_EQ(segments_plan(ram, a, 3, NULL, 0xdfff, &s, &e), -EFBIG);
 
         /* 40 pieces: the smallest gaps go first */
         for (unsigned i = 0; i < 40; i++) {
@@ -398,7 +435,7 @@ static void segments(void)
                 CHECK_EQ(ram_commit(ram, start, start + 0x1000), 0);
         }
         CHECK(ram_put_u64(ram, 0x400000, 0x1122334455667788));
-        CHECK_EQ(segments_plan(ram, a, 40, 0, &s, &e), 0);
+        CHECK_EQ(segments_plan(ram, a, 40, NULL, 0, &s, &e), 0);
         CHECK_EQ(s.n, SEGMENTS_MAX);
         CHECK_EQ(s.s[0].start, 0x400000);
         CHECK_EQ(s.s[s.n - 1].end, 0x400000 + 0x10000 * 39 + 0x100000 + 0x1000);
@@ -408,6 +445,54 @@ static void segments(void)
         CHECK_EQ(page[0], 0x88);
         segments_read(ram, 0x401000, page, sizeof(page)); /* in a gap */
         CHECK_EQ(page[0], 0);
+        ram_free(ram);
+}
+
+/* Pages outside of guest RAM: a segment of their own, in its place, counted like the others. */
+static void segments_with_an_extra_one(void)
+{
+        struct ram *ram = ram_of(0x100000, 0x2000000);
+        struct segment extra = {0x2000000, 0x2002000};
+        struct fw_memory_range a[40];
+        struct segments s = {0};
+        struct error e = {0};
+        uint8_t page[4096];
+
+        REQUIRE(ram);
+        for (unsigned i = 0; i < 40; i++) {
+                uint64_t start = 0x400000 + 0x10000ull * i;
+
+                a[i] = (struct fw_memory_range){start, start + 0x1000, EfiLoaderData, 0, 0};
+                CHECK_EQ(ram_commit(ram, start, start + 0x1000), 0);
+        }
+        CHECK_EQ(segments_plan(ram, a, 2, &extra, 0, &s, &e), 0);
+        REQUIRE(s.n == 3);
+        CHECK(s.s[1].start == 0x410000 && s.s[2].start == 0x2000000 && s.s[2].end == 0x2002000);
+        memset(page, 1, sizeof(page));
+        segments_read(ram, 0x2000000, page, sizeof(page)); /* nothing is behind it yet */
+        CHECK(page[0] == 0 && page[4095] == 0);
+        extra = (struct segment){0x405000, 0x406000};
+        CHECK_EQ(segments_plan(ram, a, 2, &extra, 0, &s, &e), 0);
+        REQUIRE(s.n == 3);
+        CHECK(s.s[0].end == 0x401000 && s.s[1].start == 0x405000 && s.s[2].start == 0x410000);
+        extra = (struct segment){0x401000, 0x410000}; /* touches both and joins neither */
+        CHECK_EQ(segments_plan(ram, a, 2, &extra, 0, &s, &e), 0);
+        CHECK_EQ(s.n, 3);
+        /* all of them together: 16 */
+        extra = (struct segment){0x2000000, 0x2002000};
+        CHECK_EQ(segments_plan(ram, a, 40, &extra, 0, &s, &e), 0);
+        CHECK(s.n == SEGMENTS_MAX && s.s[s.n - 1].start == 0x2000000);
+        CHECK_EQ(segments_plan(ram, a, 2, &extra, 0x8000, &s, &e), 0);
+        CHECK_EQ(segments_plan(ram, a, 2, &extra, 0x7fff, &s, &e), -EFBIG);
+        /* over the payload's pages, at either end, in a gap that is filled */
+        extra = (struct segment){0x400000, 0x401000};
+        CHECK_EQ(segments_plan(ram, a, 2, &extra, 0, &s, &e), -EEXIST);
+        extra = (struct segment){0x3ff000, 0x401000};
+        CHECK_EQ(segments_plan(ram, a, 2, &extra, 0, &s, &e), -EEXIST);
+        extra = (struct segment){0x405000, 0x411000};
+        CHECK_EQ(segments_plan(ram, a, 2, &extra, 0, &s, &e), -EEXIST);
+        extra = (struct segment){0x405000, 0x406000};
+        CHECK_EQ(segments_plan(ram, a, 40, &extra, 0, &s, &e), -EEXIST);
         ram_free(ram);
 }
 
@@ -427,8 +512,10 @@ static void gaps_stay_out_of_what_is_not_ram(void)
         REQUIRE(ram_new(ranges, 20, 1 << 20, &ram, &e) == 0);
         for (unsigned i = 0; i < 20; i++)
                 CHECK_EQ(ram_commit(ram, ranges[i].start, ranges[i].end), 0);
-        CHECK_EQ(segments_plan(ram, a, 20, 0, &s, &e), -ENOSPC);
-        CHECK_EQ(segments_plan(ram, a, 16, 0, &s, &e), 0);
+        CHECK_EQ(segments_plan(ram, a, 20, NULL, 0, &s, &e), -ENOSPC);
+        CHECK_EQ(segments_plan(ram, a, 16, &(struct segment){0x80000000, 0x80001000}, 0, &s, &e),
+                        -ENOSPC);
+        CHECK_EQ(segments_plan(ram, a, 16, NULL, 0, &s, &e), 0);
         CHECK_EQ(s.n, 16);
         ram_free(ram);
 }
@@ -496,7 +583,10 @@ static const struct tap_test tests[] = {
                 {"the second kernel's EFI map", efi_map},
                 {"e820 changes types, or nothing", e820},
                 {"the ACPI log area and its forged twins", acpi_log},
+                {"the ACPI log area in reserved memory: whole pages only",
+                                acpi_log_in_reserved_memory},
                 {"segments: merged, committed only, limited", segments},
+                {"segments: one outside of guest RAM", segments_with_an_extra_one},
                 {"segments: gaps are filled over RAM only", gaps_stay_out_of_what_is_not_ram},
                 {"the guard's page", guard_page},
                 {"kexec is refused early, with the reason", kexec_refusals},
