@@ -89,13 +89,22 @@ static void read_smbios(struct facts *facts)
                                 (guid_equal(&t->guid, &guid_smbios) && !facts->smbios_address))
                         facts->smbios_address = t->address;
         }
-        if (!facts->smbios_address ||
-                        buf_read_file(SMBIOS_ENTRY, 64, &facts->smbios_entry, NULL) < 0 ||
+        if (buf_read_file(SMBIOS_ENTRY, 64, &facts->smbios_entry, NULL) < 0 ||
                         buf_read_file(SMBIOS_TABLES, SMBIOS_MAX, &facts->smbios_tables, NULL) < 0) {
                 buf_release(&facts->smbios_entry);
                 facts->smbios_address = 0;
                 facts_miss(facts, "SMBIOS strings");
         }
+}
+
+bool facts_smbios_moves(const struct facts *facts)
+{
+        const struct host_memory *memory = &facts->host.memory;
+        uint64_t at = facts->smbios_address;
+
+        return at == 0 || (!facts->elsewhere && !facts->host.plain &&
+                                          host_memory_covers(memory->ranges, memory->n, at, at + 1,
+                                                          1u << EfiConventionalMemory));
 }
 
 bool facts_smbios(const struct facts *facts, EFI_GUID *ret_guid, uint64_t *ret_tables_address)
@@ -129,14 +138,14 @@ int facts_read(struct tpm *tpm, struct span log, bool for_load, struct facts *re
                 r = count_hops(&facts, error);
         if (r < 0)
                 return r;
-        r = efivarfs_read(EFIVARS_DIR, &facts.variables, &facts.n_variables, error);
-        if (r == -ENOENT)
-                facts_miss(&facts, "EFI variables");
-        else if (r < 0)
-                return r;
         r = handover_facts_read("/sys", !for_load, &facts.host, error);
         if (r < 0)
                 return r;
+        r = efivarfs_read(EFIVARS_DIR, &facts.variables, &facts.n_variables, error);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (r < 0 && !facts.host.without_efi) /* a BIOS has none that could be missing */
+                facts_miss(&facts, "EFI variables");
         read_smbios(&facts);
         *ret = facts;
         facts = (struct facts){0};

@@ -25,7 +25,7 @@ struct facts {
         struct fw_variable *variables;
         size_t n_variables;
         struct signature_rules rules; /* what must be signed besides what Secure Boot demands */
-        uint64_t smbios_address;      /* of the entry point */
+        uint64_t smbios_address; /* of the entry point; 0: unknown, as after a boot by a BIOS */
         struct buf smbios_entry, smbios_tables; /* as in /sys/firmware/dmi/tables; empty: none */
         struct handover_facts
                         host; /* memory map, tables, framebuffer ...; made up where elsewhere */
@@ -40,6 +40,11 @@ void facts_release(struct facts *facts);
 /* Address of SMBIOS's structure table and the GUID of the configuration table, from the entry point
  * (SMBIOS 3.6, 5.2). False: not an entry point. */
 bool facts_smbios(const struct facts *facts, EFI_GUID *ret_guid, uint64_t *ret_tables_address);
+
+/* Whether the next kernel, which looks for the entry point in a configuration table only, needs a
+ * copy of it: nobody tells where a BIOS has it, or it is the copy of an earlier hop, whose memory
+ * is free again. */
+bool facts_smbios_moves(const struct facts *facts);
 
 /* tpm may be NULL. log: the log with all hops so far (shim/boot-log.h), may be empty. for_load:
  * what the hand-over needs must be there (else: made up, and named in missing). */

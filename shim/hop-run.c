@@ -195,20 +195,31 @@ static int make_tcg2(struct hop_run *run, struct error *error)
         return r < 0 ? r : tcg2_new(&config, &run->tcg2, error);
 }
 
-/* The machine's own SMBIOS structures, readable for the payload at their true address. */
-static void smbios_contents(struct hop_run *run)
+/* The machine's own SMBIOS structures, readable for the payload at their true address, and their
+ * entry point there or in memory of ours. */
+static void set_smbios(struct hop_run *run, struct firmware_setup *setup)
 {
         const struct facts *facts = &run->facts;
-        EFI_GUID guid;
+        struct span entry = buf_span(&facts->smbios_entry);
         uint64_t tables;
+        EFI_GUID guid;
 
-        if (!facts->smbios_address || !facts_smbios(facts, &guid, &tables))
+        if (!facts_smbios(facts, &guid, &tables))
                 return;
-        run->smbios = (struct fw_config_table){guid, facts->smbios_address};
-        run->contents[0] = (struct fw_contents){
-                        facts->smbios_address, buf_span(&facts->smbios_entry)};
-        run->contents[1] = (struct fw_contents){tables, buf_span(&facts->smbios_tables)};
-        run->n_contents = 2;
+        run->contents[0] = (struct fw_contents){tables, buf_span(&facts->smbios_tables)};
+        run->contents[1] = (struct fw_contents){facts->smbios_address, entry};
+        setup->contents = run->contents;
+        setup->n_contents = 2;
+        if (facts_smbios_moves(facts)) {
+                run->smbios_copy = (struct fw_table_copy){guid, entry};
+                setup->copies = &run->smbios_copy;
+                setup->n_copies = 1;
+                setup->n_contents = 1;
+        } else if (facts->elsewhere) {
+                run->smbios = (struct fw_config_table){guid, facts->smbios_address};
+                setup->tables = &run->smbios;
+                setup->n_tables = 1;
+        }
 }
 
 /* Without the last image that was denied it couldn't go on, so that one comes with the error;
@@ -248,7 +259,6 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
                         .n_variables = run->facts.n_variables,
                         .tables = run->facts.host.tables,
                         .n_tables = run->facts.host.n_tables,
-                        .contents = run->contents,
                         .firmware_vendor = "mkexec",
                         .firmware_revision = 1,
                         .tcg2 = run->tcg2,
@@ -258,12 +268,7 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
         };
         int r;
 
-        smbios_contents(run);
-        setup.n_contents = run->n_contents;
-        if (run->facts.elsewhere && run->n_contents > 0) {
-                setup.tables = &run->smbios;
-                setup.n_tables = 1;
-        }
+        set_smbios(run, &setup);
         r = firmware_new(&setup, &run->fw, error);
         if (r == 0)
                 r = firmware_load(run->fw, &run->payload, error);

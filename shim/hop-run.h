@@ -48,8 +48,8 @@ struct hop_run {
         struct facts facts;
         struct signature_keys keys;     /* points into facts */
         struct fw_contents contents[2]; /* SMBIOS, for the guest */
-        size_t n_contents;
         struct fw_config_table smbios;
+        struct fw_table_copy smbios_copy;
         struct esp esp;
         struct register_map map;
         uint32_t close_list;

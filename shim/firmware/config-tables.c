@@ -4,6 +4,7 @@
  * is the broker's number. */
 #include <errno.h>
 
+#include "shim/firmware/memory.h"
 #include "shim/firmware/system-table.h"
 
 #define ROW_BYTES 24u /* GUID, pointer */
@@ -49,11 +50,30 @@ EFI_STATUS fw_install_config_table(struct firmware *fw, const EFI_GUID *guid, ui
         return EFI_SUCCESS;
 }
 
+/* In memory that e820 keeps out of the second kernel's RAM, as the system table is. */
+static int put_copy(struct firmware *fw, const struct fw_table_copy *copy, struct error *error)
+{
+        uint64_t address;
+
+        if (efi_error(pool_allocate_own(fw, EfiACPIReclaimMemory, copy->bytes.size, &address)) ||
+                        !ram_write(fw->ram, address, copy->bytes.data, copy->bytes.size))
+                return error_set(error, ENOMEM, "no guest memory for a configuration table");
+        if (efi_error(fw_install_config_table(fw, &copy->guid, address)))
+                return error_set(error, EINVAL, "too many configuration tables");
+        return 0;
+}
+
 int config_tables_setup(struct firmware *fw, struct error *error)
 {
         for (size_t i = 0; i < fw->setup.n_tables; i++)
                 if (efi_error(fw_install_config_table(
                                     fw, &fw->setup.tables[i].guid, fw->setup.tables[i].address)))
                         return error_set(error, EINVAL, "too many configuration tables");
+        for (size_t i = 0; i < fw->setup.n_copies; i++) {
+                int r = put_copy(fw, &fw->setup.copies[i], error);
+
+                if (r < 0)
+                        return r;
+        }
         return 0;
 }

@@ -88,6 +88,13 @@ struct fw_config_table {
         uint64_t address;
 };
 
+/* One that is handed over with the second kernel: a copy in memory of the firmware's own. It takes
+ * the place of a row with the same GUID. */
+struct fw_table_copy {
+        EFI_GUID guid;
+        struct span bytes;
+};
+
 /* Bytes of the machine that the payload may read at their real address though they aren't RAM of
  * its own (SMBIOS entry point and tables): a copy, in pages that are never handed over. */
 struct fw_contents {
@@ -116,6 +123,8 @@ struct firmware_setup {
         size_t n_variables;
         const struct fw_config_table *tables; /* ACPI, SMBIOS ... */
         size_t n_tables;
+        const struct fw_table_copy *copies;
+        size_t n_copies;
         const struct fw_contents *contents;
         size_t n_contents;
         const char *firmware_vendor; /* UTF-8 */

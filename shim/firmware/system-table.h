@@ -16,5 +16,5 @@ void system_table_set_n_config_tables(struct firmware *fw, size_t n);
 /* 7.4.6: what belongs to boot services is taken out of the system table. */
 void system_table_exit_boot_services(struct firmware *fw);
 
-/* config-tables.c: setup->tables. */
+/* config-tables.c: setup->tables, setup->copies. */
 int config_tables_setup(struct firmware *fw, struct error *error);

@@ -492,6 +492,8 @@ void boot_params_of_host(struct span page, struct boot_params_host *ret)
         }
         if (page.data[BP_SECURE_BOOT] <= SECURE_BOOT_ENABLED)
                 ret->secure_boot = page.data[BP_SECURE_BOOT];
+        ret->without_efi = memcmp(page.data + BP_EFI_INFO, "EL64", 4) != 0 &&
+                           memcmp(page.data + BP_EFI_INFO, "EL32", 4) != 0;
         memcpy(ret->screen_info, page.data + BP_SCREEN_INFO, SCREEN_INFO_SIZE);
         ret->is_efi_framebuffer = ret->screen_info[0x0f] == VIDEO_TYPE_EFI;
         ret->by_kexec = page.data[BP_TYPE_OF_LOADER] >> 4 == LOADER_ID_KEXEC;

@@ -77,6 +77,7 @@ uint8_t boot_params_secure_boot(const struct ram *ram, uint64_t address);
 struct boot_params_host {
         uint64_t acpi_rsdp;
         uint8_t secure_boot;
+        bool without_efi;        /* no EFI loader filled in efi_info: a BIOS boot */
         bool is_efi_framebuffer; /* screen_info describes one (VIDEO_TYPE_EFI) */
         uint8_t screen_info[SCREEN_INFO_SIZE];
         bool by_kexec; /* kexec-tools or kexec_file_load made it, not an EFI stub or boot loader */

@@ -148,6 +148,7 @@ static int read_boot_params(const char *root, struct handover_facts *facts, stru
         boot_params_of_host(buf_span(&page), &host);
         facts->acpi_rsdp = host.acpi_rsdp;
         facts->secure_boot = host.secure_boot;
+        facts->without_efi = host.without_efi;
         facts->has_screen_info = host.is_efi_framebuffer && framebuffer_is_free(root);
         memcpy(facts->screen_info, host.screen_info, SCREEN_INFO_SIZE);
         return 0;

@@ -24,6 +24,7 @@ struct handover_facts {
         struct host_memory memory;
         bool plain;             /* a made-up map: good for predict, refused by handover_prepare */
         char plain_reason[256]; /* why */
+        bool without_efi;       /* the running kernel's boot_params say so: a BIOS boot */
         bool has_firmware;      /* runtime services to pass through to, at firmware_runtime */
         uint64_t firmware_runtime;        /* virtual */
         bool loses_firmware;              /* the running kernel has them, but doesn't tell where */

@@ -263,19 +263,24 @@ static void the_running_kernels_page(void)
         uint8_t page[4096] = {0};
         struct boot_params_host h;
 
-        boot_params_of_host(SPAN(page, 100), &h);
-        CHECK(!h.is_efi_framebuffer && h.acpi_rsdp == 0);
+        boot_params_of_host(SPAN(page, 100), &h); /* nothing is known */
+        CHECK(!h.without_efi && !h.is_efi_framebuffer && h.acpi_rsdp == 0);
         page[0x0f] = 0x70;
         page[0x71] = 0x40;
+        memcpy(page + 0x1c0, "EL64", 4);
         page[0x1ec] = 3;
         boot_params_of_host(SPAN(page, sizeof(page)), &h);
-        CHECK(h.is_efi_framebuffer);
+        CHECK(h.is_efi_framebuffer && !h.without_efi);
         CHECK_EQ(h.acpi_rsdp, 0x4000);
         CHECK_EQ(h.secure_boot, SECURE_BOOT_ENABLED);
         page[0x1ec] = 9;
+        memcpy(page + 0x1c0, "EL32", 4);
+        boot_params_of_host(SPAN(page, sizeof(page)), &h);
+        CHECK(!h.without_efi);
+        memset(page + 0x1c0, 0, 4);
         page[0x0f] = 0x23; /* VESA: of a BIOS boot, nobody could use it */
         boot_params_of_host(SPAN(page, sizeof(page)), &h);
-        CHECK(!h.is_efi_framebuffer && h.secure_boot == 0);
+        CHECK(!h.is_efi_framebuffer && h.secure_boot == 0 && h.without_efi);
         CHECK(!h.by_kexec);
         page[0x210] = 0xd0; /* as kexec-tools 2.0.25 and Linux 6.1 leave it */
         boot_params_of_host(SPAN(page, sizeof(page)), &h);
