@@ -305,8 +305,10 @@ static int check_event(struct checker *c, const struct tcg_event *event)
                 return refuse(c, event, "has the data of %s event of mkexec, but is of type %s",
                                 own_name(hop_claims(event->data)),
                                 event_type_text(event->type, name));
-        if (!c->in_hop && own == HOP_NONE)
+        if (!c->in_hop && own == HOP_NONE) {
+                c->verdict->first_boot |= event->type != EV_NO_ACTION;
                 return check_foreign(c, event);
+        }
         if (!c->in_hop && own != HOP_OPEN)
                 return refuse(c, event, "%s event without an open hop", own_name(own));
         if (c->in_hop && own == HOP_ABORT && !c->aborted)
@@ -396,7 +398,10 @@ static int compare(struct hop_verdict *v, const struct replay *pcrs)
                                         HOP_PCR, bank, v->n_hops);
                 if (v->differs[b])
                         return error_set(&v->reason, EBADMSG,
-                                        "PCR %d, bank %s: isn't what the log's events give",
+                                        v->first_boot ? "PCR %d, bank %s: isn't what the log's "
+                                                        "events give"
+                                                      : "PCR %d, bank %s: was extended, but the "
+                                                        "log has no event of the first boot",
                                         __builtin_ctz(v->differs[b]), bank);
         }
         return 0;

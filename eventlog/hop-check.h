@@ -30,6 +30,8 @@ struct hop_verdict {
         bool weak;            /* SHA-1 is the only bank, so the log proves little */
         bool unknown_bank;    /* the header declares an algorithm that can't be computed here */
         struct replay replay; /* of what was read; its banks are the log's */
+        bool first_boot;      /* there is a measured event before the first open; without, nothing
+                                 but the TPM tells of the boot that firmware did */
         size_t n_hops;        /* boots that the log tells of: n_hops + 1 */
         struct hop_info *hops;
         uint32_t registers; /* PCRs that hops went to: a quote must cover these and PCR 8 */

@@ -2,8 +2,10 @@
 #include "shim/boot-log.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "eventlog/append.h"
@@ -13,12 +15,29 @@
 #include "shim/handover/sysfs.h"
 #include "shim/progress.h"
 
+#define SECURITYFS "/sys/kernel/security"
+#define LOG_PATH   SECURITYFS "/tpm0/binary_bios_measurements"
+
 static const char *log_path(void)
 {
         /* as systemd-pcrlock has it; for tests and unusual mounts */
         const char *path = getenv("SYSTEMD_MEASURE_LOG_FIRMWARE");
 
-        return path && path[0] == '/' ? path : "/sys/kernel/security/tpm0/binary_bios_measurements";
+        return path && path[0] == '/' ? path : LOG_PATH;
+}
+
+/* A kernel without a log doesn't even make the folder tpm0; that is no answer where securityfs
+ * isn't mounted. A kernel without securityfs (CONFIG_SECURITYFS=n) has no such place at all. */
+static int check_mounted(struct error *error)
+{
+        struct statfs fs;
+
+        if (strcmp(log_path(), LOG_PATH) != 0 || statfs(SECURITYFS, &fs) < 0 ||
+                        fs.f_type == SECURITYFS_MAGIC)
+                return 0;
+        return error_set(error, ENXIO,
+                        "securityfs isn't mounted at " SECURITYFS
+                        ": whether there is a TPM event log can't be seen");
 }
 
 /* ---- what the boot before left ---- */
@@ -95,7 +114,7 @@ static int put_kernel_log(struct buf *ret, struct error *error)
         int r = buf_read_file(log_path(), BOOT_LOG_MAX_BYTES, &firmware, error);
 
         if (r < 0)
-                return r == -ENOENT ? 0 : r;
+                return r == -ENOENT ? check_mounted(error) : r;
         if (firmware.size > 0) {
                 r = event_log_trim(buf_span(&firmware), &used, error);
                 if (r < 0)

@@ -142,8 +142,11 @@ static int check_log(const struct hop_options *o, struct hop_run *run, struct er
                 progress_warn("this kernel was started by a kexec that the event log doesn't tell "
                               "of: the hop will stand right behind the boot before it");
         if (run->facts.log.size == 0) {
+                progress_warn("this kernel has no TPM event log: the second kernel's begins with "
+                              "the hop and tells nothing of the boot before it");
                 event_log_put_header(&run->facts.log, &run->facts.banks);
-                return buf_failed(&run->facts.log) ? -ENOMEM : 0;
+                if (buf_failed(&run->facts.log))
+                        return error_set(error, ENOMEM, "out of memory");
         }
         r = boot_log_check_banks(buf_span(&run->facts.log), &run->facts.banks, o->accept_gaps,
                         &run->log_banks, &left_out, error);

@@ -217,7 +217,8 @@ static const struct {
 /* What the verdict rests on: never more than was compared. */
 static void print_boots(const struct hop_verdict *verdict, bool compared)
 {
-        puts("boot 1: measured by firmware");
+        puts(verdict->first_boot ? "boot 1: measured by firmware"
+                                 : "boot 1: not in the log, which has no event of firmware's");
         for (size_t i = 0; i < verdict->n_hops; i++)
                 printf("boot %zu: reported by boot %zu%s\n", i + 2, i + 1,
                                 verdict->hops[i].aborted ? " (opened, then aborted)" : "");
@@ -251,6 +252,8 @@ static int check(struct span log, const char *pcrs, bool json)
                                 object, "reason", json_object_new_string(verdict.reason.text));
                 json_object_object_add(object, "boots",
                                 json_object_new_int64((int64_t)verdict.n_hops + 1));
+                json_object_object_add(object, "first_boot_in_log",
+                                json_object_new_boolean(verdict.first_boot));
                 json_object_object_add(
                                 object, "pristine", json_object_new_boolean(verdict.pristine));
                 json_object_object_add(object, "compared", json_object_new_boolean(pcrs != NULL));

@@ -199,6 +199,8 @@ static void print_json(const struct status *s)
                         s->unlogged_kexec < 0 ? NULL
                                               : json_object_new_boolean(s->unlogged_kexec > 0));
         if (s->have_verdict) {
+                json_object_object_add(object, "first_boot_in_log",
+                                json_object_new_boolean(s->verdict.first_boot));
                 json_object_object_add(object, "weak", json_object_new_boolean(s->verdict.weak));
                 json_object_object_add(object, "unknown_bank",
                                 json_object_new_boolean(s->verdict.unknown_bank));
@@ -229,8 +231,9 @@ static void print_text(const struct status *s)
         else
                 puts(s->unseen ? "loaded: only root can see that" : "loaded: nothing");
         if (s->have_verdict) {
-                printf("boots in the event log: %zu (the first measured by firmware",
-                                s->verdict.n_hops + 1);
+                printf("boots in the event log: %zu (the first %s", s->verdict.n_hops + 1,
+                                s->verdict.first_boot ? "measured by firmware"
+                                                      : "isn't in it: no event of firmware's");
                 puts(s->verdict.n_hops ? ", each later one reported by the boot before it)" : ")");
                 for (size_t i = 0; i < s->verdict.n_hops; i++) {
                         char hex[65];

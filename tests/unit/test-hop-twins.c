@@ -481,6 +481,43 @@ static void contradicted_by_the_tpm(void)
         release(&real);
 }
 
+/* Where the first kernel had no log, mkexec's begins with its own header and the hop: whole by
+ * itself, but it can't pass for a log of firmware's. */
+static void without_the_first_boot(void)
+{
+        struct hop_verdict v;
+        struct replay tpm;
+        struct list l;
+
+        honest(&l);
+        check(&l, NULL, NULL, &v);
+        CHECK(v.first_boot);
+        hop_verdict_release(&v);
+        cut(&l, 3, HOP1 - 3); /* one of firmware's in PCR 0, one that isn't measured */
+        check(&l, NULL, NULL, &v);
+        CHECK(v.first_boot && v.result == HOP_RESULT_OK);
+        hop_verdict_release(&v);
+        cut(&l, 1, 1);
+        check(&l, NULL, NULL, &v);
+        CHECK(!v.first_boot && v.result == HOP_RESULT_OK && v.hops_ok && v.n_hops == 2);
+        hop_verdict_release(&v);
+        tpm_after(&l, &tpm);
+        check(&l, &tpm, NULL, &v); /* firmware that measures nothing */
+        CHECK(!v.first_boot && v.result == HOP_RESULT_OK);
+        hop_verdict_release(&v);
+        tpm.pcr[1][4].bytes[0] = 1;
+        check(&l, &tpm, NULL, &v);
+        CHECK(v.result == HOP_RESULT_MISMATCH && v.hops_ok && !v.first_boot);
+        CHECK(strstr(v.reason.text, "PCR 4, bank sha1: was extended, but the log has no event of "
+                                    "the first boot"));
+        hop_verdict_release(&v);
+        tpm.pcr[1][HOP_PCR].bytes[0] ^= 1; /* a hop that isn't the log's says so all the same */
+        check(&l, &tpm, NULL, &v);
+        CHECK(v.result == HOP_RESULT_MISMATCH && strstr(v.reason.text, "PCR 8, bank sha1"));
+        hop_verdict_release(&v);
+        release(&l);
+}
+
 /* Values that leave PCR 8 open prove nothing about hops. */
 static void values_must_cover_pcr8(void)
 {
@@ -523,6 +560,7 @@ static void values_must_cover_pcr8(void)
 static const struct tap_test tests[] = {
                 {"forged twins are refused at the forged event", refused},
                 {"a log that isn't the TPM's is refused", contradicted_by_the_tpm},
+                {"a log without the first boot is told from one with it", without_the_first_boot},
                 {"PCR values must cover PCR 8", values_must_cover_pcr8},
 };
 
