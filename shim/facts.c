@@ -64,10 +64,10 @@ static int count_hops(struct facts *facts, struct error *error)
         int r;
 
         facts->hop = 1;
-        if (facts->log.size == 0) {
+        if (facts->log_missing)
                 facts_miss(facts, "event log (hop number 1)");
+        if (facts->log.size == 0)
                 return 0;
-        }
         r = hop_check(buf_span(&facts->log), NULL, &verdict, error);
         if (r < 0)
                 return r;
@@ -126,13 +126,15 @@ bool facts_smbios(const struct facts *facts, EFI_GUID *ret_guid, uint64_t *ret_t
         return false;
 }
 
-int facts_read(struct tpm *tpm, struct span log, bool for_load, struct facts *ret,
+int facts_read(struct tpm *tpm, const struct span *log, bool for_load, struct facts *ret,
                 struct error *error)
 {
         _cleanup_(facts_release) struct facts facts = {0};
         int r;
 
-        buf_put_span(&facts.log, log);
+        if (log)
+                buf_put_span(&facts.log, *log);
+        facts.log_missing = !log || (!tpm && log->size == 0);
         r = read_registers(tpm, &facts, error);
         if (r == 0)
                 r = count_hops(&facts, error);

@@ -21,7 +21,8 @@ struct facts {
         struct banks banks;      /* without a TPM: all that we can compute but SM3 */
         struct replay registers; /* PCR values; zeros without a TPM */
         uint32_t hop;            /* number that the next hop gets */
-        struct buf log; /* firmware log with earlier hops, trimmed; empty: none could be read */
+        struct buf log;          /* firmware log with earlier hops, trimmed; may be empty */
+        bool log_missing;        /* there may be one that couldn't be read */
         struct fw_variable *variables;
         size_t n_variables;
         struct signature_rules rules; /* what must be signed besides what Secure Boot demands */
@@ -46,9 +47,10 @@ bool facts_smbios(const struct facts *facts, EFI_GUID *ret_guid, uint64_t *ret_t
  * is free again. */
 bool facts_smbios_moves(const struct facts *facts);
 
-/* tpm may be NULL. log: the log with all hops so far (shim/boot-log.h), may be empty. for_load:
- * what the hand-over needs must be there (else: made up, and named in missing). */
-int facts_read(struct tpm *tpm, struct span log, bool for_load, struct facts *ret,
+/* tpm may be NULL. log: the log with all hops so far (shim/boot-log.h), empty if the kernel has
+ * none, NULL if it couldn't be read. for_load: what the hand-over needs must be there (else: made
+ * up, and named in missing). */
+int facts_read(struct tpm *tpm, const struct span *log, bool for_load, struct facts *ret,
                 struct error *error);
 int facts_read_file(const char *path, struct facts *ret, struct error *error);
 struct json_object *facts_to_json(const struct facts *facts, struct span esp_device_path);

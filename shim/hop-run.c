@@ -113,6 +113,7 @@ static int read_facts(const struct hop_options *o, bool for_load, const struct s
                 struct hop_run *run, struct error *error)
 {
         _cleanup_buf_ struct buf log = {0};
+        struct span bytes;
         int r;
 
         if (o->machine)
@@ -120,7 +121,8 @@ static int read_facts(const struct hop_options *o, bool for_load, const struct s
         r = boot_log_read(state, run->tpm, &log, &run->log_parts, error);
         if (r < 0 && for_load)
                 return r;
-        r = facts_read(run->tpm, buf_span(&log), for_load, &run->facts, error);
+        bytes = buf_span(&log);
+        r = facts_read(run->tpm, r < 0 ? NULL : &bytes, for_load, &run->facts, error);
         if (r == 0)
                 r = signature_rules_read(o->db, o->dbx, &run->facts.rules, error);
         if (r == 0 && o->base) {
@@ -358,7 +360,7 @@ int hop_run(const struct hop_options *o, bool for_load, const struct state_dir *
                 r = esp_set_device_path(&run->esp, buf_span(&run->facts.esp_device_path));
         if (r == 0 && o->machine && !run->esp.is_partition)
                 facts_miss(&run->facts, "the payload's path in the ESP (--esp)");
-        if (r == 0 && !for_load && run->esp.is_partition && !o->machine && run->facts.log.size == 0)
+        if (r == 0 && !for_load && run->esp.is_partition && run->facts.log_missing)
                 facts_miss(&run->facts, "the ESP's device path");
         if (r == 0)
                 r = make_tcg2(run, error);

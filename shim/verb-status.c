@@ -273,6 +273,7 @@ static int print_machine(const char *esp_directory, const char *tcti)
         _cleanup_buf_ struct buf log = {0};
         struct json_object *object;
         struct error error = {{0}};
+        struct span log_bytes;
         int r = state_open(&dir, &error);
 
         if (r == 0)
@@ -281,8 +282,9 @@ static int print_machine(const char *esp_directory, const char *tcti)
                 r = tpm_esys_open(tcti, &tpm, &error);
         if (r == 0)
                 r = boot_log_read(&dir, tpm, &log, NULL, &error);
+        log_bytes = buf_span(&log);
         if (r == 0)
-                r = facts_read(tpm, buf_span(&log), true, &facts, &error);
+                r = facts_read(tpm, &log_bytes, true, &facts, &error);
         if (r == 0)
                 r = signature_rules_read(NULL, NULL, &facts.rules, &error);
         if (r == 0)
