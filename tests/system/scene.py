@@ -104,11 +104,11 @@ class Scene:
         variables = nvram.boot_next(vm.VARIABLES.read_bytes(), "\\" + self.path_b.replace("/", "\\"), load_options)
         return self.run(name, payload, shared=False, variables=variables, **options)
 
-    def run_without_efi(self, name, payload, **options):
+    def run_without_efi(self, name, payload, bios="", **options):
         """A BIOS starts A's kernel, initrd and command line."""
         image = self.folder / f"{name}.initrd"
         image.write_bytes(self.initrd_a)
-        direct = vm.Direct(self.kernel.image, image, self.cmdline_a)
+        direct = vm.Direct(self.kernel.image, image, self.cmdline_a, bios)
         return self.run(name, payload, shared=False, direct=direct, **options)
 
 

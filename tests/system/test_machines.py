@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import eventlog
 import hop_checks
+import log_twins
 import results
 import scene
 import vm
@@ -22,6 +23,11 @@ STANDARD = scene.Configuration("252", "6.1", ("sha256",))
 # uses them, so an event log area can be there. The first page and the last are there to be left alone.
 AREA_PAGE, AREA_PAGES = 0x81f, 8
 AREA, PATTERN = (AREA_PAGE + 1) * PAGE, b"Z"
+# QEMU's usual BIOS has the log area, 64 KiB, at the end of the memory below 4 GB and calls it reserved. /dev/mem reaches
+# it only where more memory follows.
+BIOS_SETUP = {"machine": ",max-ram-below-4g=256M"}
+BIOS_AREA_PAGE, BIOS_AREA_PAGES = 0xfff0, 16
+BIOS_AREA = (BIOS_AREA_PAGE + 1) * PAGE
 # What lets a root shell write there and to ACPI tables through /dev/mem.
 RELAXED = scene.Parts("iomem=relaxed", "iomem=relaxed")
 # The ROM of QEMU's e1000, which has an EFI driver in it.
@@ -55,7 +61,7 @@ MISFITS = {
 class Machine:
     """`lasa` and `laml`: log area that the first kernel's script writes into the ACPI TPM2 table; None leaves it.
     `table_bytes`: of that table; one that ends before the log area has none. `files`: on the payload disk, for
-    guest/machine-first."""
+    guest/machine-first. `has_log`: the first kernel shows an event log."""
     name: str
     what: str
     configuration: scene.Configuration = STANDARD
@@ -66,8 +72,14 @@ class Machine:
     laml: int = 0
     table_bytes: int = 76
     files: dict = field(default_factory=dict)
+    has_log: bool = True
     refused: str = ""
     checks: dict = field(default_factory=dict)
+
+    @property
+    def area(self):
+        """The first of the pages around the ACPI log area, and their number."""
+        return (AREA_PAGE, AREA_PAGES) if self.efi else (BIOS_AREA_PAGE, BIOS_AREA_PAGES)
 
 
 @dataclass
@@ -120,6 +132,29 @@ def log_is_right(hop):
     hop_checks.mkexec_accepts_log(hop.second, boots=2)
 
 
+def log_begins_with_the_hop(hop):
+    """Our own header, no event of firmware's, and nothing that passes this for a whole log: PCR 0 was extended, as by a
+    firmware that measures and shows no log."""
+    expect_equal("the first kernel's log", hop.first.log, b"")
+    expect("has no TPM event log" in hop.first.text("load.err"), f"load said: {hop.first.text('load.err')}")
+    banks, events = eventlog.parse(hop.second.log)
+    expect_equal("banks of the header", sorted(banks), sorted(hop.second.pcrs))
+    expect_equal("PCRs of the log", {e.pcr for e in events}, {hop_checks.HOP_REGISTER, *hop_checks.CLOSE_LIST})
+    for bank, pcrs in eventlog.replay(hop.second.log).items():
+        expect_equal(f"PCRs that the log replays, {bank}", pcrs, {i: hop.second.pcrs[bank][i] for i in pcrs})
+    code, verdict = log_twins.judge(hop.second.log, hop.second.pcrs)
+    expect_equal("what predict did without", hop.prediction["missing"], "")
+    expect_equal("log check", (code, verdict["verdict"], verdict["first_boot_in_log"]), (1, "mismatch", False))
+    expect("PCR 0," in verdict["reason"] and "no event of the first boot" in verdict["reason"], verdict["reason"])
+    # had nobody extended PCR 0, the hop would be all that there is to tell
+    silent = {bank: {**pcrs, 0: "0" * len(pcrs[0])} for bank, pcrs in hop.second.pcrs.items()}
+    code, verdict = log_twins.judge(hop.second.log, silent)
+    expect_equal("log check without PCR 0", (code, verdict["verdict"], verdict["first_boot_in_log"]), (0, "ok", False))
+    status = json.loads(hop.second.files["status.out"])
+    expect_equal("status", (status["verdict"], status["boots"], status["first_boot_in_log"]), ("mismatch", 2, False))
+    return status["reason"]
+
+
 def dmesg_is_clean(hop):
     hop_checks.dmesg_is_clean(hop.second, hop.first)
 
@@ -145,10 +180,15 @@ CHECKS = {
     "PCR 8 reads what predict said": hop_checks.prediction_holds,
     "all other PCRs are unchanged": hop_checks.other_pcrs_unchanged,
     "PCR 11 got the open event and nothing else": hop_checks.closed_pcrs_got_open_only,
-    "the second kernel's log goes on from the first's and replays": log_is_right,
     "dmesg has no trouble that A's hasn't": dmesg_is_clean,
     "status names the log's banks, and whether they are weak": weak_is_said,
     "another hop could follow": another_hop_is_possible,
+}
+
+
+LOG_CHECKS = {
+    True: {"the second kernel's log goes on from the first's and replays": log_is_right},
+    False: {"the second kernel's log begins with the hop, replays, and says what it lacks": log_begins_with_the_hop},
 }
 
 
@@ -230,6 +270,34 @@ def runtime_services_stay_off(hop):
            "a variable could be written without firmware")
 
 
+def smbios_is_there(hop):
+    expect_equal("SMBIOS", hop.second.text("smbios"), hop.first.text("smbios"))
+    expect_equal("system's vendor", hop.second.text("smbios").splitlines()[1:], ["QEMU"])
+
+
+def efi_is_ours_alone(hop):
+    """A BIOS leaves no EFI: nothing of it is missed, and the second kernel sees the emulated boot's."""
+    expect_equal("/sys/firmware/efi of the first", hop.first.text("efi"), "")
+    expect_equal("what predict did without", hop.prediction["missing"], "")
+    runtime_services_stay_off(hop)
+    expect("LoaderDevicePartUUID" in hop.second.efivars, f"B doesn't know its partition: {sorted(hop.second.efivars)}")
+
+
+def status_is_true(hop):
+    for state, boots in ((hop.first, 1), (hop.second, 2)):
+        status = json.loads(state.files["status.out"])
+        expect_equal(f"status in boot {boots}", (status["verdict"], status["boots"], status["first_boot_in_log"]),
+                     ("ok", boots, True))
+
+
+def area_is_reserved(hop):
+    """In the first kernel's memory map; there the trampoline couldn't write it."""
+    size, start = struct.unpack_from("<IQ", hop.first.files["TPM2"], 64)
+    rows = [line.split(None, 2) for line in hop.first.text("memmap").splitlines()]
+    expect(size and any(kind == "Reserved" and int(first, 16) <= start and start + size <= int(last, 16) + 1
+                        for first, last, kind in rows), f"QEMU's BIOS has its log area elsewhere: {start:#x}, {rows}")
+
+
 def area_is_nvs(hop):
     rows = [line.split(None, 2) for line in hop.first.text("memmap").splitlines()]
     expect(any(kind == "ACPI Non-volatile Storage" and int(start, 16) <= AREA_PAGE * PAGE
@@ -241,10 +309,11 @@ def area_is_nvs(hop):
 
 def log_is_in_the_area(hop):
     """All of the area was written, with the log and zeros, and not a byte beside it."""
-    area_is_nvs(hop)
-    area, start = hop.second.files["area"], hop.machine.lasa - AREA_PAGE * PAGE
+    area_is_nvs(hop) if hop.machine.efi else area_is_reserved(hop)
+    page, pages = hop.machine.area
+    area, start = hop.second.files["area"], hop.machine.lasa - page * PAGE
     end = start + hop.machine.laml
-    expect_equal("size of what was read", len(area), AREA_PAGES * PAGE)
+    expect_equal("size of what was read", len(area), pages * PAGE)
     expect_equal("the area", area[start:end].hex(), hop.second.log.ljust(hop.machine.laml, b"\0").hex())
     expect(area[:start] == PATTERN * start, "bytes before the area were written")
     expect(area[end:] == PATTERN * (len(area) - end), "bytes behind the area were written")
@@ -281,6 +350,15 @@ def sources_were_hidden(hop):
     expect(hop.first.text("memmap") and hop.second.text("memmap"), "the kernels have no map themselves")
 
 
+def small_pages_are_zero(hop):
+    """A segment of kexec's is whole pages; so all of the area is zero, and not a byte beside it."""
+    area_is_reserved(hop)
+    area, start = hop.second.files["area"], hop.machine.lasa - BIOS_AREA_PAGE * PAGE
+    expect(len(hop.second.log) > hop.machine.laml, "the log would fit")
+    expect_equal("the area and what is around it", area.hex(),
+                 (PATTERN * start + bytes(hop.machine.laml)).ljust(BIOS_AREA_PAGES * PAGE, PATTERN).hex())
+
+
 # ---- machines that can't ----
 
 def is_refused(outcome, machine):
@@ -299,6 +377,9 @@ def is_refused(outcome, machine):
 def only(bank):
     return scene.Configuration("252", "6.1", (bank,))
 
+
+# A BIOS that measures nothing and leaves the log area empty.
+SILENT_BIOS = {"bios": "qboot.rom"}
 
 CONFIGURATIONS = (
     Machine("crb-smp", "tpm-crb and two processors, 512 MB", scene.Configuration("252", "6.1", BANKS, "crb"),
@@ -328,8 +409,23 @@ CONFIGURATIONS = (
                     "memmap and iomem were hidden at the hop": sources_were_hidden,
                     "B has as much memory": memory_is_kept, "variables work": variables_work,
                     "the log comes by the EFI table": log_comes_without_an_area}),
-    # QEMU's BIOS has the log area in memory that its map calls reserved; kexec's page tables don't reach it.
-    Machine("bios", "a first kernel without EFI", efi=False, refused=r"log area .* isn't in ACPI memory"),
+    # QEMU's BIOS has the log area in memory that its map calls reserved: it becomes a segment of kexec's.
+    Machine("bios", "a first kernel without EFI", efi=False,
+            checks={"SMBIOS is there as before": smbios_is_there, "the log area is reserved memory": area_is_reserved,
+                    "efivarfs shows B's boot and nothing else": efi_is_ours_alone,
+                    "status says what is so in both kernels": status_is_true}),
+    Machine("bios-area", "without EFI, a log area of some reserved pages", parts=RELAXED, setup=BIOS_SETUP, efi=False,
+            lasa=BIOS_AREA, laml=3 * PAGE, checks={"the log is in the area, nothing beside it was written": log_is_in_the_area}),
+    Machine("bios-small", "without EFI, a log area that the log doesn't fit", scene.Configuration("252", "6.1", BANKS),
+            parts=RELAXED, setup=BIOS_SETUP, efi=False, lasa=BIOS_AREA, laml=PAGE,
+            checks={"the area is zero and nothing else": small_pages_are_zero}),
+    Machine("bios-unaligned", "without EFI, a log area that begins inside a reserved page", parts=RELAXED,
+            setup=BIOS_SETUP, efi=False, lasa=BIOS_AREA + 0x80, laml=2 * PAGE, refused=r"log area .* whole pages"),
+    Machine("bios-no-log", "without EFI and without an event log", setup=SILENT_BIOS, efi=False, has_log=False,
+            files={"scripts/extend": b"0\n"},
+            checks={"SMBIOS is there as before": smbios_is_there}),
+    Machine("bios-no-log-extended", "the same, and somebody extended PCR 8", setup=SILENT_BIOS, efi=False, has_log=False,
+            files={"scripts/extend": b"8\n"}, refused=r"PCR 8 \(sha256\) isn't what the event log says"),
     Machine("too-large", "512 MB and an initrd of 60 MB", parts=scene.Parts(filler_bytes=60 << 20),
             refused=r"B\.efi"),
 )
@@ -338,7 +434,7 @@ CONFIGURATIONS = (
 def run(tally, folder, machine):
     title = f"{machine.name} ({machine.what}; {machine.configuration})"
     place = scene.Scene(folder, machine.configuration, "machine-first", "machine-second", tally.say, machine.parts)
-    scripts = {"area": f"{AREA_PAGE} {AREA_PAGES}\n"} if machine.lasa else {}
+    scripts = {"area": "{} {}\n".format(*machine.area)} if machine.lasa else {}
     table = tpm2_table(machine.lasa, machine.laml, machine.table_bytes) if machine.lasa is not None else b""
     payload = place.payload("payload", {"bin/mkexec": scene.program()}, scripts, {**machine.files, "scripts/TPM2": table})
     start = place.run if machine.efi else place.run_without_efi
@@ -347,5 +443,5 @@ def run(tally, folder, machine):
         tally.check(f"{title}: load is refused and leaves nothing", is_refused, outcome, machine)
         return
     hop = Hop(machine, place, outcome, outcome.state("first"), outcome.state("second"))
-    for check, function in {**CHECKS, **machine.checks}.items():
+    for check, function in {**CHECKS, **LOG_CHECKS[machine.has_log], **machine.checks}.items():
         tally.check(f"{title}: {check}", function, hop)

@@ -36,10 +36,11 @@ class Died(Exception):
 
 @dataclass
 class Direct:
-    """A kernel that QEMU's BIOS starts, without EFI."""
+    """A kernel that a BIOS starts, without EFI: QEMU's usual one, or another of its `bios` images."""
     kernel: pathlib.Path
     initrd: pathlib.Path
     cmdline: str
+    bios: str = ""
 
 
 @dataclass
@@ -88,7 +89,9 @@ class Outcome:
 
 def firmware(folder, setup):
     if setup.direct:
-        return ["-kernel", str(setup.direct.kernel), "-initrd", str(setup.direct.initrd), "-append", setup.direct.cmdline]
+        bios = ["-bios", setup.direct.bios] if setup.direct.bios else []
+        return [*bios, "-kernel", str(setup.direct.kernel), "-initrd", str(setup.direct.initrd), "-append",
+                setup.direct.cmdline]
     code = SECURE_FIRMWARE if setup.secure_boot else FIRMWARE
     protected = ["-global", "driver=cfi.pflash01,property=secure,value=on"] if setup.secure_boot else []
     return [*protected, "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
