@@ -182,6 +182,23 @@ static int read_tables(const char *root, struct handover_facts *facts, struct er
         return 0;
 }
 
+/* A second kernel that was started by EFI doesn't search a BIOS's memory for the RSDP
+ * (drivers/acpi/osl.c, acpi_os_get_root_pointer): it would come up without ACPI. */
+static int check_acpi(const char *root, const struct handover_facts *facts, struct error *error)
+{
+        bool known = facts->acpi_rsdp != 0;
+
+        for (size_t i = 0; i < facts->n_tables; i++)
+                known |= guid_equal(&facts->tables[i].guid, &guid_acpi20) ||
+                         guid_equal(&facts->tables[i].guid, &guid_acpi);
+        if (known || !sysfs_exists(root, "firmware/acpi/tables/DSDT"))
+                return 0;
+        return error_set(error, EOPNOTSUPP,
+                        "neither %s/firmware/efi/systab nor boot_params says where ACPI's tables "
+                        "are: the second kernel wouldn't find them",
+                        root);
+}
+
 static int read_real(const char *root, struct handover_facts *facts, struct error *error)
 {
         int r = overlay_record_read(root, &facts->has_old_overlay, &facts->old_overlay, error);
@@ -193,6 +210,8 @@ static int read_real(const char *root, struct handover_facts *facts, struct erro
                 r = read_runtime(root, facts, error);
         if (r == 0)
                 r = read_boot_params(root, facts, error);
+        if (r == 0)
+                r = check_acpi(root, facts, error);
         if (r == 0)
                 r = read_roms(root, facts, error);
         if (r == 0)

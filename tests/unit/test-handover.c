@@ -389,6 +389,34 @@ static void roms_are_carried(void)
         world_free(&w);
 }
 
+/* Where a BIOS started the kernel, boot_params alone can tell where ACPI's tables are. */
+static void facts_after_a_bios(void)
+{
+        struct world w;
+        uint8_t page[4096] = {0};
+
+        world_new(&w);
+        handover_facts_release(&w.facts);
+        tree_remove(&w.tree, "firmware/efi/systab");
+        tree_remove(&w.tree, "firmware/efi/runtime");
+        tree_text(&w.tree, "firmware/acpi/tables/DSDT", "DSDT");
+        page[0x70] = 0x40;
+        tree_put(&w.tree, "kernel/boot_params/data", page, sizeof(page));
+        CHECK_EQ(handover_facts_read(w.tree.root, false, &w.facts, &w.error), 0);
+        CHECK(w.facts.without_efi && !w.facts.has_firmware && w.facts.n_tables == 0);
+        CHECK_EQ(w.facts.acpi_rsdp, 0x40);
+        CHECK_EQ(world_prepare(&w), 0);
+        handover_facts_release(&w.facts);
+        /* twin: it doesn't, and the running kernel has ACPI; without ACPI nothing is lost */
+        page[0x70] = 0;
+        tree_put(&w.tree, "kernel/boot_params/data", page, sizeof(page));
+        CHECK_EQ(handover_facts_read(w.tree.root, false, &w.facts, &w.error), -EOPNOTSUPP);
+        CHECK(strstr(w.error.text, "ACPI"));
+        tree_remove(&w.tree, "firmware/acpi/tables/DSDT");
+        CHECK_EQ(handover_facts_read(w.tree.root, false, &w.facts, &w.error), 0);
+        world_free(&w);
+}
+
 static void plain_facts_for_predict(void)
 {
         struct tree t;
@@ -846,6 +874,7 @@ static const struct tap_test tests[] = {
                 {"facts of a recorded machine", facts_of_a_machine},
                 {"facts that are missing", facts_that_are_missing},
                 {"PCI ROMs are carried, used-up setup_data isn't", roms_are_carried},
+                {"facts of a machine that a BIOS started", facts_after_a_bios},
                 {"plain facts, for predict only", plain_facts_for_predict},
                 {"what the second kernel sees: tables, SETUP_EFI, EFI map, e820, screen",
                                 the_second_kernels_view},
