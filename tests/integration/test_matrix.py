@@ -379,6 +379,7 @@ def smbios_and_secure_boot(run, version, series):
     addons = {"all.addon.efi": addon(cmdline=b"global=1")}
     boot = make_boot(version, series, smbios=strings, addons=addons)
     judge(run.boot(boot, "--machine", run.machine(**known)), boot.events())
+    judge(run.boot(boot, "--machine", run.machine(**{**known, "smbios_address": 0})), boot.events())
     boot = make_boot(version, series, load_options="own options", secure_boot=True, addons=addons)
     lists = [signing.signature_list(signing.SHA256, bytes.fromhex(expected.authenticode(data, "sha256")))
              for data in (boot.uki, *addons.values())]
