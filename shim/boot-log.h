@@ -24,9 +24,9 @@ struct boot_log_parts {
 bool boot_log_is_carried(const struct state_dir *state);
 
 /* Appends the log to *ret, without padding. An empty result: there is none; -ENXIO: that can't be
- * seen. state and parts may be NULL. A log that the boot before left is data that nobody measured: what isn't well-formed or
- * doesn't continue the kernel's log is left out with a warning, and so is, if there is a tpm, what
- * doesn't explain PCR 8 where the log without it does. */
+ * seen. state and parts may be NULL. A log that the boot before left is data that nobody measured:
+ * what isn't well-formed or doesn't continue the kernel's log is left out with a warning, and so
+ * is, if there is a tpm, what doesn't explain PCR 8 where the log without it does. */
 int boot_log_read(const struct state_dir *state, struct tpm *tpm, struct buf *ret,
                 struct boot_log_parts *parts, struct error *error);
 
