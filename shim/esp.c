@@ -17,7 +17,7 @@
 #include "base/efi-types.h"
 #include "eventlog/event.h"
 #include "eventlog/parse.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 
 struct partition {
         uint32_t number;

@@ -5,10 +5,11 @@
 
 #include "base/alg.h"
 #include "base/cleanup.h"
+#include "base/efi-signature-list.h"
 
 enum {
         LIST_HEADER_BYTES = 28, /* SignatureType, SignatureListSize, -HeaderSize, SignatureSize */
-        OWNER_BYTES = 16,
+        OWNER_BYTES = EFI_SIGNATURE_OWNER_BYTES,
         TIME_BYTES = 16, /* EFI_TIME behind the hash of a certificate */
 };
 
@@ -49,31 +50,20 @@ static uint32_t payload_bytes(const struct type_row *type)
 static int next_list(struct signature_walk *w, struct error *error)
 {
         size_t at = w->lists.offset;
-        uint32_t list_bytes, header_bytes, must;
-        struct span entries;
+        struct efi_signature_list list;
+        uint32_t must;
+        int r = efi_signature_list_take(&w->lists, &list, error);
 
-        if (!cursor_copy(&w->lists, &w->type, sizeof(w->type)) ||
-                        !cursor_u32(&w->lists, &list_bytes) ||
-                        !cursor_u32(&w->lists, &header_bytes) ||
-                        !cursor_u32(&w->lists, &w->entry_bytes))
-                return error_set(error, EBADMSG, "signature list at offset %zu is cut off", at);
-        if (list_bytes < LIST_HEADER_BYTES || header_bytes > list_bytes - LIST_HEADER_BYTES ||
-                        !cursor_skip(&w->lists, header_bytes) ||
-                        !cursor_take(&w->lists, list_bytes - LIST_HEADER_BYTES - header_bytes,
-                                        &entries))
-                return error_set(error, EBADMSG,
-                                "signature list at offset %zu claims %u bytes and a header of %u",
-                                at, list_bytes, header_bytes);
-        if (w->entry_bytes < OWNER_BYTES || entries.size % w->entry_bytes != 0)
-                return error_set(error, EBADMSG,
-                                "signature list at offset %zu: %zu bytes aren't entries of %u", at,
-                                entries.size, w->entry_bytes);
-        must = payload_bytes(find_type(&w->type));
-        if (must > 0 && w->entry_bytes != OWNER_BYTES + must)
+        if (r < 0)
+                return r;
+        must = payload_bytes(find_type(&list.type));
+        if (must > 0 && list.entry_bytes != OWNER_BYTES + must)
                 return error_set(error, EBADMSG,
                                 "signature list at offset %zu: entries of %u bytes, not %u", at,
-                                w->entry_bytes, OWNER_BYTES + must);
-        w->entries = CURSOR(entries);
+                                list.entry_bytes, OWNER_BYTES + must);
+        w->type = list.type;
+        w->entry_bytes = list.entry_bytes;
+        w->entries = CURSOR(list.entries);
         return 0;
 }
 

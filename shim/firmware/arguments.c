@@ -3,7 +3,7 @@
  * checked: the conversions that every edge of shim/firmware/ shares. Strings are ram_read_utf16's.
  */
 #include "base/cleanup.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 #include "shim/firmware/internal.h"
 
 bool fw_get_guid(struct firmware *fw, uint64_t address, EFI_GUID *ret)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 #include "shim/firmware/dispatch.h"
 #include "shim/firmware/events.h"
 #include "shim/firmware/handles.h"

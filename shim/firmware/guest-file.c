@@ -4,7 +4,7 @@
  * stub's add-ons there. Called by image-services.c. Whatever the guest answers is checked; files
  * are closed on every way out that the guest still runs on. */
 #include "base/cleanup.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 #include "shim/firmware/internal.h"
 #include "shim/firmware/memory.h"
 

@@ -2,7 +2,7 @@
 /* The edges of the protocol handler services that install, open and list (UEFI 2.10, 7.3). */
 #include "base/cleanup.h"
 #include "shim/firmware/boot-services.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 #include "shim/firmware/handles.h"
 
 #define EFI_NATIVE_INTERFACE 0u

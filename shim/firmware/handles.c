@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 
 #define MAX_HANDLES       4096u
 #define MAX_PROTOCOLS     256u /* on one handle */

@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/utf16.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 #include "shim/firmware/events.h"
 #include "shim/firmware/handles.h"
 #include "shim/firmware/memory.h"

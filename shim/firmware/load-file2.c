@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 #include "shim/firmware/internal.h"
 
 /* LoadFile(This, FilePath, BootPolicy, *BufferSize, Buffer). FilePath is what LocateDevicePath

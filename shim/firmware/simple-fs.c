@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 #include "shim/firmware/file.h"
 #include "shim/firmware/internal.h"
 #include "shim/firmware/volume.h"

@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/utf16.h"
 #include "eventlog/decode.h"
-#include "shim/firmware/device-path-text.h"
+#include "base/device-path-text.h"
 #include "shim/firmware/dispatch.h"
 #include "shim/firmware/events.h"
 #include "shim/firmware/handles.h"

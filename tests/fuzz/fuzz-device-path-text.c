@@ -3,7 +3,7 @@
  * appends whole characters or, where it says no, nothing. */
 #include <assert.h>
 
-#include "shim/firmware/device-path-text.h"
+#include "base/device-path-text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

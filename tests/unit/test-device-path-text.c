@@ -3,7 +3,7 @@
  * by its format strings for the nodes that QEMU has not. */
 #include "base/alg.h"
 #include "base/utf16.h"
-#include "shim/firmware/device-path-text.h"
+#include "base/device-path-text.h"
 #include "tests/unit/tap.h"
 
 static char *text_of(const char *hex, bool display_only, bool whole)

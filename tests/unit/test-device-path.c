@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Walking, comparing and building device paths, honest ones and forged. Text is
  * test-device-path-text.c's. */
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 
 #include "base/cleanup.h"
 #include "tests/unit/tap.h"

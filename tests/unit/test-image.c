@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 #include "shim/firmware/handles.h"
 #include "shim/firmware/image.h"
 #include "tests/unit/firmware-fixture.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The small protocols over guest memory: console, random numbers, LoadFile2, DevicePathToText. */
 #include "base/utf16.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 #include "tests/unit/firmware-fixture.h"
 #include "tests/unit/tap.h"
 

@@ -5,7 +5,7 @@
 #include "eventlog/event.h"
 #include "shim/firmware/handles.h"
 #include "shim/firmware/image.h"
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 #include "shim/firmware/secure-boot.h"
 #include "tcg2/authenticode.h"
 #include "tcg2/image-policy.h"

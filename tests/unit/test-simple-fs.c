@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 #include "shim/firmware/efi-time.h"
 #include "shim/firmware/file.h"
 #include "tests/unit/firmware-fixture.h"

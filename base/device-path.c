@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Walk, compare and build device paths (UEFI 2.10, 10.3). Everything read comes from the guest or
  * from a file: lengths are believed only after the cursor has checked them. */
-#include "shim/firmware/device-path.h"
+#include "base/device-path.h"
 
 #include "base/cleanup.h"
 #include "base/utf16.h"
