@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/device-path-text.h"
+#include "base/efi-signature-list.h"
 #include "base/guid.h"
-#include "base/utf16.h"
+#include "eventlog/body-parts.h"
 #include "eventlog/hop.h"
+#include "eventlog/uefi-event.h"
 
 #define TEXT_BYTES_MAX 512u /* of the log's, shown as text */
 #define HEX_BYTES_MAX  32u
@@ -26,89 +29,6 @@ __attribute__((format(printf, 2, 3))) static void put(struct buf *ret, const cha
                 buf_put(ret, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
-/* One code point of UTF-8 off the front; false (and nothing taken) if there is no valid one. */
-static bool take_code_point(struct cursor *c, uint32_t *ret)
-{
-        static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-        struct cursor ahead = *c;
-        uint8_t lead, next;
-        uint32_t point;
-        unsigned more;
-
-        if (!cursor_u8(&ahead, &lead))
-                return false;
-        if (lead < 0x80)
-                more = 0;
-        else if (lead >> 5 == 6)
-                more = 1;
-        else if (lead >> 4 == 14)
-                more = 2;
-        else if (lead >> 3 == 30)
-                more = 3;
-        else
-                return false;
-        point = more == 0 ? lead : lead & (0x3fu >> more);
-        for (unsigned i = 0; i < more; i++) {
-                if (!cursor_u8(&ahead, &next) || next >> 6 != 2)
-                        return false;
-                point = point << 6 | (next & 63);
-        }
-        if (point < least[more] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
-                return false;
-        *c = ahead;
-        *ret = point;
-        return true;
-}
-
-/* Characters that do something instead of being seen. */
-static const struct {
-        uint32_t first, last;
-} steering[] = {
-                {0x00, 0x1f},       /* C0: newline, ESC */
-                {0x7f, 0x9f},       /* DEL, C1: CSI, NEL */
-                {0xad, 0xad},       /* soft hyphen */
-                {0x61c, 0x61c},     /* bidi mark */
-                {0x180e, 0x180e},   /* invisible */
-                {0x200b, 0x200f},   /* zero width, bidi marks */
-                {0x2028, 0x202e},   /* line and paragraph separators, bidi embeddings */
-                {0x2060, 0x206f},   /* invisible operators, bidi isolates */
-                {0xfe00, 0xfe0f},   /* variation selectors */
-                {0xfeff, 0xfeff},   /* byte order mark */
-                {0xfff0, 0xfffb},   /* interlinear annotations */
-                {0xfffe, 0xffff},   /* no characters */
-                {0xe0000, 0xe0fff}, /* tags, more variation selectors */
-};
-
-static bool steers(uint32_t point)
-{
-        for (size_t i = 0; i < ARRAY_SIZE(steering); i++)
-                if (point >= steering[i].first && point <= steering[i].last)
-                        return true;
-        return false;
-}
-
-void event_text_escape(struct span utf8, struct buf *ret)
-{
-        struct cursor c = CURSOR(utf8);
-
-        while (cursor_left(&c) > 0) {
-                size_t before = c.offset;
-                uint32_t point;
-                uint8_t byte;
-
-                if (!take_code_point(&c, &point)) {
-                        cursor_u8(&c, &byte);
-                        put(ret, "\\x%02x", byte);
-                } else if (point == '\\') {
-                        put(ret, "\\\\");
-                } else if (steers(point)) {
-                        put(ret, point < 0x80 ? "\\x%02x" : "\\u{%x}", point);
-                } else {
-                        buf_put(ret, utf8.data + before, c.offset - before);
-                }
-        }
-}
-
 static struct span cut(struct span s, size_t limit)
 {
         return s.size > limit ? SPAN(s.data, limit) : s;
@@ -124,39 +44,30 @@ static void put_hex(struct span data, struct buf *ret)
                 put(ret, "... (%zu bytes)", data.size);
 }
 
-/* UTF-8 at best, with or without a NUL at its end. */
-static void put_utf8(struct span data, struct buf *ret)
+/* Text, cut where it gets too long for a line. */
+static void put_text(struct span text, enum text_encoding encoding, struct buf *ret)
 {
-        struct span text = data;
+        size_t limit = encoding == TEXT_UTF16 ? 2 * TEXT_BYTES_MAX : TEXT_BYTES_MAX;
 
-        if (text.size > 0 && text.data[text.size - 1] == 0)
-                text.size--;
-        event_text_escape(cut(text, TEXT_BYTES_MAX), ret);
-        if (text.size > TEXT_BYTES_MAX)
-                put(ret, "... (%zu bytes)", data.size);
+        escape_text(cut(text, limit), encoding, ESCAPE_LINE, ret);
+        if (text.size > limit)
+                put(ret, "... (%zu bytes)", text.size);
 }
 
-/* NULs inside don't end the text: what stands behind one was measured, too. */
+/* With or without a NUL at its end. NULs inside don't end the text: what stands behind one was
+ * measured, too. */
+static void put_utf8(struct span data, struct buf *ret)
+{
+        put_text(data.size > 0 && data.data[data.size - 1] == 0 ? SPAN(data.data, data.size - 1)
+                                                                : data,
+                        TEXT_UTF8, ret);
+}
+
 static void put_utf16(struct span data, struct buf *ret)
 {
-        _cleanup_buf_ struct buf utf8 = {0};
-        struct span shown = cut(data, 2 * TEXT_BYTES_MAX);
+        bool nul = data.size >= 2 && (data.data[data.size - 1] | data.data[data.size - 2]) == 0;
 
-        if (shown.size >= 2 && shown.data[shown.size - 1] == 0 && shown.data[shown.size - 2] == 0)
-                shown.size -= 2;
-        for (size_t start = 0; start < shown.size;) {
-                size_t end = start;
-
-                while (end + 2 <= shown.size && (shown.data[end] | shown.data[end + 1]) != 0)
-                        end += 2;
-                utf16_to_utf8(SPAN(shown.data + start, end - start), &utf8);
-                if (end + 2 <= shown.size)
-                        buf_put_u8(&utf8, 0);
-                start = end + 2;
-        }
-        event_text_escape(buf_span(&utf8), ret);
-        if (data.size > 2 * TEXT_BYTES_MAX)
-                put(ret, "... (%zu bytes)", data.size);
+        put_text(SPAN(data.data, data.size - (nul ? 2 : 0)), TEXT_UTF16, ret);
 }
 
 static bool is_utf16(struct span data)
@@ -169,18 +80,17 @@ static bool is_utf16(struct span data)
 static bool is_utf8(struct span data)
 {
         struct cursor c = CURSOR(data);
-        uint32_t point;
+        uint32_t point = 0;
+        bool valid;
 
-        while (cursor_left(&c) > 0)
-                if (!take_code_point(&c, &point) ||
-                                (point < 0x20 && point != '\n' && point != '\t' && point != '\r' &&
-                                                (point != 0 || cursor_left(&c) > 0)))
+        while (text_next(&c, TEXT_UTF8, &point, &valid))
+                if (!valid || (point < 0x20 && point != '\n' && point != '\t' && point != '\r' &&
+                                              (point != 0 || cursor_left(&c) > 0)))
                         return false;
         return data.size > 0;
 }
 
-/* Text in either encoding, for types whose data is text; hex if it is neither. */
-static void text(struct span data, struct buf *ret)
+void event_line_of(struct span data, struct buf *ret)
 {
         if (is_utf16(data))
                 put_utf16(data, ret);
@@ -190,125 +100,302 @@ static void text(struct span data, struct buf *ret)
                 put_hex(data, ret);
 }
 
-/* Text whatever it holds. */
-static void action(struct span data, struct buf *ret)
+/* Writers by type. scratch is empty. */
+static void text(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
 {
-        put_utf8(data, ret);
+        event_line_of(event->data, ret);
 }
 
-static void separator(struct span data, struct buf *ret)
+/* Text whatever it holds. */
+static void action(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
 {
-        struct cursor c = CURSOR(data);
+        put_utf8(event->data, ret);
+}
+
+static void separator(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
+{
+        struct cursor c = CURSOR(event->data);
         uint32_t value;
 
         put(ret, "separator");
-        if (data.size == 4 && cursor_u32(&c, &value) && (value == 0 || value == 0xffffffff))
+        if (event->data.size == 4 && cursor_u32(&c, &value) && (value == 0 || value == 0xffffffff))
                 return;
-        put(ret, data.size == 4 && value == 1 ? ", error: " : ": ");
-        if (is_utf8(data)) /* Windows: "WBCL" */
-                put_utf8(data, ret);
+        put(ret, event->data.size == 4 && value == 1 ? ", error: " : ": ");
+        if (is_utf8(event->data)) /* Windows: "WBCL" */
+                put_utf8(event->data, ret);
         else
-                put_hex(data, ret);
+                put_hex(event->data, ret);
 }
 
 /* Most begin with a 16-byte signature and go on in binary. */
-static void no_action(struct span data, struct buf *ret)
+static void no_action(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
 {
-        struct span signature;
+        struct span signature, name;
 
-        if (!span_sub(data, 0, 16, &signature) || signature.data[15] != 0) {
-                text(data, ret);
+        if (!span_sub(event->data, 0, 16, &signature) || !is_utf8(utf8_until_nul(signature))) {
+                text(event, scratch, ret);
                 return;
         }
-        signature.size = strnlen((const char *)signature.data, 16);
-        put_utf8(signature, ret);
-        if (data.size == 17 && span_equal(signature, SPAN("StartupLocality", 15)))
-                put(ret, " %u", data.data[16]);
+        name = utf8_until_nul(signature);
+        put_utf8(name, ret);
+        if (event->data.size == 17 && span_equal(name, SPAN("StartupLocality", 15)))
+                put(ret, " %u", event->data.data[16]);
 }
 
-/* UEFI_IMAGE_LOAD_EVENT, PFP 10.2.3 */
-static void image_load(struct span data, struct buf *ret)
+static void put_device_path(struct span path, struct buf *scratch, struct buf *ret)
 {
-        uint64_t location, length, link_address, path_length;
-        struct cursor c = CURSOR(data);
+        scratch->size = 0;
+        if (device_path_to_text(path, false, scratch) && !buf_failed(scratch))
+                put_text(buf_span(scratch), TEXT_UTF16, ret);
+        else
+                put(ret, "malformed device path of %zu bytes", path.size);
+}
 
-        if (!cursor_u64(&c, &location) || !cursor_u64(&c, &length) ||
-                        !cursor_u64(&c, &link_address) || !cursor_u64(&c, &path_length)) {
+static void image_load(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
+{
+        struct image_load image;
+
+        if (!image_load_read(event->data, &image)) {
                 put(ret, "malformed image load event: ");
+                put_hex(event->data, ret);
+                return;
+        }
+        put(ret, "image of %llu bytes", (unsigned long long)image.length);
+        if (image.location != 0) /* mkexec leaves it out */
+                put(ret, " at 0x%llx", (unsigned long long)image.location);
+        if (image.path_bytes != image.path.size) {
+                put(ret, ": malformed device path of %zu bytes", image.path.size);
+        } else if (image.path.size > 0) {
+                put(ret, ": ");
+                put_device_path(image.path, scratch, ret);
+        }
+}
+
+/* ---- variables ---- */
+
+static void put_count(size_t n, const EFI_GUID *type, bool first, struct buf *ret)
+{
+        if (n > 0)
+                put(ret, "%s%zu %s", first ? "" : ", ", n,
+                                guid_name(type) ? guid_name(type) : "of unknown type");
+}
+
+/* How many entries of which type: lists of certificates have one each. */
+static void put_signatures(struct span data, struct buf *ret)
+{
+        struct cursor c = CURSOR(data);
+        struct efi_signature_list list;
+        EFI_GUID type = {0};
+        bool first = true;
+        size_t n = 0;
+
+        while (cursor_left(&c) > 0 && efi_signature_list_take(&c, &list, NULL) == 0) {
+                if (n > 0 && !guid_equal(&type, &list.type)) {
+                        put_count(n, &type, first, ret);
+                        first = false;
+                        n = 0;
+                }
+                type = list.type;
+                n += list.entries.size / list.entry_bytes;
+        }
+        put_count(n, &type, first, ret);
+        if (cursor_left(&c) > 0)
+                put(ret, "%smalformed signature list", n > 0 || !first ? ", " : "");
+        else if (n == 0 && first)
+                put(ret, "empty");
+}
+
+static void put_boot_order(struct span data, struct buf *ret)
+{
+        struct cursor c = CURSOR(data);
+        uint16_t number;
+
+        for (unsigned n = 0; n < 64 && cursor_u16(&c, &number); n++)
+                put(ret, "%s%04X", n ? " " : "", number);
+        if (cursor_left(&c) > 0)
+                put(ret, "... (%zu bytes)", data.size);
+}
+
+static void put_load_option(struct span data, struct buf *scratch, struct buf *ret)
+{
+        struct load_option option;
+
+        if (!load_option_read(data, &option)) {
+                put(ret, "malformed load option: ");
                 put_hex(data, ret);
                 return;
         }
-        put(ret, "image of %llu bytes at 0x%llx, device path of %llu bytes%s",
-                        (unsigned long long)length, (unsigned long long)location,
-                        (unsigned long long)path_length,
-                        path_length == cursor_left(&c) ? "" : ", malformed");
+        put_utf16(option.description, ret);
+        put(ret, ", ");
+        put_device_path(option.paths, scratch, ret);
+        if (!(option.attributes & 1))
+                put(ret, ", not active");
 }
 
-/* UEFI_VARIABLE_DATA, PFP 10.2.6 */
-static void variable(struct span data, struct buf *ret)
+static void put_value(const struct uefi_variable *variable, uint32_t event_type,
+                struct buf *scratch, struct buf *ret)
 {
-        uint64_t name_units, data_bytes;
-        struct cursor c = CURSOR(data);
-        char guid_text[GUID_TEXT_SIZE];
-        struct span name;
+        char owner[GUID_TEXT_SIZE];
         EFI_GUID guid;
 
-        if (!cursor_copy(&c, &guid, sizeof(guid)) || !cursor_u64(&c, &name_units) ||
-                        !cursor_u64(&c, &data_bytes) || name_units > cursor_left(&c) / 2 ||
-                        !cursor_take(&c, 2 * name_units, &name)) {
+        switch (uefi_variable_value(variable, event_type)) {
+        case VALUE_BOOL:
+                if (variable->data.size > 1)
+                        break;
+                put(ret, variable->data.size == 1 && variable->data.data[0] ? "on" : "off");
+                return;
+        case VALUE_SIGNATURES:
+                put_signatures(variable->data, ret);
+                return;
+        case VALUE_SIGNATURE:
+                if (variable->data.size < EFI_SIGNATURE_OWNER_BYTES)
+                        break;
+                memcpy(&guid, variable->data.data, sizeof(guid));
+                guid_to_text(&guid, owner);
+                put(ret, "%zu bytes of owner %s", variable->data.size - EFI_SIGNATURE_OWNER_BYTES,
+                                owner);
+                return;
+        case VALUE_BOOT_ORDER:
+                put_boot_order(variable->data, ret);
+                return;
+        case VALUE_LOAD_OPTION:
+                put_load_option(variable->data, scratch, ret);
+                return;
+        case VALUE_TEXT:
+                event_line_of(variable->data, ret);
+                return;
+        case VALUE_UNKNOWN:
+                break;
+        }
+        put_hex(variable->data, ret);
+}
+
+/* The vendor's GUID only where the name doesn't say enough. */
+static void variable(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
+{
+        struct uefi_variable v = {0};
+        char guid_text[GUID_TEXT_SIZE];
+        int r = uefi_variable_read(event->data, &v, NULL);
+
+        if (r < 0 && !v.name.data) {
                 put(ret, "malformed variable: ");
-                put_hex(data, ret);
+                put_hex(event->data, ret);
                 return;
         }
-        guid_to_text(&guid, guid_text);
-        put(ret, "variable ");
-        put_utf16(name, ret);
-        put(ret, "-%s of %llu bytes%s", guid_text, (unsigned long long)data_bytes,
-                        data_bytes == cursor_left(&c) ? "" : ", malformed");
+        put_utf16(v.name, ret);
+        if (uefi_variable_value(&v, event->type) == VALUE_UNKNOWN) {
+                guid_to_text(&v.guid, guid_text);
+                put(ret, "-%s", guid_text);
+        }
+        put(ret, r < 0 ? ", malformed: " : ": ");
+        put_value(&v, event->type, scratch, ret);
 }
 
-/* UEFI_PLATFORM_FIRMWARE_BLOB, PFP 10.2.4; some firmware writes text instead. */
-static void blob(struct span data, struct buf *ret)
-{
-        struct cursor c = CURSOR(data);
-        uint64_t base, length;
+/* ---- disks and firmware ---- */
 
-        if (data.size == 16 && cursor_u64(&c, &base) && cursor_u64(&c, &length))
-                put(ret, "firmware blob of %llu bytes at 0x%llx", (unsigned long long)length,
-                                (unsigned long long)base);
+static void gpt(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
+{
+        struct gpt table = {0};
+        struct gpt_partition partition;
+        char disk[GUID_TEXT_SIZE];
+        uint64_t i = 0;
+
+        if (gpt_read(event->data, &table, NULL) < 0) {
+                put(ret, "malformed partition table: ");
+                put_hex(event->data, ret);
+                return;
+        }
+        guid_to_text(&table.disk, disk);
+        put(ret, "GPT of disk %s", disk);
+        for (; i < 16 && gpt_partition_read(&table, i, &partition); i++) {
+                put(ret, i == 0 ? ": " : ", ");
+                put_utf16(utf16_until_nul(partition.name), ret);
+        }
+        if (i < table.n_partitions)
+                put(ret, "... (%llu partitions)", (unsigned long long)table.n_partitions);
+}
+
+/* Some firmware writes text instead. */
+static void blob(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
+{
+        struct firmware_blob b;
+
+        if (firmware_blob_read(event->data, &b))
+                put(ret, "firmware blob of %llu bytes at 0x%llx", (unsigned long long)b.length,
+                                (unsigned long long)b.base);
         else
-                text(data, ret);
+                text(event, scratch, ret);
 }
 
-/* UEFI_PLATFORM_FIRMWARE_BLOB2, PFP 10.2.5 */
-static void blob2(struct span data, struct buf *ret)
+static void blob2(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
 {
-        struct cursor c = CURSOR(data);
-        struct span description;
-        uint64_t base, length;
-        uint8_t size;
+        struct firmware_blob b;
 
-        if (!cursor_u8(&c, &size) || !cursor_take(&c, size, &description) ||
-                        !cursor_u64(&c, &base) || !cursor_u64(&c, &length)) {
-                text(data, ret);
+        if (!firmware_blob2_read(event->data, &b)) {
+                text(event, scratch, ret);
                 return;
         }
         put(ret, "firmware blob ");
-        put_utf8(description, ret);
-        put(ret, " of %llu bytes at 0x%llx", (unsigned long long)length, (unsigned long long)base);
+        put_utf8(b.description, ret);
+        put(ret, " of %llu bytes at 0x%llx", (unsigned long long)b.length,
+                        (unsigned long long)b.base);
 }
 
-static void opaque(struct span data, struct buf *ret)
+/* UEFI_HANDOFF_TABLE_POINTERS, PFP 10.2.9; its second form has a description before it. */
+static void put_tables(struct cursor c, struct buf *ret)
 {
-        put(ret, "%zu bytes", data.size);
+        uint64_t n, address;
+        EFI_GUID guid;
+
+        if (!cursor_u64(&c, &n)) {
+                put(ret, "malformed");
+                return;
+        }
+        for (uint64_t i = 0; i < n; i++) {
+                char guid_text[GUID_TEXT_SIZE];
+
+                if (i == 16 || !cursor_copy(&c, &guid, sizeof(guid)) || !cursor_u64(&c, &address)) {
+                        put(ret, "... (%llu tables)", (unsigned long long)n);
+                        return;
+                }
+                guid_to_text(&guid, guid_text);
+                put(ret, "%s%s at 0x%llx", i ? ", " : "",
+                                guid_name(&guid) ? guid_name(&guid) : guid_text,
+                                (unsigned long long)address);
+        }
 }
 
-static void hop_open(struct span data, struct buf *ret)
+static void handoff(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
+{
+        put(ret, "tables: ");
+        put_tables(CURSOR(event->data), ret);
+}
+
+static void handoff2(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
+{
+        struct cursor c = CURSOR(event->data);
+        struct span description;
+        uint8_t size;
+
+        if (!cursor_u8(&c, &size) || !cursor_take(&c, size, &description)) {
+                put(ret, "malformed tables: ");
+                put_hex(event->data, ret);
+                return;
+        }
+        put(ret, "tables ");
+        put_utf8(description, ret);
+        put(ret, ": ");
+        put_tables(c, ret);
+}
+
+/* ---- tagged events ---- */
+
+static void hop_open(const struct tcg_event *event, struct buf *ret)
 {
         _cleanup_hop_open_ struct hop_open open = {0};
         char hex[65];
 
-        if (hop_open_decode(data, &open, NULL) < 0) {
+        if (hop_open_decode(event->data, &open, NULL) < 0) {
                 put(ret, "mkexec: malformed open event");
                 return;
         }
@@ -317,69 +404,44 @@ static void hop_open(struct span data, struct buf *ret)
                         open.n_events, hex);
 }
 
-static void hop_end(struct span data, struct buf *ret)
+static void hop_end(const struct tcg_event *event, struct buf *ret)
 {
         struct hop_end end;
 
-        if (hop_close_decode(data, &end, NULL) >= 0)
+        if (hop_close_decode(event->data, &end, NULL) >= 0)
                 put(ret, "mkexec: close hop %u of %u events", end.hop, end.count);
-        else if (hop_abort_decode(data, &end, NULL) >= 0)
+        else if (hop_abort_decode(event->data, &end, NULL) >= 0)
                 put(ret, "mkexec: abort hop %u after %u extends", end.hop, end.count);
         else
                 put(ret, "mkexec: malformed close or abort event");
 }
 
-/* Tagged events: by whom, and what. systemd's stand in its tpm2-pcr.h, Linux's in
- * efi-stub-helper.c. */
-static const struct {
-        uint32_t id;
-        const char *name;
-        void (*whole)(struct span data, struct buf *ret); /* instead of name and payload */
-} tags[] = {
-                {0xf5bc582a, "sd-boot: loader.conf"},
-                {0x13aed6db, "systemd-stub: UKI profile"},
-                {0x6c46f751, "systemd-stub: devicetree addon"},
-                {0x49dffe0f, "systemd-stub: initrd addon"},
-                {0xdac08e1a, "systemd-stub: microcode addon"},
-                {0xd5cb7cbc, "systemd-stub: SMBIOS system information"},
-                {0xe0d47bc8, "systemd-stub: SMBIOS baseboard"},
-                {0xc0b3bd23, "systemd-stub: SMBIOS OEM string"},
-                {0x8f3b22ec, "Linux: initrd"},
-                {0x8f3b22ed, "Linux: load options"},
-                {HOP_TAG_OPEN, NULL, hop_open},
-                {HOP_TAG_CLOSE, NULL, hop_end},
-                {HOP_TAG_ABORT, NULL, hop_end},
-};
-
-static void tagged(struct span data, struct buf *ret)
+static void tagged(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
 {
+        enum hop_own own = hop_is_own(event);
         struct span payload;
         uint32_t id;
 
-        if (!event_tagged(data, &id, &payload)) {
+        if (own != HOP_NONE) {
+                (own == HOP_OPEN ? hop_open : hop_end)(event, ret);
+                return;
+        }
+        if (!event_tagged(event->data, &id, &payload)) {
                 put(ret, "malformed tagged event: ");
-                put_hex(data, ret);
+                put_hex(event->data, ret);
                 return;
         }
-        for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
-                if (tags[i].id != id)
-                        continue;
-                if (tags[i].whole) {
-                        tags[i].whole(data, ret);
-                        return;
-                }
-                put(ret, "%s: ", tags[i].name);
-                text(payload, ret);
-                return;
-        }
-        put(ret, "tag 0x%08x: ", id);
-        text(payload, ret);
+        if (tag_name(id))
+                put(ret, "%s: ", tag_name(id));
+        else
+                put(ret, "tag 0x%08x: ", id);
+        event_line_of(payload, ret);
 }
 
 /* Types without a row are text if they look so, else hex. */
 static const struct {
         uint32_t type;
-        void (*write)(struct span data, struct buf *ret);
+        void (*write)(const struct tcg_event *event, struct buf *scratch, struct buf *ret);
 } writers[] = {
                 {EV_NO_ACTION, no_action},
                 {EV_SEPARATOR, separator},
@@ -398,18 +460,26 @@ static const struct {
                 {EV_EFI_VARIABLE_BOOT, variable},
                 {EV_EFI_VARIABLE_BOOT2, variable},
                 {EV_EFI_VARIABLE_AUTHORITY, variable},
-                {EV_EFI_GPT_EVENT, opaque},
-                {EV_EFI_GPT_EVENT2, opaque},
-                {EV_EFI_HANDOFF_TABLES, opaque},
-                {EV_EFI_HANDOFF_TABLES2, opaque},
+                {EV_EFI_GPT_EVENT, gpt},
+                {EV_EFI_GPT_EVENT2, gpt},
+                {EV_EFI_HANDOFF_TABLES, handoff},
+                {EV_EFI_HANDOFF_TABLES2, handoff2},
 };
+
+void event_line(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
+{
+        scratch->size = 0;
+        for (size_t i = 0; i < ARRAY_SIZE(writers); i++)
+                if (writers[i].type == event->type) {
+                        writers[i].write(event, scratch, ret);
+                        return;
+                }
+        text(event, scratch, ret);
+}
 
 void event_text(const struct tcg_event *event, struct buf *ret)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(writers); i++)
-                if (writers[i].type == event->type) {
-                        writers[i].write(event->data, ret);
-                        return;
-                }
-        text(event->data, ret);
+        _cleanup_buf_ struct buf scratch = {0};
+
+        event_line(event, &scratch, ret);
 }

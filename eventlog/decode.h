@@ -14,5 +14,8 @@
  */
 void event_text(const struct tcg_event *event, struct buf *ret);
 
-/* The escaper alone, for text that is UTF-8 at best; nothing is cut. */
-void event_text_escape(struct span utf8, struct buf *ret);
+/* The same for many events: scratch is the caller's, and is emptied and filled with each. */
+void event_line(const struct tcg_event *event, struct buf *scratch, struct buf *ret);
+
+/* Any bytes as such a text: text if they look so, else hex. */
+void event_line_of(struct span data, struct buf *ret);

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/utf16.h"
-#include "eventlog/decode.h"
 #include "base/device-path-text.h"
+#include "base/utf16.h"
+#include "eventlog/escape.h"
 #include "shim/firmware/dispatch.h"
 #include "shim/firmware/events.h"
 #include "shim/firmware/handles.h"
@@ -62,7 +62,7 @@ static void put_text(struct line *l, const char *text)
         size_t size = strlen(text);
         bool cut = size > MAX_STRING_SHOWN;
 
-        event_text_escape(SPAN(text, cut ? MAX_STRING_SHOWN : size), &shown);
+        escape_text(SPAN(text, cut ? MAX_STRING_SHOWN : size), TEXT_UTF8, ESCAPE_LINE, &shown);
         put(l, "%.*s%s", (int)shown.size, shown.data ? (const char *)shown.data : "",
                         cut ? "..." : "");
 }

@@ -476,7 +476,7 @@ static void texts(void)
                         {EV_EFI_BOOT_SERVICES_APPLICATION,
                                         TEXT("\0\0\x10\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\2"
                                              "\0\0\0\0\0\0\0xx"),
-                                        "image of 256 bytes at 0x100000, device path of 2 bytes"},
+                                        "image of 256 bytes at 0x100000: malformed device path of 2 bytes"},
                         {EV_EFI_BOOT_SERVICES_APPLICATION, TEXT("\0\0"),
                                         "malformed image load event: 0000"},
                         {0xdead, TEXT(""), ""},
