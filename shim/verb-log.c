@@ -6,33 +6,32 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "eventlog/decode.h"
 #include "eventlog/explain.h"
 #include "eventlog/hop-check.h"
 #include "shim/boot-log.h"
+#include "shim/log-show.h"
 #include "shim/pcr-values.h"
 #include "shim/plan-json.h"
 #include "shim/progress.h"
 #include "shim/verb.h"
 
-enum { OPT_JSON = 256, OPT_PCRS, OPT_BINARY, OPT_HELP };
+enum { OPT_JSON = 256, OPT_PCRS, OPT_HELP };
 
 static const struct option long_options[] = {
                 {"json", no_argument, NULL, OPT_JSON},
                 {"pcrs", required_argument, NULL, OPT_PCRS},
-                {"binary", no_argument, NULL, OPT_BINARY},
                 {"help", no_argument, NULL, OPT_HELP},
                 {NULL},
 };
 
 static void help(void)
 {
-        puts("mkexec log show [--binary] [FILE]\n"
+        puts("mkexec log show [OPTIONS] [FILE...]\n"
              "mkexec log replay [--json] [FILE]\n"
              "mkexec log check [--json] [--pcrs FILE] [FILE]\n\n"
-             "show: one line an event, or with --binary the log's bytes for other tools. replay: "
-             "the PCR values that the log tells. check: structure, mkexec's hops and their "
-             "ledgers,\n"
+             "show: what is in logs, decoded; 'mkexec log show --help' has its options. replay: "
+             "the PCR\n"
+             "values that the log tells. check: structure, mkexec's hops and their ledgers,\n"
              "and with --pcrs (lines 'bank pcr hex') whether the log explains these values.\n"
              "Without FILE: this boot's log, with what the boot before left of it in the initrd "
              "and\n"
@@ -67,33 +66,6 @@ static int read_log(const char *path, struct buf *ret, struct error *error)
                              : 0;
         }
         return buf_read_file(path, BOOT_LOG_MAX_BYTES, ret, error);
-}
-
-/* ---- show ---- */
-
-static int show(struct span bytes, bool binary)
-{
-        size_t offset = 0, index = 0;
-        struct error error = {{0}};
-        struct event_log log;
-        struct tcg_event event;
-        int r = event_log_open(&log, bytes, &error);
-
-        if (r == 0 && binary) {
-                fwrite(bytes.data, 1, bytes.size, stdout); /* main looks whether that went well */
-                return EXIT_DONE;
-        }
-        while (r == 0 && (r = event_log_next(&log, &offset, &index, &event, &error)) > 0) {
-                _cleanup_buf_ struct buf text = {0};
-                char type[EVENT_TYPE_TEXT_SIZE];
-
-                event_text(&event, &text);
-                printf("%zu PCR %u %s %.*s\n", event.index, event.pcr,
-                                event_type_text(event.type, type),
-                                buf_failed(&text) ? 0 : (int)text.size, (const char *)text.data);
-                r = 0;
-        }
-        return r < 0 ? fail(EXIT_USAGE, &error) : EXIT_DONE;
 }
 
 /* ---- replay ---- */
@@ -287,7 +259,7 @@ static bool find_what(const char *text, enum what *ret)
 int verb_log(int argc, char **argv)
 {
         _cleanup_buf_ struct buf log = {0};
-        bool json = false, binary = false;
+        bool json = false;
         const char *pcrs = NULL;
         struct error error = {{0}};
         enum what what;
@@ -299,6 +271,8 @@ int verb_log(int argc, char **argv)
                 return usage_error("log");
         argc--;
         argv++;
+        if (what == SHOW)
+                return log_show(argc, argv);
         while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
                 switch (option) {
                 case OPT_JSON:
@@ -307,22 +281,16 @@ int verb_log(int argc, char **argv)
                 case OPT_PCRS:
                         pcrs = optarg;
                         break;
-                case OPT_BINARY:
-                        binary = true;
-                        break;
                 case 'h':
                 case OPT_HELP:
                         return help(), EXIT_DONE;
                 default:
                         return usage_error("log");
                 }
-        if (argc - optind > 1 || (pcrs && what != CHECK) || (binary && what != SHOW) ||
-                        (json && what == SHOW))
+        if (argc - optind > 1 || (pcrs && what != CHECK))
                 return usage_error("log");
         r = read_log(argv[optind], &log, &error);
         if (r < 0)
                 return fail(EXIT_USAGE, &error);
-        return what == SHOW    ? show(buf_span(&log), binary)
-               : what == CHECK ? check(buf_span(&log), pcrs, json)
-                               : replay(buf_span(&log), json);
+        return what == CHECK ? check(buf_span(&log), pcrs, json) : replay(buf_span(&log), json);
 }

@@ -17,8 +17,9 @@ _mkexec() {
         --esp) files=folders ;;
         --close) offer='none 11' ;;
         --handover) offer='auto load file' ;;
+        --bank) offer='sha1 sha256 sha384 sha512 sm3_256' ;;
         --tcti) offer='device:/dev/tpmrm0 device:/dev/tpm0 swtpm:' ;;
-        --cmdline | --profile | --timeout | --memory-limit) return ;;
+        --cmdline | --profile | --timeout | --memory-limit | --pcr) return ;;
     esac
 
     if [ -z "$files$offer" ]; then
@@ -36,7 +37,7 @@ _mkexec() {
                     offer='--json --help' files=all
                     case ${COMP_WORDS[2]} in
                         check) offer="$offer --pcrs" ;;
-                        show) offer='--binary --help' ;;
+                        show) offer='--json --yaml --binary --pcr --bank --no-pager --help' ;;
                     esac
                 fi
                 ;;

@@ -50,7 +50,7 @@ code() { # folder with main.c last
     local files=()
     mapfile -t files < <(find "$1" -maxdepth 1 -name '*.c' ! -name main.c | sort)
     files+=("$1/main.c")
-    { verbs_of_code "$1/main.c"; options_of_code "${files[@]}"; } | sort
+    { verbs_of_code "$1/main.c"; options_of_code "${files[@]}"; } | sort -u
 }
 
 manual() { # file

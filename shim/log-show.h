@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mkexec log show: the loop over logs and records, and (log-show-verb.c) the word itself. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "shim/log-sources.h"
+
+/* argv[0] is "show"; returns an exit code. */
+int log_show(int argc, char **argv);
+
+#define LOG_SHOW_ALL_PCRS UINT32_MAX
+
+enum log_show_form { LOG_SHOW_TABLE, LOG_SHOW_JSON, LOG_SHOW_YAML };
+
+struct log_show_options {
+        enum log_show_form form;
+        uint32_t pcrs;          /* mask of those that are shown; other records are left out */
+        const struct alg *bank; /* of the table; NULL: each record's first */
+        bool color;
+        /* Takes what was written so far, and empties it; called again and again. */
+        int (*flush)(void *context, struct buf *out);
+        void *context;
+};
+
+/* Writes all logs. -EBADMSG: one of them couldn't be read to its end, and which; all that could be
+ * read was written, and so was the reason. -EPROTO: kinds that the form can't show. -errno of
+ * flush; -ENOMEM. */
+int log_show_write(const struct log_sources *sources, const struct log_show_options *options,
+                struct error *error);
+
+/* Whether it is shown as a TCG log: also what is no log at all, so that the reader says why. */
+bool log_show_is_tcg(const struct log_source *source);
