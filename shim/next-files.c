@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +17,7 @@
 #include "shim/handover/carried-log.h"
 #include "shim/handover/kexec-file.h"
 #include "shim/next-kernel.h"
+#include "tcg2/authenticode-signature.h"
 
 /* SHA-256 of the file from offset on. */
 static int file_sha256(int fd, uint64_t offset, uint8_t ret[32], struct error *error)
@@ -158,13 +160,35 @@ static void discard(const struct state_dir *dir)
         state_discard(dir, STATE_INITRD);
 }
 
-static int new_guard(const struct state_dir *dir, struct error *error)
+/* The first signer of the kernel, as the running kernel would look at it; "" if there is none. */
+static void find_signer(struct span kernel, char *to, size_t size)
+{
+        struct authenticode_signature *signature;
+        struct certificate_table table;
+        struct span der;
+        struct pe pe;
+
+        to[0] = '\0';
+        if (pe_parse(kernel, &pe, NULL) < 0 || certificate_table_open(&pe, &table, NULL) < 0 ||
+                        certificate_table_next(&table, &der, NULL) <= 0 ||
+                        authenticode_signature_new(der, &signature, NULL) < 0)
+                return;
+        snprintf(to, size, "%s", authenticode_signature_signer(signature));
+        authenticode_signature_free(signature);
+}
+
+static int new_guard(const struct state_dir *dir, struct span kernel, struct error *error)
 {
         _cleanup_close_ int fd = -1;
+        char signer[128];
         int r = state_open_new(dir, STATE_KERNEL, &fd, error);
 
         if (r == 0)
                 r = kexec_file_load_guard(fd, error);
+        if (r < 0)
+                find_signer(kernel, signer, sizeof(signer));
+        if (r < 0 && signer[0])
+                return error_prefix(error, r, "guard image, a kernel signed by '%s'", signer);
         return r < 0 ? error_prefix(error, r, "guard image") : 0;
 }
 
@@ -184,7 +208,7 @@ int next_files_stage(const struct state_dir *dir, const struct file_handover *fi
                 r = write_new(dir, STATE_INITRD, log_room, files->initrd, staged->initrd_sha256,
                                 error);
         if (r == 0)
-                r = new_guard(dir, error);
+                r = new_guard(dir, files->kernel, error);
         if (r < 0)
                 discard(dir);
         return r;

@@ -58,8 +58,8 @@ static int choose_handover(
         r = kexec_load_probe(&why);
         if (r == 0)
                 return 0;
-        if (options->handover == HANDOVER_OPTION_LOAD)
-                return error_set(error, -r, "%.400s; see --handover=file", why.text);
+        if (options->handover == HANDOVER_OPTION_LOAD) /* no file's EACCES */
+                return error_set(error, EPERM, "%.400s; see --handover=file", why.text);
         if (options->progress != PROGRESS_QUIET)
                 progress_note("%s; handing over by kexec_file_load instead", why.text);
         *ret = HANDOVER_FILE;
@@ -210,6 +210,14 @@ static int stage(const struct state_dir *dir, struct load *load, struct error *e
 
 /* ---- the verb ---- */
 
+static void tell_of_ima(const struct load *load)
+{
+        if (load->handover == HANDOVER_LOAD && load->run.progress.enabled &&
+                        access("/sys/kernel/security/ima", F_OK) == 0)
+                progress_note("IMA's list of measurements stays behind (kexec_file_load can carry "
+                              "it); PCR 10 keeps its value");
+}
+
 static void print_result(const struct load *load)
 {
         const struct hop_options *options = load->options;
@@ -278,6 +286,7 @@ int verb_load(int argc, char **argv)
                                 "staged hop %u for %s; 'mkexec exec --now' starts it",
                                 load.run.plan.hop,
                                 load.handover == HANDOVER_LOAD ? "kexec_load" : "kexec_file_load");
+                tell_of_ima(&load);
         }
         print_result(&load);
         return EXIT_DONE;

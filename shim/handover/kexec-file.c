@@ -10,8 +10,8 @@
 #include "base/cleanup.h"
 #include "shim/handover/kexec.h"
 
-#define ENOKEY_KEYRINGS                                                        \
-        "the kernel looks in .builtin_trusted_keys, .secondary_trusted_keys, " \
+#define ENOKEY_KEYRINGS                                                \
+        "it looks in .builtin_trusted_keys, .secondary_trusted_keys, " \
         ".machine (MOK) and .platform (db)"
 
 /* kernel/kexec_file.c, kimage_validate_signature; crypto/asymmetric_keys/verify_pefile.c. */
@@ -19,14 +19,16 @@ static const struct {
         int errnum;
         const char *text;
 } reasons[] = {
-                {ENODATA, "the inner kernel isn't signed, and this kernel wants a signature: sign "
-                          ".linux (sbsign) with a key from db or MOK before the UKI is built; the "
-                          "UKI's own signature doesn't count here"},
-                {ENOKEY, "the inner kernel is signed by a key that this kernel doesn't know "
-                         "(" ENOKEY_KEYRINGS "): enrol the signer's certificate in db or MOK and "
-                         "reboot, or sign .linux with a key that is there"},
-                {EKEYREJECTED, "the inner kernel's signature doesn't fit its bytes, or its hash or "
-                               "signer is revoked (dbx, MokListX)"},
+                {ENODATA, "the inner kernel isn't signed, and the running kernel wants a "
+                          "signature: "
+                          "sign .linux (sbsign) with a key from db or MOK before the UKI is built; "
+                          "the UKI's own signature doesn't count here"},
+                {ENOKEY, "the running kernel has no certificate for the inner kernel's signature "
+                         "(" ENOKEY_KEYRINGS "): enrol the signer's in db or MOK and reboot, or "
+                         "sign .linux with a key that is there"},
+                {EKEYREJECTED, "the inner kernel's signature doesn't fit its bytes, or its signer "
+                               "is "
+                               "revoked (dbx, MokListX)"},
                 {EKEYREVOKED, "the inner kernel's signer is revoked"},
                 {EKEYEXPIRED, "the certificate of the inner kernel's signer has expired"},
                 {EBADMSG, "the inner kernel's signature is malformed"},
