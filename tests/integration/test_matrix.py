@@ -165,6 +165,21 @@ def judge(prediction, wanted):
     assert difference is None, difference
 
 
+def judge_files(prediction, series, wanted):
+    """What kexec_file_load would get: the package's kernel byte for byte, and what the kernel's stub has to measure."""
+    files = prediction["files"]
+    data, version, _ = kernel(series)
+    assert files["kernel"] == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}, "another kernel"
+    for due in wanted.get(9, []):
+        tag = struct.unpack_from("<I", due.data)[0] if due.data else 0
+        if tag == expected.TAG_LINUX_INITRD:
+            found, due = files["initrd"], {"bytes": len(due.hashed), "sha256": hashlib.sha256(due.hashed).hexdigest()}
+            assert found == due, f"initrd: {found}, not {due}"
+        if tag == expected.TAG_LOAD_OPTIONS:
+            found, due = bytes.fromhex(files["command_line"]).decode(), due.hashed.decode("utf-16-le").rstrip("\0")
+            assert found == due, f"command line: {found!r}, not {due!r}"
+
+
 def make_boot(version, series, sections=None, rows=None, **more):
     """A UKI of these sections, and what is known of it. `rows`: the true layout if it has profiles."""
     sections = base_sections(series) if sections is None else sections
@@ -193,8 +208,9 @@ def pcr11_by_systemd(run, boot):
 
 def whole_uki(run, version, series):
     boot = make_boot(version, series)
-    prediction = run.boot(boot)
+    prediction = run.boot(boot, "--handover=file")
     judge(prediction, boot.events())
+    judge_files(prediction, series, boot.events())
     theirs = pcr11_by_systemd(run, boot)
     for bank, value in theirs.items():
         assert prediction["payload_view"]["11"][bank] == value, f"{bank}: systemd-measure says {value}"
@@ -209,7 +225,9 @@ def bare_kernel(run, series):
     files = [run.write("first", first), run.write("second", second)]
     padded = first + bytes(-len(first) % 4) + second + bytes(-len(second) % 4)
     wanted = expected.by_pcr([expected.image(data), *expected.linux_events(version, "quiet a=\u00e4", padded)])
-    judge(run.predict(image, "--cmdline", "quiet a=\u00e4", *(f"--initrd={path}" for path in files)), wanted)
+    prediction = run.predict(image, "--cmdline", "quiet a=\u00e4", "--handover=file", *(f"--initrd={path}" for path in files))
+    judge(prediction, wanted)
+    judge_files(prediction, series, wanted)
     seconds = run.seconds
     judge(run.predict(image), expected.by_pcr([expected.image(data)]))
     run.seconds = max(seconds, run.seconds)
@@ -240,8 +258,9 @@ def all_sidecars(version, series, **more):
 
 def sidecars(run, version, series):
     boot = all_sidecars(version, series, load_options="own options")
-    prediction = run.boot(boot)
+    prediction = run.boot(boot, "--handover=file")
     judge(prediction, boot.events())
+    judge_files(prediction, series, boot.events())
     # Twins: the same comparison must see one changed byte in each sidecar that this stub reads.
     changed = 0
     for folder in ("extra", "addons", "credentials", "extensions"):
