@@ -27,6 +27,7 @@ import test_file_mode
 import test_guard
 import test_hop
 import test_images
+import test_lockdown
 import test_machines
 import test_payloads
 import test_plain
@@ -34,8 +35,8 @@ import vm
 
 # (scenario, needs mkexec, only with --full or by its name). A configuration may say the latter of itself.
 SCENARIOS = ((test_hop, True, False), (test_chain, True, False), (test_abort, True, False), (test_payloads, True, False),
-             (test_guard, True, False), (test_file_mode, True, False), (test_baseline, False, False), (test_images, True, False),
-             (test_plain, True, True), (test_machines, True, True))
+             (test_guard, True, False), (test_file_mode, True, False), (test_lockdown, True, False),
+             (test_baseline, False, False), (test_images, True, False), (test_plain, True, True), (test_machines, True, True))
 SECONDS = pathlib.Path(__file__).parent / "seconds"
 
 

@@ -60,9 +60,10 @@ class Parts:
 
 class Scene:
     """`first` and `second` name the scripts in guest/ that A and B run; A's init asks for it. `path_b` is where B lies,
-    `esp_files` what lies on the ESP besides A and B."""
+    `esp_files` what lies on the ESP besides A and B, `esp_mib` its size, which A's boot depends on."""
     path_b = PATH_B
     esp_files = {}
+    esp_mib = ESP_MIB
 
     def __init__(self, folder, configuration, first, second, say=print, parts=Parts()):
         self.folder, self.configuration, self.say, self.parts = pathlib.Path(folder), configuration, say, parts
@@ -94,7 +95,7 @@ class Scene:
     def run(self, name, payload, shared=True, **options):
         """Firmware starts A. Its boot may be `shared` with other scenarios that have the same A (snapshot.py)."""
         files = {PATH_A: self.uki_a, self.path_b: self.uki_b, **self.esp_files}
-        disk = esp.build(self.folder / f"{name}.esp", files, ESP_MIB)
+        disk = esp.build(self.folder / f"{name}.esp", files, self.esp_mib)
         setup = vm.Setup(disk, payload, self.configuration.banks, self.configuration.tpm, script=self.first,
                          shared=boot_of(files) if shared else "", **options)
         return vm.run(self.folder / name, setup, self.say)

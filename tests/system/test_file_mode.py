@@ -140,6 +140,16 @@ def third_boot_tells_of_all(second, third):
     hop_checks.mkexec_accepts_log(third, boots=4)
 
 
+def ima_is_understood(third):
+    succeeded(third, "load-mode", "unload")
+    expect("IMA's list of measurements stays behind" in third.text("load-mode.err"), third.text("load-mode.err"))
+    expect_equal("the policy", third.text("ima-policy"), "")
+    expect_equal("exit codes", (third.text("ima-load.status"), third.text("ima-auto.status")), ("1", "1"))
+    expect("kexec_load: refused by an IMA" in third.text("ima-load.err"), third.text("ima-load.err"))
+    expect("handing over by kexec_file_load instead" in third.text("ima-auto.err"), third.text("ima-auto.err"))
+    expect("kexec_file_load (EACCES): refused by an IMA" in third.text("ima-auto.err"), third.text("ima-auto.err"))
+
+
 HOP_CHECKS = tuple(name for name in hop_checks.CHECKS_WITHOUT_FIRMWARE_BOOT if not name.startswith("a secret"))
 
 
@@ -169,3 +179,4 @@ def run(tally, folder, configuration):
     tally.check(f"{title}: without the log, or with a forged one, load refuses", nothing_goes_on_without_the_log, second)
     tally.check(f"{title}: an exec that fails is aborted", failed_exec_is_aborted, second)
     tally.check(f"{title}: a second such hop tells of all boots", third_boot_tells_of_all, second, third)
+    tally.check(f"{title}: a policy of IMA's against both calls is understood", ima_is_understood, third)
