@@ -4,9 +4,12 @@ must not be more than it can know. Run by --full.
 """
 
 import json
+import re
 from dataclasses import dataclass
 
+import eventlog
 import hop_checks
+import log_twins
 import overlay_record
 import payloads
 import results
@@ -61,6 +64,7 @@ class Story:
 CONFIGURATIONS = (
     Configuration("efi", "kexec -c before and between hops, then one without EFI",
                   ("kexec", "hop", "kexec", "hop", "noefi", "hop", "end")),
+    Configuration("noefi", "kexec -c without EFI and log, then a hop", ("noefi", "hop", "end")),
 )
 
 
@@ -162,6 +166,33 @@ def kernels_are_content(story):
         hop_checks.dmesg_is_clean(boot.state, story.boots[0].state)
 
 
+def nothing_is_known_before_the_hop(story):
+    """Of the kernel without EFI and log: no verdict, and load says what will be missing."""
+    _, plain, _ = story.boots
+    expect_equal("size of the log", len(plain.state.log), 0)
+    expect_equal("verdict, boots", (plain.status["verdict"], plain.status["boots"]), ("unknown", None))
+    said = plain.state.text("load.err")
+    expect("no TPM event log" in said, f"load said: {said}")
+    return said
+
+
+def hop_has_a_log_of_its_own(story):
+    """It explains PCR 8 and claims nothing of what firmware measured."""
+    _, plain, last = story.boots
+    banks, events = eventlog.parse(last.state.log)
+    expect_equal("first event", (log_twins.tag(events[0]), events[0].pcr), (log_twins.TAG_OPEN, 8))
+    expect_equal("banks of the header", banks, sorted(last.state.pcrs))
+    replayed = eventlog.replay(last.state.log)
+    for bank, row in last.state.pcrs.items():
+        expect_equal(f"PCR 8, {bank}", replayed[bank][8], row[8])
+    status, words = last.status, last.state.text("words.out")
+    expect_equal("verdict, boots, first_boot_in_log", (status["verdict"], status["boots"], status["first_boot_in_log"]),
+                 ("mismatch", 2, False))
+    expect(re.search(r"\bPCR 0\b", status["reason"]), f"reason: {status['reason']}")
+    expect("measured by firmware" not in words, f"status says: {words}")
+    return words
+
+
 COMMON = {
     "all came up": all_came_up,
     "a plain kexec moves no PCR but IMA's": plain_kexec_is_invisible,
@@ -175,6 +206,11 @@ CHECKS = {
         "logs go on, replay, check and count no plain kexec": logs_go_on,
         "EFI variables of the boot before a plain kexec are gone behind the hop": stale_variables_end_with_the_hop,
         "overlays don't stack up": nothing_stacks_up,
+    },
+    "noefi": {
+        **COMMON,
+        "without a log there is no verdict, and load says so": nothing_is_known_before_the_hop,
+        "the hop's log explains the hop, and status claims no more": hop_has_a_log_of_its_own,
     },
 }
 
