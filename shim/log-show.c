@@ -211,7 +211,7 @@ static int show_json(struct pass *p, const struct log_sources *sources, struct e
         }
         for (size_t i = 0; i < sources->n; i++)
                 show_json_log(&json, sources->source[i].name,
-                                log_kind_name(sources->source[i].kind), &ends[i].banks,
+                                log_kind_word(sources->source[i].kind), &ends[i].banks,
                                 ends[i].reason.text);
         show_json_end(&json);
         return result;

@@ -21,19 +21,26 @@
 
 #define RECORD_SEPARATOR 0x1e
 
-static const char *const kind_names[] = {
-                [LOG_UNKNOWN] = "unknown",
-                [LOG_TCG] = "TCG event log",
-                [LOG_CC] = "confidential-computing event log",
-                [LOG_SYSTEMD] = "systemd measurement log",
-                [LOG_IMA] = "IMA measurement list",
-                [LOG_CEL_JSON] = "CEL-JSON log",
-                [LOG_CEL_TLV] = "CEL-TLV log",
+static const struct {
+        const char *word, *name;
+} kinds[] = {
+                [LOG_UNKNOWN] = {"unknown", "unknown"},
+                [LOG_TCG] = {"tcg", "TCG event log"},
+                [LOG_CC] = {"cc", "confidential-computing event log"},
+                [LOG_SYSTEMD] = {"systemd", "systemd measurement log"},
+                [LOG_IMA] = {"ima", "IMA measurement list"},
+                [LOG_CEL_JSON] = {"cel-json", "CEL-JSON log"},
+                [LOG_CEL_TLV] = {"cel-tlv", "CEL-TLV log"},
 };
+
+const char *log_kind_word(enum log_kind kind)
+{
+        return kinds[kind].word;
+}
 
 const char *log_kind_name(enum log_kind kind)
 {
-        return kind_names[kind];
+        return kinds[kind].name;
 }
 
 /* ---- kinds ---- */

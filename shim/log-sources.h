@@ -21,7 +21,8 @@ enum log_kind {
 
 /* By the first bytes; a guess that the reader of that kind may still refuse. */
 enum log_kind log_kind_of(struct span bytes);
-const char *log_kind_name(enum log_kind kind); /* "TCG event log" */
+const char *log_kind_word(enum log_kind kind); /* "tcg": for programs */
+const char *log_kind_name(enum log_kind kind); /* "TCG event log": for people */
 
 struct log_source {
         const char *name; /* the path as given, or "standard input"; not ours to free */

@@ -276,6 +276,33 @@ def bodies_say_what_was_put_into_them(case):
     assert manifests[2]["firmware_version"] == "2.0" and manifests[2]["manifest_locator"]["text"] == "https://x.test/r"
 
 
+DISK = "PciRoot(0x0)/Pci(0x3,0x0)/HD(1,GPT,11111111-2222-3333-4444-555555555555,0x800,0x100000)"
+TEXTS = [
+    "StartupLocality 3", "SP800-155 Event", "SP800-155 Event2", "SP800-155 Event3", "Something else", "1.23",
+    "firmware blob of 4096 bytes at 0xfff00000", "ACPI DATA", "firmware blob of 917504 bytes at 0x820000",
+    "firmware blob FV_MAIN of 12582912 bytes at 0x900000", "tables: Smbios at 0x7ffe0000",
+    f"tables ACPI: {logs.OWNER} at 0x7ffd0000", "SecureBoot: on", "PK: empty", "KEK: 1 CertX509", "db: 2 CertX509",
+    "dbx: 2 CertSha256", f"Unknown\u00e9-{logs.OWNER}: 0001", "BootOrder: 0001 000A",
+    f"Boot0001: Linux, {DISK}/\\\\EFI\\\\BOOT\\\\BOOTX64.EFI", f"Boot000A: Other, {DISK}/\\\\a.efi", "separator",
+    "separator, error: 01000000", "separator: WBCL", f"db: 5 bytes of owner {logs.OWNER}",
+    "SbatLevel: sbat,1,2022052400\\x0agrub,2\\x0a", "MokListTrusted: on", "Calling EFI Application from Boot Option",
+    f"GPT of disk {logs.OWNER}: ESP, root",
+    f"image of 74565 bytes at 0x7e000000: {DISK}/\\\\EFI\\\\BOOT\\\\BOOTX64.EFI", "image of 74565 bytes at 0x7e000000",
+    "grub_cmd: linux /vmlinuz 'a b' \"c\"", ".linux", "quiet splash", "Linux: load options: quiet",
+    "tag 0x12345678: ff0001", "Entering ROM Based Setup", "010203", "text of an unknown type"]
+
+
+def lines_say_what_people_look_for(case):
+    path = case.write("bodies.bin", logs.log(logs.BODIES))
+    lines = case.show(path).stdout.decode().splitlines()[2:]
+    assert [line.split(maxsplit=4)[4] for line in lines] == TEXTS
+    assert [row["text"] for row in case.json(path)["events"][1:]] == TEXTS
+    for i, (line, (pcr, kind, data, _)) in enumerate(zip(lines, logs.BODIES), 1):
+        digest = "-" if kind == logs.EV_NO_ACTION else hashlib.sha1(data).hexdigest()[:12]
+        place = [str(i), str(pcr) if pcr < 24 else "-"]
+        assert line.split()[:2] == place and line.split()[3] == digest, line
+
+
 def a_bad_body_is_named_and_the_log_goes_on(case):
     strict = [each for each in logs.BODIES if each[3]]
     for change in (lambda data: data[:-1], lambda data: data + b"\x01"):
@@ -361,8 +388,7 @@ def several_logs_and_standard_input(case):
     with tcg.open("rb") as stdin:
         done = case.show("--json", "-", ima, OWN / "systemd-log" / "two", stdin=stdin)
     document = json.loads(done.stdout)
-    assert [log["kind"] for log in document["logs"]] == ["TCG event log", "IMA measurement list",
-                                                         "systemd measurement log"]
+    assert [log["kind"] for log in document["logs"]] == ["tcg", "ima", "systemd"]
     assert sorted({row["log"] for row in document["events"]}) == [0, 1, 2]
     assert document["logs"][0]["name"] == "standard input"
     cut = case.write("cut.bin", logs.log(logs.BODIES)[:-1])
@@ -418,7 +444,7 @@ def colours_and_a_pager_on_a_terminal_only(case):
 
 CASES = [yaml_of_our_own_logs_is_tpm2_eventlogs, yaml_of_text_of_boot_loaders_has_the_values_of_5_4,
          yaml_of_the_corpus_is_tpm2_eventlogs_or_differs_on_purpose, yaml_always_parses, json_has_what_the_log_has,
-         bodies_say_what_was_put_into_them, a_bad_body_is_named_and_the_log_goes_on, json_of_everything_is_json,
+         bodies_say_what_was_put_into_them, lines_say_what_people_look_for, a_bad_body_is_named_and_the_log_goes_on, json_of_everything_is_json,
          text_forges_nothing, yaml_that_is_injected_stays_text, pcrs_and_banks_are_chosen,
          several_logs_and_standard_input, colours_and_a_pager_on_a_terminal_only]
 
