@@ -14,6 +14,7 @@
 #include "shim/firmware/image.h"
 #include "shim/firmware/memory.h"
 #include "shim/firmware/secure-boot.h"
+#include "shim/firmware/security-arch.h"
 
 /* UEFI 2.3.4 asks for 128 KiB; kernels that decompress in the stub use a good part of it. */
 #define STACK_PAGES 64u
@@ -67,6 +68,7 @@ static int rooms_setup(struct firmware *fw, struct error *error)
                         fw_load_file2_setup,
                         fw_tcg2_setup,
                         fw_secure_boot_setup,
+                        fw_security_arch_setup,
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rooms); i++) {

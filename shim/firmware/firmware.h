@@ -46,6 +46,8 @@ enum fw_object_kind {
         FW_OBJECT_LOAD_FILE2,
         FW_OBJECT_LOADED_IMAGE,
         FW_OBJECT_BLOCK_IO,
+        FW_OBJECT_SECURITY,
+        FW_OBJECT_SECURITY2,
 };
 
 /* ---- how a run ends ---- */

@@ -6,6 +6,7 @@
 #include "shim/firmware/handles.h"
 #include "shim/firmware/image.h"
 #include "shim/firmware/memory.h"
+#include "shim/firmware/security-arch.h"
 
 /* Two calls of LoadFile(This, FilePath, BootPolicy, *BufferSize, Buffer), in the guest: size, then
  * contents. place is 8 bytes of guest memory for the size. */
@@ -99,6 +100,25 @@ static EFI_STATUS read_by_path(struct firmware *fw, uint64_t path, struct span b
         return read_by_load_file(fw, &guid_load_file, path, boot_policy, ret);
 }
 
+/* Asks whoever is to be asked, and loads it. */
+static EFI_STATUS authenticate_and_load(
+                struct firmware *fw, const struct security_question *q, uint64_t *handle)
+{
+        EFI_STATUS status = EFI_ACCESS_DENIED;
+        bool verified;
+
+        switch (fw_security_ask(fw, q, &verified, &status)) {
+        case SECURITY_ASK_FIRMWARE:
+                return verified ? image_load_verified(fw, q->parent, q->path, q->file, true, handle)
+                                : image_load(fw, q->parent, q->path, q->file, handle);
+        case SECURITY_OVERRIDDEN:
+                return image_load_verified(fw, q->parent, q->path, q->file, false, handle);
+        case SECURITY_DENIED:
+                break;
+        }
+        return status;
+}
+
 /* LoadImage(BootPolicy, ParentImageHandle, *DevicePath, SourceBuffer, SourceSize, *ImageHandle) */
 BOOT_SERVICE(load_image)
 {
@@ -125,7 +145,14 @@ BOOT_SERVICE(load_image)
         }
         if (buf_failed(&file) || !image_has_room(fw, file.size))
                 return EFI_OUT_OF_RESOURCES;
-        status = image_load(fw, arg[1], buf_span(&path), buf_span(&file), &handle);
+        status = authenticate_and_load(fw,
+                        &(struct security_question){.parent = arg[1],
+                                        .path = buf_span(&path),
+                                        .file = buf_span(&file),
+                                        .path_at = arg[2],
+                                        .file_at = arg[3],
+                                        .boot_policy = arg[0] & 0xff},
+                        &handle);
         if (efi_error(status))
                 return status;
         image_keep_file(fw, handle, &file);

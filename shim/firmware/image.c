@@ -253,10 +253,7 @@ static EFI_STATUS image_install(
         return status;
 }
 
-/* As edk2 before anything else, so that a malformed file, too, is denied if signatures are
- * demanded.
- */
-static EFI_STATUS image_verify(
+EFI_STATUS image_verify(
                 struct firmware *fw, uint64_t parent, struct span device_path, struct span file)
 {
         const struct image *loader = image_find(fw, parent);
@@ -276,14 +273,20 @@ static EFI_STATUS image_verify(
 EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_path,
                 struct span file, uint64_t *handle)
 {
+        EFI_STATUS status = image_verify(fw, parent, device_path, file);
+
+        return efi_error(status) ? status
+                                 : image_load_verified(fw, parent, device_path, file, true, handle);
+}
+
+EFI_STATUS image_load_verified(struct firmware *fw, uint64_t parent, struct span device_path,
+                struct span file, bool measured, uint64_t *handle)
+{
         struct error error = {0};
         EFI_STATUS status;
         struct image *im;
         struct pe pe;
 
-        status = image_verify(fw, parent, device_path, file);
-        if (efi_error(status))
-                return status;
         if (pe_parse(file, &pe, &error) < 0) {
                 image_refuse(fw, "%s", error.text);
                 return EFI_LOAD_ERROR;
@@ -291,7 +294,8 @@ EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_p
         status = image_check(fw, &pe);
         if (efi_error(status))
                 return status;
-        status = fw_measure_image(fw, file, device_path, pe.image_base, pe.subsystem);
+        if (measured)
+                status = fw_measure_image(fw, file, device_path, pe.image_base, pe.subsystem);
         if (efi_error(status)) {
                 image_refuse(fw, "it couldn't be measured");
                 return status;
@@ -300,7 +304,7 @@ EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_p
         if (!im)
                 return EFI_OUT_OF_RESOURCES;
         im->subsystem = pe.subsystem;
-        im->verified = fw->setup.image_policy;
+        im->verified = measured && fw->setup.image_policy;
         status = image_parts_note(fw, &pe, &im->parts) ? image_place(fw, &pe, &im->place)
                                                        : EFI_OUT_OF_RESOURCES;
         if (!efi_error(status))

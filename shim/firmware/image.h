@@ -19,10 +19,17 @@ void image_refuse(struct firmware *fw, const char *format, ...)
                 __attribute__((format(printf, 2, 3)));
 const char *image_refusal(const struct firmware *fw); /* of the last one; "" */
 
-/* Checks, measures, places and relocates a PE file and gives it a handle with Loaded Image and
- * Loaded Image Device Path. parent may be 0. device_path: whole path with End node, or empty. file
- * must not be guest memory. EFI_LOAD_ERROR: malformed; EFI_UNSUPPORTED: another machine's or not a
- * program; what can't be measured isn't loaded. */
+/* May the file be loaded, by the signatures that are demanded? As edk2 before anything else, so
+ * that a malformed file, too, is denied then. An authority is measured. EFI_ACCESS_DENIED. */
+EFI_STATUS image_verify(
+                struct firmware *fw, uint64_t parent, struct span device_path, struct span file);
+/* Loads what was verified. measured: false only for what firmware wouldn't measure, either. */
+EFI_STATUS image_load_verified(struct firmware *fw, uint64_t parent, struct span device_path,
+                struct span file, bool measured, uint64_t *handle);
+/* Verifies, checks, measures, places and relocates a PE file and gives it a handle with Loaded
+ * Image and Loaded Image Device Path. parent may be 0. device_path: whole path with End node, or
+ * empty. file must not be guest memory. EFI_LOAD_ERROR: malformed; EFI_UNSUPPORTED: another
+ * machine's or not a program; what can't be measured isn't loaded. */
 EFI_STATUS image_load(struct firmware *fw, uint64_t parent, struct span device_path,
                 struct span file, uint64_t *handle);
 /* False: the files that are kept would take more memory than the payload may. */

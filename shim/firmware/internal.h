@@ -16,6 +16,7 @@ struct fw_images;      /* image.c */
 struct fw_variables;   /* variables.c */
 struct fw_objects;     /* object.c */
 struct fw_tcg2;        /* tcg2-edge.c: where the payload's logs stand; NULL without a TPM */
+struct fw_security; /* security-arch.c; NULL: the protocols aren't there */
 struct fw_secure_boot; /* secure-boot.c; NULL: no signatures are demanded */
 struct fw_thunks;      /* thunks.c */
 struct fw_frame;       /* dispatch.c: the service or guest call that is being served */
@@ -33,6 +34,7 @@ struct firmware {
         struct fw_objects *objects;
         struct fw_tcg2 *tcg2;
         struct fw_secure_boot *secure_boot;
+        struct fw_security *security;
         struct fw_thunks *thunks;
         struct fw_frame *frame;
         uint64_t system_table, boot_services, runtime_services; /* guest addresses */

@@ -258,7 +258,9 @@ class Boot:
 
     def events(self):
         """PCR to its events in order; the order between PCRs has no meaning for a TPM."""
-        inner = [image(self.sections[".linux"])] if self.stub < 258 else []
+        # Under Secure Boot older stubs answer for the kernel themselves (secure-boot.c, security_hook), and a firmware that
+        # isn't asked doesn't measure (edk2, DxeSecurityStub); 258 and later load it by themselves.
+        inner = [image(self.sections[".linux"])] if self.stub < 258 and not self.secure_boot else []
         events = [image(self.uki), *self.addon_images(), *inner, *self.stub_events(),
                   *linux_events(self.kernel, self.command_line(), self.initrd())]
         return by_pcr(events)

@@ -4,7 +4,7 @@
 
 A program of ours runs under `mkexec predict` and calls LoadImage on each image; sbverify and osslsigncode look at the same
 files. They check signatures but know neither dbx nor lists of hashes: where they may differ stands below with the reason. What
-firmware says of the same images is tests/system/test_images.py. Usage: test_secure_boot.py MKEXEC JUDGE.EFI CHILD.EFI
+firmware says of the same images is tests/system/test_images.py. Usage: test_secure_boot.py MKEXEC JUDGE.EFI CHILD.EFI HOOK.EFI
 """
 
 import json
@@ -51,13 +51,15 @@ MAY_DIFFER = {
 
 
 class Case:
-    def __init__(self, mkexec, judge, images):
+    def __init__(self, mkexec, judge, hook, images):
         self.mkexec, self.images = mkexec, images
         self.place = images.folder / "esp"
         (self.place / "EFI/BOOT").mkdir(parents=True)
         shutil.copytree(images.image_folder, self.place / "images")
         self.judge = self.place / "EFI/BOOT/BOOTX64.EFI"
         self.judge.write_bytes(images.signed("judge", "vendor", path=judge))
+        self.hook = self.place / "EFI/BOOT/hook.efi"
+        self.hook.write_bytes(images.signed("hook", "vendor", path=hook))
         self.db, self.dbx = images.write_lists()
         self.config = images.folder / "etc"
         self.config.mkdir()
@@ -189,6 +191,19 @@ def secure_boot_of_a_machine(case):
     assert done.returncode == 2 and "exclude each other" in done.stderr, done.stderr
 
 
+def payloads_that_answer_themselves(case):
+    """What stands in for firmware's check at LoadImage; where Secure Boot is off nothing can."""
+    vendor = signing.trusted(case.images.keys["vendor"])
+    done = case.predict("--trace", "--machine", machine_file(case, SecureBoot=b"\1", db=vendor), case.hook)
+    lines = [line.removeprefix("payload: ") for line in done.stderr.splitlines() if line.startswith("payload: ")]
+    assert len(lines) == 5 and all(line.startswith("ok ") for line in lines), done.stderr[-2000:]
+    # itself, and the signed image three times; what was let through unasked isn't measured, as under firmware
+    assert done.stderr.count("payload PCR 4 EV_EFI_BOOT_SERVICES_APPLICATION") == 4, done.stderr[-2000:]
+    assert done.stderr.count("and not measured") == 3, done.stderr[-2000:]
+    done = case.predict("--db", case.db, case.hook)
+    assert "not ok protocols" in done.stderr or "page fault" in done.stderr, done.stderr
+
+
 def sbat_of_an_image(case):
     """A generation below SbatLevel, by the section that objcopy puts into the program."""
     folder, images = case.images.folder, case.images
@@ -214,19 +229,20 @@ def tests(case):
         yield f"mkexec: {image.name}", judged, (image, ours)
     for tool in MAY_DIFFER:
         yield f"{tool} agrees, but for what it doesn't know", agreed, (tool,)
-    for function in (refusals_in_words, unsigned_where_nobody_asks, policy_file, secure_boot_of_a_machine, sbat_of_an_image):
+    for function in (refusals_in_words, unsigned_where_nobody_asks, policy_file, secure_boot_of_a_machine,
+                     payloads_that_answer_themselves, sbat_of_an_image):
         yield function.__name__.replace("_", " "), function, ()
 
 
 def main():
-    mkexec, judge, child = sys.argv[1:]
+    mkexec, judge, child, hook = sys.argv[1:]
     missing = [tool for tool in ("openssl", "sbsign", "sbverify", "osslsigncode", "objcopy") if not shutil.which(tool)]
     if missing:
         print(f"1..0 # SKIP no {', '.join(missing)}")
         return 0
     failed = number = 0
     with tempfile.TemporaryDirectory() as folder:
-        case = Case(mkexec, pathlib.Path(judge), signed_images.Images(pathlib.Path(folder) / "made", child))
+        case = Case(mkexec, pathlib.Path(judge), pathlib.Path(hook), signed_images.Images(pathlib.Path(folder) / "made", child))
         for number, (name, function, arguments) in enumerate(tests(case), 1):
             try:
                 note = function(case, *arguments)
