@@ -243,6 +243,21 @@ static void give_back(const struct handover_image *image, uint64_t end, uint64_t
                 *kept = end;
 }
 
+/* The bytes of a piece of a segment; copied together where a gap was filled between allocations. */
+static const uint8_t *piece(const struct handover_image *image, size_t index, uint64_t at,
+                size_t size, uint8_t chunk[])
+{
+        struct span view;
+
+        if (image->mapping)
+                return image->mapping + image->offsets[index] +
+                       (at - image->segments.s[index].start);
+        if (ram_view(image->ram, at, size, &view))
+                return view.data;
+        segments_read(image->ram, at, chunk, size);
+        return chunk;
+}
+
 /* Chunks of zeros stay holes, which cost no memory in a tmpfs. */
 static int write_segment(const struct handover_image *image, size_t index, uint64_t offset, int fd,
                 uint8_t *chunk, struct error *error)
@@ -252,13 +267,9 @@ static int write_segment(const struct handover_image *image, size_t index, uint6
 
         for (uint64_t at = s->start; at < s->end; at += CHUNK) {
                 size_t size = s->end - at < CHUNK ? (size_t)(s->end - at) : CHUNK;
-                const uint8_t *from = chunk;
+                const uint8_t *from = piece(image, index, at, size, chunk);
                 int r;
 
-                if (image->mapping)
-                        from = image->mapping + image->offsets[index] + (at - s->start);
-                else
-                        segments_read(image->ram, at, chunk, size);
                 r = is_zero(from, size)
                                     ? 0
                                     : write_all(fd, from, size, offset + (at - s->start), error);
@@ -383,11 +394,38 @@ static bool check_places(const struct handover_image *image)
         return check_acpi_area(image);
 }
 
+/* kexec_load reads every page, and to read a hole of a tmpfs is to give it memory. Anonymous memory
+ * that is only read costs none: the same zeros. */
+static int map_holes(struct handover_image *image, int fd)
+{
+        off_t end = (off_t)image->mapping_size;
+
+        for (off_t data, hole = lseek(fd, 0, SEEK_HOLE); hole >= 0 && hole < end;
+                        hole = lseek(fd, data, SEEK_HOLE)) {
+                off_t from = (hole + (off_t)EFI_PAGE_SIZE - 1) & ~((off_t)EFI_PAGE_SIZE - 1), to;
+
+                data = lseek(fd, hole, SEEK_DATA);
+                if (data < 0 && errno != ENXIO)
+                        return -errno;
+                if (data < 0 || data > end)
+                        data = end; /* ENXIO: a hole to the end */
+                to = data & ~((off_t)EFI_PAGE_SIZE - 1);
+                if (from < to && mmap(image->mapping + from, (size_t)(to - from),
+                                                 PROT_READ | PROT_WRITE,
+                                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+                                                                 MAP_FIXED,
+                                                 -1, 0) == MAP_FAILED)
+                        return -errno;
+        }
+        return 0;
+}
+
 int handover_image_map(int fd, struct handover_image *ret, struct error *error)
 {
         _cleanup_(handover_image_release) struct handover_image image = {0};
         struct stat st;
         void *mapping;
+        int r;
 
         if (fstat(fd, &st) < 0)
                 return error_set(error, errno, "the staged image: %s", strerror(errno));
@@ -400,6 +438,9 @@ int handover_image_map(int fd, struct handover_image *ret, struct error *error)
                 return error_set(error, errno, "the staged image: %s", strerror(errno));
         image.mapping = mapping;
         image.mapping_size = (size_t)st.st_size;
+        r = map_holes(&image, fd);
+        if (r < 0)
+                return error_set(error, -r, "the staged image: %s", strerror(-r));
         if (!parse_header(SPAN(image.mapping, IMAGE_HEADER_SIZE), image.mapping_size, &image) ||
                         !check_places(&image))
                 return error_set(error, EINVAL,

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/efi-types.h"
@@ -13,11 +14,11 @@
 #include "tests/unit/guest-page.h"
 #include "tests/unit/tree.h"
 
-#define RT       EFI_MEMORY_RUNTIME
-#define BS_RT    (EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS)
-#define CONFIG   (GUEST_SYSTAB + 0x800)
-#define VENDOR   (GUEST_SYSTAB + 0x400)
-#define ACPI_LOG 0x2000123u
+#define RT         EFI_MEMORY_RUNTIME
+#define BS_RT      (EFI_VARIABLE_BOOTSERVICE_ACCESS | EFI_VARIABLE_RUNTIME_ACCESS)
+#define CONFIG     (GUEST_SYSTAB + 0x800)
+#define VENDOR     (GUEST_SYSTAB + 0x400)
+#define ACPI_LOG   0x2000123u
 #define ACPI_PAGES 0x2020000u /* reserved, behind the machine's runtime regions */
 
 /* ---- a firmware after its run: what handover_prepare sees of it ---- */
@@ -627,6 +628,7 @@ static void staged_and_finished(void)
         struct kexec_part parts[SEGMENTS_MAX];
         _cleanup_close_ int fd = memfd_create("image", MFD_CLOEXEC);
         _cleanup_buf_ struct buf guest = {0};
+        struct stat before, after;
         const uint8_t *area;
         uint32_t size;
         size_t n;
@@ -649,12 +651,15 @@ static void staged_and_finished(void)
                 CHECK(!ram_get_u8(w.fw.ram, w.image.segments.s[i].start, &byte) &&
                                 !ram_get_u8(w.fw.ram, w.image.segments.s[i].end - 1, &byte));
         }
+        REQUIRE(fstat(fd, &before) == 0 && before.st_blocks * 512 < before.st_size);
         CHECK_EQ(handover_image_map(fd, &image, &w.error), 0);
         n = handover_image_parts(&image, parts);
         CHECK(n > 1 && n == w.image.segments.n);
         for (size_t i = 0, done = 0; i < n; done += parts[i++].size) /* as they were in the guest */
                 CHECK(done + parts[i].size <= guest.size &&
                                 memcmp(guest.data + done, parts[i].bytes, parts[i].size) == 0);
+        /* that all of it was read gave no hole memory */
+        CHECK(fstat(fd, &after) == 0 && after.st_blocks == before.st_blocks);
         CHECK(image.entry == w.image.entry && image.log.capacity >= 10000);
 
         /* a log that fits the ACPI area: copied there, and zeros behind it */
