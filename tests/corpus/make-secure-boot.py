@@ -17,6 +17,8 @@ sys.path.insert(0, str(HERE.parent / "system"))
 import signing  # noqa: E402
 import signed_images as images  # noqa: E402
 
+SHA256_OID = bytes.fromhex("0609608648016503040201")
+UNKNOWN_OID = SHA256_OID[:-1] + b"\x7f"
 SBAT = "sbat,1,SBAT Version,sbat,1,https://example.org/sbat\nstub.test,2,Test,stub,2,https://example.org\n"
 
 
@@ -113,7 +115,8 @@ def make_image_policy(folder, keys, pe):
         (out / f"{name}.bin").write_bytes(table[8:struct.unpack_from("<I", table)[0]])
     one = (out / "one.bin").read_bytes()
     for name, data in (("empty", b""), ("cut", one[:200]), ("indefinite", b"\x30\x80" + one[4:]), ("certificate", keys["root"].der),
-                       ("padded", one + bytes(8)), ("other-content", one.replace(bytes.fromhex("060a2b060104018237020104"),
+                       ("padded", one + bytes(8)), ("unknown-digest", one.replace(SHA256_OID, UNKNOWN_OID, 1)),
+                       ("other-content", one.replace(bytes.fromhex("060a2b060104018237020104"),
                                                                                  bytes.fromhex("060a2b060104018237020105")))):
         (out / f"{name}.bin").write_bytes(data)
     return trusted
