@@ -85,7 +85,8 @@ def build(folder, args):
     scripts = {path.name: path.read_text() for path in (SYSTEM / "guest/report", *(HERE / "guest").iterdir())}
     scripts["rounds"] = f"{2 * args.turns}\n"
     programs = {"bin/mkexec": args.mkexec, "bin/kexec": payloads.kexec_tools()}
-    print(f"stub {stub.version}, kernel {kernel.version}, banks {'+'.join(args.banks)}; UKI {len(b) / MB:.1f} MB, processor {args.processor}")
+    print(f"stub {stub.version}, kernel {kernel.version}, banks {'+'.join(args.banks)}; UKI {len(b) / MB:.1f} MB; "
+          f"processor {args.processor}")
     return disk, closure.build(folder / "payload.tar", scripts, programs, folder), b, image, archive
 
 
@@ -94,7 +95,8 @@ def build(folder, args):
 def children_seconds():
     """Processor time of QEMU and swtpm so far, all threads."""
     children = pathlib.Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    tasks = (task for path in children for pid in path.read_text().split() for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
+    processes = [pid for path in children for pid in path.read_text().split()]
+    tasks = [task for pid in processes for task in pathlib.Path(f"/proc/{pid}/task").iterdir()]
     nanoseconds = 0
     for task in tasks:
         with contextlib.suppress(OSError):
