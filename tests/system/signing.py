@@ -112,6 +112,15 @@ def image_hash(path):
     return data[at + 2:at + 34]
 
 
+def signed_hash(path):
+    """The SHA-256 Authenticode digest that the image's signature has. sbsign hashes as firmware does; osslsigncode differs where
+    there are gaps between sections, as in UKIs of stub 252 that were given room for more section headers."""
+    data = pathlib.Path(path).read_bytes()
+    digest_info = bytes.fromhex("0609608648016503040201 0500 0420")
+    at = data.rindex(digest_info) + len(digest_info)  # behind those of a signed kernel within
+    return data[at:at + 32]
+
+
 def sbsign(key, path, output, *options):
     more = ["--addcert", key.chain()] if key.issuer else []
     run("sbsign", "--key", key.key, "--cert", key.certificate, *more, *options, "--output", output, path)

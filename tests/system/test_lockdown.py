@@ -85,7 +85,7 @@ class SecureScene(scene.Scene):
         }
 
     def variables(self):
-        revoked = signing.signature_list(signing.SHA256, signing.image_hash(self.file(self.revoked)))
+        revoked = signing.signature_list(signing.SHA256, signing.signed_hash(self.file(self.revoked)))
         return scene.nvram.enrolled(vm.VARIABLES.read_bytes(), signing.trusted(self.platform), signing.trusted(self.exchange),
                                     signing.trusted(self.vendor) + signing.trusted(self.own), revoked)
 
