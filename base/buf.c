@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -114,6 +116,31 @@ static void reserve_for_file(struct buf *b, int fd, size_t limit)
                         (uint64_t)st.st_size > limit)
                 return;
         (void)set_capacity(b, (size_t)st.st_size + READ_BYTES);
+}
+
+void buf_format(struct buf *b, const char *format, ...)
+{
+        char text[256]; /* nearly always enough */
+        va_list list, again;
+        int n;
+
+        va_start(list, format);
+        va_copy(again, list);
+        n = vsnprintf(text, sizeof(text), format, list);
+        if (n < 0) {
+                b->failed = true;
+        } else if ((size_t)n < sizeof(text)) {
+                buf_put(b, text, (size_t)n);
+        } else {
+                char *to = (char *)grow(b, (size_t)n + 1);
+
+                if (to) {
+                        vsnprintf(to, (size_t)n + 1, format, again);
+                        b->size--; /* the NUL */
+                }
+        }
+        va_end(again);
+        va_end(list);
 }
 
 int buf_read_fd(int fd, size_t limit, struct buf *ret)

@@ -39,6 +39,9 @@ void buf_put_be16(struct buf *b, uint16_t value); /* big-endian, as the TPM want
 void buf_put_be32(struct buf *b, uint32_t value);
 void buf_put_be64(struct buf *b, uint64_t value);
 
+/* Text as printf makes it, without a NUL. */
+void buf_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Reads a whole file, at most limit bytes (EFBIG beyond). Works for /proc, /sys and securityfs
  * files of reported size 0. Returns 0 or -errno; on failure *ret is unchanged. */
 struct error;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "eventlog/decode.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,19 +15,6 @@
 #define TEXT_BYTES_MAX 512u /* of the log's, shown as text */
 #define HEX_BYTES_MAX  32u
 
-__attribute__((format(printf, 2, 3))) static void put(struct buf *ret, const char *format, ...)
-{
-        char line[256];
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vsnprintf(line, sizeof(line), format, ap);
-        va_end(ap);
-        if (n > 0)
-                buf_put(ret, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
-}
-
 static struct span cut(struct span s, size_t limit)
 {
         return s.size > limit ? SPAN(s.data, limit) : s;
@@ -39,9 +25,9 @@ static void put_hex(struct span data, struct buf *ret)
         struct span shown = cut(data, HEX_BYTES_MAX);
 
         for (size_t i = 0; i < shown.size; i++)
-                put(ret, "%02x", shown.data[i]);
+                buf_format(ret, "%02x", shown.data[i]);
         if (shown.size < data.size)
-                put(ret, "... (%zu bytes)", data.size);
+                buf_format(ret, "... (%zu bytes)", data.size);
 }
 
 /* Text, cut where it gets too long for a line. */
@@ -51,7 +37,7 @@ static void put_text(struct span text, enum text_encoding encoding, struct buf *
 
         escape_text(cut(text, limit), encoding, ESCAPE_LINE, ret);
         if (text.size > limit)
-                put(ret, "... (%zu bytes)", text.size);
+                buf_format(ret, "... (%zu bytes)", text.size);
 }
 
 /* With or without a NUL at its end. NULs inside don't end the text: what stands behind one was
@@ -117,10 +103,10 @@ static void separator(const struct tcg_event *event, struct buf *scratch, struct
         struct cursor c = CURSOR(event->data);
         uint32_t value;
 
-        put(ret, "separator");
+        buf_format(ret, "separator");
         if (event->data.size == 4 && cursor_u32(&c, &value) && (value == 0 || value == 0xffffffff))
                 return;
-        put(ret, event->data.size == 4 && value == 1 ? ", error: " : ": ");
+        buf_format(ret, event->data.size == 4 && value == 1 ? ", error: " : ": ");
         if (is_utf8(event->data)) /* Windows: "WBCL" */
                 put_utf8(event->data, ret);
         else
@@ -139,7 +125,7 @@ static void no_action(const struct tcg_event *event, struct buf *scratch, struct
         name = utf8_until_nul(signature);
         put_utf8(name, ret);
         if (event->data.size == 17 && span_equal(name, SPAN("StartupLocality", 15)))
-                put(ret, " %u", event->data.data[16]);
+                buf_format(ret, " %u", event->data.data[16]);
 }
 
 static void put_device_path(struct span path, struct buf *scratch, struct buf *ret)
@@ -148,7 +134,7 @@ static void put_device_path(struct span path, struct buf *scratch, struct buf *r
         if (device_path_to_text(path, false, scratch) && !buf_failed(scratch))
                 put_text(buf_span(scratch), TEXT_UTF16, ret);
         else
-                put(ret, "malformed device path of %zu bytes", path.size);
+                buf_format(ret, "malformed device path of %zu bytes", path.size);
 }
 
 static void image_load(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
@@ -156,17 +142,17 @@ static void image_load(const struct tcg_event *event, struct buf *scratch, struc
         struct image_load image;
 
         if (!image_load_read(event->data, &image)) {
-                put(ret, "malformed image load event: ");
+                buf_format(ret, "malformed image load event: ");
                 put_hex(event->data, ret);
                 return;
         }
-        put(ret, "image of %llu bytes", (unsigned long long)image.length);
+        buf_format(ret, "image of %llu bytes", (unsigned long long)image.length);
         if (image.location != 0) /* mkexec leaves it out */
-                put(ret, " at 0x%llx", (unsigned long long)image.location);
+                buf_format(ret, " at 0x%llx", (unsigned long long)image.location);
         if (image.path_bytes != image.path.size) {
-                put(ret, ": malformed device path of %zu bytes", image.path.size);
+                buf_format(ret, ": malformed device path of %zu bytes", image.path.size);
         } else if (image.path.size > 0) {
-                put(ret, ": ");
+                buf_format(ret, ": ");
                 put_device_path(image.path, scratch, ret);
         }
 }
@@ -176,7 +162,7 @@ static void image_load(const struct tcg_event *event, struct buf *scratch, struc
 static void put_count(size_t n, const EFI_GUID *type, bool first, struct buf *ret)
 {
         if (n > 0)
-                put(ret, "%s%zu %s", first ? "" : ", ", n,
+                buf_format(ret, "%s%zu %s", first ? "" : ", ", n,
                                 guid_name(type) ? guid_name(type) : "of unknown type");
 }
 
@@ -200,9 +186,9 @@ static void put_signatures(struct span data, struct buf *ret)
         }
         put_count(n, &type, first, ret);
         if (cursor_left(&c) > 0)
-                put(ret, "%smalformed signature list", n > 0 || !first ? ", " : "");
+                buf_format(ret, "%smalformed signature list", n > 0 || !first ? ", " : "");
         else if (n == 0 && first)
-                put(ret, "empty");
+                buf_format(ret, "empty");
 }
 
 static void put_boot_order(struct span data, struct buf *ret)
@@ -211,9 +197,9 @@ static void put_boot_order(struct span data, struct buf *ret)
         uint16_t number;
 
         for (unsigned n = 0; n < 64 && cursor_u16(&c, &number); n++)
-                put(ret, "%s%04X", n ? " " : "", number);
+                buf_format(ret, "%s%04X", n ? " " : "", number);
         if (cursor_left(&c) > 0)
-                put(ret, "... (%zu bytes)", data.size);
+                buf_format(ret, "... (%zu bytes)", data.size);
 }
 
 static void put_load_option(struct span data, struct buf *scratch, struct buf *ret)
@@ -221,15 +207,15 @@ static void put_load_option(struct span data, struct buf *scratch, struct buf *r
         struct load_option option;
 
         if (!load_option_read(data, &option)) {
-                put(ret, "malformed load option: ");
+                buf_format(ret, "malformed load option: ");
                 put_hex(data, ret);
                 return;
         }
         put_utf16(option.description, ret);
-        put(ret, ", ");
+        buf_format(ret, ", ");
         put_device_path(option.paths, scratch, ret);
         if (!(option.attributes & 1))
-                put(ret, ", not active");
+                buf_format(ret, ", not active");
 }
 
 static void put_value(const struct uefi_variable *variable, uint32_t event_type,
@@ -242,7 +228,7 @@ static void put_value(const struct uefi_variable *variable, uint32_t event_type,
         case VALUE_BOOL:
                 if (variable->data.size > 1)
                         break;
-                put(ret, variable->data.size == 1 && variable->data.data[0] ? "on" : "off");
+                buf_format(ret, variable->data.size == 1 && variable->data.data[0] ? "on" : "off");
                 return;
         case VALUE_SIGNATURES:
                 put_signatures(variable->data, ret);
@@ -252,8 +238,8 @@ static void put_value(const struct uefi_variable *variable, uint32_t event_type,
                         break;
                 memcpy(&guid, variable->data.data, sizeof(guid));
                 guid_to_text(&guid, owner);
-                put(ret, "%zu bytes of owner %s", variable->data.size - EFI_SIGNATURE_OWNER_BYTES,
-                                owner);
+                buf_format(ret, "%zu bytes of owner %s",
+                                variable->data.size - EFI_SIGNATURE_OWNER_BYTES, owner);
                 return;
         case VALUE_BOOT_ORDER:
                 put_boot_order(variable->data, ret);
@@ -278,16 +264,16 @@ static void variable(const struct tcg_event *event, struct buf *scratch, struct 
         int r = uefi_variable_read(event->data, &v, NULL);
 
         if (r < 0 && !v.name.data) {
-                put(ret, "malformed variable: ");
+                buf_format(ret, "malformed variable: ");
                 put_hex(event->data, ret);
                 return;
         }
         put_utf16(v.name, ret);
         if (uefi_variable_value(&v, event->type) == VALUE_UNKNOWN) {
                 guid_to_text(&v.guid, guid_text);
-                put(ret, "-%s", guid_text);
+                buf_format(ret, "-%s", guid_text);
         }
-        put(ret, r < 0 ? ", malformed: " : ": ");
+        buf_format(ret, r < 0 ? ", malformed: " : ": ");
         put_value(&v, event->type, scratch, ret);
 }
 
@@ -301,18 +287,18 @@ static void gpt(const struct tcg_event *event, struct buf *scratch, struct buf *
         uint64_t i = 0;
 
         if (gpt_read(event->data, &table, NULL) < 0) {
-                put(ret, "malformed partition table: ");
+                buf_format(ret, "malformed partition table: ");
                 put_hex(event->data, ret);
                 return;
         }
         guid_to_text(&table.disk, disk);
-        put(ret, "GPT of disk %s", disk);
+        buf_format(ret, "GPT of disk %s", disk);
         for (; i < 16 && gpt_partition_read(&table, i, &partition); i++) {
-                put(ret, i == 0 ? ": " : ", ");
+                buf_format(ret, i == 0 ? ": " : ", ");
                 put_utf16(utf16_until_nul(partition.name), ret);
         }
         if (i < table.n_partitions)
-                put(ret, "... (%llu partitions)", (unsigned long long)table.n_partitions);
+                buf_format(ret, "... (%llu partitions)", (unsigned long long)table.n_partitions);
 }
 
 /* Some firmware writes text instead. */
@@ -321,8 +307,8 @@ static void blob(const struct tcg_event *event, struct buf *scratch, struct buf 
         struct firmware_blob b;
 
         if (firmware_blob_read(event->data, &b))
-                put(ret, "firmware blob of %llu bytes at 0x%llx", (unsigned long long)b.length,
-                                (unsigned long long)b.base);
+                buf_format(ret, "firmware blob of %llu bytes at 0x%llx",
+                                (unsigned long long)b.length, (unsigned long long)b.base);
         else
                 text(event, scratch, ret);
 }
@@ -335,9 +321,9 @@ static void blob2(const struct tcg_event *event, struct buf *scratch, struct buf
                 text(event, scratch, ret);
                 return;
         }
-        put(ret, "firmware blob ");
+        buf_format(ret, "firmware blob ");
         put_utf8(b.description, ret);
-        put(ret, " of %llu bytes at 0x%llx", (unsigned long long)b.length,
+        buf_format(ret, " of %llu bytes at 0x%llx", (unsigned long long)b.length,
                         (unsigned long long)b.base);
 }
 
@@ -348,18 +334,18 @@ static void put_tables(struct cursor c, struct buf *ret)
         EFI_GUID guid;
 
         if (!cursor_u64(&c, &n)) {
-                put(ret, "malformed");
+                buf_format(ret, "malformed");
                 return;
         }
         for (uint64_t i = 0; i < n; i++) {
                 char guid_text[GUID_TEXT_SIZE];
 
                 if (i == 16 || !cursor_copy(&c, &guid, sizeof(guid)) || !cursor_u64(&c, &address)) {
-                        put(ret, "... (%llu tables)", (unsigned long long)n);
+                        buf_format(ret, "... (%llu tables)", (unsigned long long)n);
                         return;
                 }
                 guid_to_text(&guid, guid_text);
-                put(ret, "%s%s at 0x%llx", i ? ", " : "",
+                buf_format(ret, "%s%s at 0x%llx", i ? ", " : "",
                                 guid_name(&guid) ? guid_name(&guid) : guid_text,
                                 (unsigned long long)address);
         }
@@ -367,7 +353,7 @@ static void put_tables(struct cursor c, struct buf *ret)
 
 static void handoff(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
 {
-        put(ret, "tables: ");
+        buf_format(ret, "tables: ");
         put_tables(CURSOR(event->data), ret);
 }
 
@@ -378,13 +364,13 @@ static void handoff2(const struct tcg_event *event, struct buf *scratch, struct 
         uint8_t size;
 
         if (!cursor_u8(&c, &size) || !cursor_take(&c, size, &description)) {
-                put(ret, "malformed tables: ");
+                buf_format(ret, "malformed tables: ");
                 put_hex(event->data, ret);
                 return;
         }
-        put(ret, "tables ");
+        buf_format(ret, "tables ");
         put_utf8(description, ret);
-        put(ret, ": ");
+        buf_format(ret, ": ");
         put_tables(c, ret);
 }
 
@@ -396,11 +382,11 @@ static void hop_open(const struct tcg_event *event, struct buf *ret)
         char hex[65];
 
         if (hop_open_decode(event->data, &open, NULL) < 0) {
-                put(ret, "mkexec: malformed open event");
+                buf_format(ret, "mkexec: malformed open event");
                 return;
         }
         hex_encode(SPAN(open.payload_sha256, 32), hex);
-        put(ret, "mkexec: open hop %u, %zu events follow, payload sha256 %s", open.hop,
+        buf_format(ret, "mkexec: open hop %u, %zu events follow, payload sha256 %s", open.hop,
                         open.n_events, hex);
 }
 
@@ -409,11 +395,11 @@ static void hop_end(const struct tcg_event *event, struct buf *ret)
         struct hop_end end;
 
         if (hop_close_decode(event->data, &end, NULL) >= 0)
-                put(ret, "mkexec: close hop %u of %u events", end.hop, end.count);
+                buf_format(ret, "mkexec: close hop %u of %u events", end.hop, end.count);
         else if (hop_abort_decode(event->data, &end, NULL) >= 0)
-                put(ret, "mkexec: abort hop %u after %u extends", end.hop, end.count);
+                buf_format(ret, "mkexec: abort hop %u after %u extends", end.hop, end.count);
         else
-                put(ret, "mkexec: malformed close or abort event");
+                buf_format(ret, "mkexec: malformed close or abort event");
 }
 
 static void tagged(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
@@ -427,14 +413,14 @@ static void tagged(const struct tcg_event *event, struct buf *scratch, struct bu
                 return;
         }
         if (!event_tagged(event->data, &id, &payload)) {
-                put(ret, "malformed tagged event: ");
+                buf_format(ret, "malformed tagged event: ");
                 put_hex(event->data, ret);
                 return;
         }
         if (tag_name(id))
-                put(ret, "%s: ", tag_name(id));
+                buf_format(ret, "%s: ", tag_name(id));
         else
-                put(ret, "tag 0x%08x: ", id);
+                buf_format(ret, "tag 0x%08x: ", id);
         event_line_of(payload, ret);
 }
 

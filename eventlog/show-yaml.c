@@ -3,7 +3,6 @@
  * read. Unlike that tool's it is valid for any log: text is always quoted and escaped, SHA-1 logs
  * are lists too, and a body that isn't what its type promises is hexadecimal with "MalformedBody".
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,26 +12,12 @@
 #include "eventlog/show.h"
 #include "eventlog/uefi-event.h"
 
-/* Names and numbers of ours only: what the log says goes through put_text(). */
-__attribute__((format(printf, 2, 3))) static void put(struct show_yaml *w, const char *format, ...)
-{
-        char text[512];
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vsnprintf(text, sizeof(text), format, ap);
-        va_end(ap);
-        if (n > 0)
-                buf_put(w->out, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
-}
-
 static void put_text(struct show_yaml *w, const char *name, struct span text,
                 enum text_encoding encoding)
 {
-        put(w, "%s: \"", name);
+        buf_format(w->out, "%s: \"", name);
         escape_text(text, encoding, ESCAPE_YAML, w->out);
-        put(w, "\"\n");
+        buf_format(w->out, "\"\n");
 }
 
 /* Text of boot loaders, as version 5.4 has it: its lines in quotes, and some characters escaped,
@@ -43,7 +28,7 @@ static void put_lines(struct show_yaml *w, const char *name, struct span text)
         static const char from[] = "\0\a\b\t\v\f\r\033'\\", to[] = "0abtvfre'\\";
         size_t plain = 0; /* what needs no such escape starts here */
 
-        put(w, "%s: \"\\\"", name);
+        buf_format(w->out, "%s: \"\\\"", name);
         for (size_t i = 0; i <= text.size; i++) {
                 bool end = i == text.size || (i + 1 == text.size && text.data[i] == '\n');
                 const char *special = end || text.data[i] == '\n'
@@ -57,26 +42,26 @@ static void put_lines(struct show_yaml *w, const char *name, struct span text)
                 if (end)
                         break;
                 if (special)
-                        put(w, "\\\\%s%c", to[special - from] == '\\' ? "\\" : "",
+                        buf_format(w->out, "\\\\%s%c", to[special - from] == '\\' ? "\\" : "",
                                         to[special - from]);
                 else
-                        put(w, "\\\"\\n\\\"");
+                        buf_format(w->out, "\\\"\\n\\\"");
         }
-        put(w, "\\\"\"\n");
+        buf_format(w->out, "\\\"\"\n");
 }
 
 static void put_hex(struct show_yaml *w, const char *name, struct span bytes)
 {
         size_t before;
 
-        put(w, "%s: \"", name);
+        buf_format(w->out, "%s: \"", name);
         before = w->out->size;
         buf_put_zeros(w->out, 2 * bytes.size + 1);
         if (!buf_failed(w->out)) {
                 hex_encode(bytes, (char *)w->out->data + before);
                 w->out->size--;
         }
-        put(w, "\"\n");
+        buf_format(w->out, "\"\n");
 }
 
 static void put_guid(struct show_yaml *w, const char *name, const EFI_GUID *guid)
@@ -84,7 +69,7 @@ static void put_guid(struct show_yaml *w, const char *name, const EFI_GUID *guid
         char text[GUID_TEXT_SIZE];
 
         guid_to_text(guid, text);
-        put(w, "%s: %s\n", name, text);
+        buf_format(w->out, "%s: %s\n", name, text);
 }
 
 #define LLU(number) ((unsigned long long)(number))
@@ -98,8 +83,8 @@ static bool put_blob(struct show_yaml *w, const struct tcg_event *event)
 
         if (!firmware_blob_read(event->data, &blob))
                 return false;
-        put(w, "  Event:\n    BlobBase: 0x%llx\n    BlobLength: 0x%llx\n", LLU(blob.base),
-                        LLU(blob.length));
+        buf_format(w->out, "  Event:\n    BlobBase: 0x%llx\n    BlobLength: 0x%llx\n",
+                        LLU(blob.base), LLU(blob.length));
         return true;
 }
 
@@ -109,9 +94,10 @@ static bool put_blob2(struct show_yaml *w, const struct tcg_event *event)
 
         if (!firmware_blob2_read(event->data, &blob))
                 return false;
-        put(w, "  Event:\n    BlobDescriptionSize: %zu\n", blob.description.size);
+        buf_format(w->out, "  Event:\n    BlobDescriptionSize: %zu\n", blob.description.size);
         put_hex(w, "    BlobDescription", blob.description);
-        put(w, "    BlobBase: 0x%llx\n    BlobLength: 0x%llx\n", LLU(blob.base), LLU(blob.length));
+        buf_format(w->out, "    BlobBase: 0x%llx\n    BlobLength: 0x%llx\n", LLU(blob.base),
+                        LLU(blob.length));
         return true;
 }
 
@@ -129,7 +115,7 @@ static bool put_post_code(struct show_yaml *w, const struct tcg_event *event)
 
 static bool put_ipl(struct show_yaml *w, const struct tcg_event *event)
 {
-        put(w, "  Event:\n");
+        buf_format(w->out, "  Event:\n");
         put_lines(w, "    String", event->data);
         return true;
 }
@@ -140,7 +126,7 @@ static bool put_image_load(struct show_yaml *w, const struct tcg_event *event)
 
         if (!image_load_read(event->data, &image))
                 return false;
-        put(w,
+        buf_format(w->out,
                         "  Event:\n    ImageLocationInMemory: 0x%llx\n    ImageLengthInMemory: "
                         "%llu\n"
                         "    ImageLinkTimeAddress: 0x%llx\n    LengthOfDevicePath: %llu\n",
@@ -154,11 +140,12 @@ static void put_partitions(struct show_yaml *w, const struct gpt *gpt)
 {
         struct gpt_partition p;
 
-        put(w, "    NumberOfPartitions: %llu\n    Partitions:\n", LLU(gpt->n_partitions));
+        buf_format(w->out, "    NumberOfPartitions: %llu\n    Partitions:\n",
+                        LLU(gpt->n_partitions));
         for (uint64_t i = 0; gpt_partition_read(gpt, i, &p); i++) {
                 put_guid(w, "    - PartitionTypeGUID", &p.type);
                 put_guid(w, "      UniquePartitionGUID", &p.guid);
-                put(w,
+                buf_format(w->out,
                                 "      StartingLBA: 0x%llx\n      EndingLBA: 0x%llx\n"
                                 "      Attributes: 0x%llx\n",
                                 LLU(p.first_lba), LLU(p.last_lba), LLU(p.attributes));
@@ -172,9 +159,9 @@ static bool put_gpt(struct show_yaml *w, const struct tcg_event *event)
 
         if (gpt_read(event->data, &gpt, NULL) < 0)
                 return false;
-        put(w, "  Event:\n    Header:\n");
+        buf_format(w->out, "  Event:\n    Header:\n");
         put_text(w, "      Signature", gpt.signature, TEXT_UTF8);
-        put(w,
+        buf_format(w->out,
                         "      Revision: 0x%x\n      HeaderSize: %u\n      HeaderCRC32: 0x%x\n"
                         "      MyLBA: 0x%llx\n      AlternateLBA: 0x%llx\n      FirstUsableLBA: "
                         "0x%llx\n"
@@ -182,7 +169,7 @@ static bool put_gpt(struct show_yaml *w, const struct tcg_event *event)
                         gpt.revision, gpt.header_bytes, gpt.header_crc, LLU(gpt.my_lba),
                         LLU(gpt.alternate_lba), LLU(gpt.first_lba), LLU(gpt.last_lba));
         put_guid(w, "      DiskGUID", &gpt.disk);
-        put(w,
+        buf_format(w->out,
                         "      PartitionEntryLBA: 0x%llx\n      NumberOfPartitionEntry: %u\n"
                         "      SizeOfPartitionEntry: %u\n      PartitionEntryArrayCRC32: 0x%x\n",
                         LLU(gpt.entries_lba), gpt.n_entries, gpt.entry_bytes, gpt.entries_crc);
@@ -194,7 +181,7 @@ static bool put_no_action(struct show_yaml *w, const struct tcg_event *event)
 {
         if (event->data.size < 17 || memcmp(event->data.data, "StartupLocality", 16) != 0)
                 return false;
-        put(w, "  Event:\n    StartupLocality: %u\n", event->data.data[16]);
+        buf_format(w->out, "  Event:\n    StartupLocality: %u\n", event->data.data[16]);
         return true;
 }
 
@@ -202,7 +189,7 @@ static bool put_no_action(struct show_yaml *w, const struct tcg_event *event)
 
 static void put_bool(struct show_yaml *w, struct span data)
 {
-        put(w, "    VariableData:\n      Enabled: '%s'\n",
+        buf_format(w->out, "    VariableData:\n      Enabled: '%s'\n",
                         data.size > 0 && data.data[0] ? "Yes" : "No");
 }
 
@@ -241,13 +228,13 @@ static void put_lists(struct show_yaml *w, struct span data)
         struct cursor c = CURSOR(data);
         struct efi_signature_list list;
 
-        put(w, "    VariableData:\n");
+        buf_format(w->out, "    VariableData:\n");
         while (cursor_left(&c) > 0 && efi_signature_list_take(&c, &list, NULL) == 0) {
                 struct cursor entries = CURSOR(list.entries);
                 struct span entry;
 
                 put_guid(w, "    - SignatureType", &list.type);
-                put(w,
+                buf_format(w->out,
                                 "      SignatureListSize: %u\n      SignatureHeaderSize: %u\n"
                                 "      SignatureSize: %u\n      Keys:\n",
                                 list.list_bytes, list.header_bytes, list.entry_bytes);
@@ -263,7 +250,7 @@ static bool is_signature(struct span data)
 
 static void put_signature(struct show_yaml *w, struct span data)
 {
-        put(w, "    VariableData:\n");
+        buf_format(w->out, "    VariableData:\n");
         put_entry(w, "    ", data);
 }
 
@@ -274,7 +261,7 @@ static bool is_any(struct span data)
 
 static void put_sbat(struct show_yaml *w, struct span data)
 {
-        put(w, "    VariableData:\n");
+        buf_format(w->out, "    VariableData:\n");
         put_lines(w, "      String", data);
 }
 
@@ -288,9 +275,9 @@ static void put_order(struct show_yaml *w, struct span data)
         struct cursor c = CURSOR(data);
         uint16_t number;
 
-        put(w, "    VariableData:\n");
+        buf_format(w->out, "    VariableData:\n");
         while (cursor_u16(&c, &number))
-                put(w, "    - Boot%04x\n", number);
+                buf_format(w->out, "    - Boot%04x\n", number);
 }
 
 static bool is_option(struct span data)
@@ -307,7 +294,8 @@ static void put_option(struct show_yaml *w, struct span data)
 
         if (!load_option_read(data, &option))
                 return;
-        put(w, "    VariableData:\n      Enabled: '%s'\n      FilePathListLength: %zu\n",
+        buf_format(w->out,
+                        "    VariableData:\n      Enabled: '%s'\n      FilePathListLength: %zu\n",
                         option.attributes & 1 ? "Yes" : "No", option.paths.size);
         put_text(w, "      Description", option.description, TEXT_UTF16);
         put_hex(w, "      DevicePath",
@@ -363,10 +351,10 @@ static bool put_variable(struct show_yaml *w, const struct tcg_event *event)
                         form = &forms[i];
         if (!form->fits(v.data))
                 return false;
-        put(w, "  Event:\n");
+        buf_format(w->out, "  Event:\n");
         put_guid(w, "    VariableName", &v.guid);
-        put(w, "    UnicodeNameLength: %llu\n    VariableDataLength: %llu\n", LLU(v.name_units),
-                        LLU(v.data_bytes));
+        buf_format(w->out, "    UnicodeNameLength: %llu\n    VariableDataLength: %llu\n",
+                        LLU(v.name_units), LLU(v.data_bytes));
         put_text(w, "    UnicodeName", utf16_until_nul(v.name), TEXT_UTF16);
         form->put(w, v.data);
         return true;
@@ -406,7 +394,7 @@ static void put_body(struct show_yaml *w, const struct tcg_event *event)
         static const struct body_sink nobody = {.put = ignore};
         struct error reason;
 
-        put(w, "  EventSize: %zu\n", event->data.size);
+        buf_format(w->out, "  EventSize: %zu\n", event->data.size);
         if (event->data.size == 0)
                 return;
         for (size_t i = 0; i < ARRAY_SIZE(bodies); i++)
@@ -421,17 +409,17 @@ static void put_head(struct show_yaml *w, const struct tcg_event *event)
 {
         const char *type = event_type_name(event->type);
 
-        put(w, "- EventNum: %zu\n  PCRIndex: %d\n  EventType: %s\n", event->index, (int)event->pcr,
-                        type ? type : "Unknown event type");
+        buf_format(w->out, "- EventNum: %zu\n  PCRIndex: %d\n  EventType: %s\n", event->index,
+                        (int)event->pcr, type ? type : "Unknown event type");
 }
 
 static void put_digests(struct show_yaml *w, const struct tcg_event *event)
 {
-        put(w, "  DigestCount: %zu\n  Digests:\n", event->digests.n);
+        buf_format(w->out, "  DigestCount: %zu\n  Digests:\n", event->digests.n);
         for (size_t i = 0; i < event->digests.n; i++) {
                 const struct digest *d = &event->digests.d[i];
 
-                put(w, "  - AlgorithmId: %s\n", d->alg->name);
+                buf_format(w->out, "  - AlgorithmId: %s\n", d->alg->name);
                 put_hex(w, "    Digest", SPAN(d->bytes, d->alg->size));
         }
 }
@@ -446,14 +434,14 @@ static void put_header(struct show_yaml *w, const struct tcg_event *event)
 
         (void)span_sub(w->log->bytes, event->offset + 8, 20, &digest);
         put_hex(w, "  Digest", digest);
-        put(w, "  EventSize: %zu\n", event->data.size);
+        buf_format(w->out, "  EventSize: %zu\n", event->data.size);
         if (!spec_id_read(event->data, &id)) {
                 put_hex(w, "  Event", event->data);
                 return;
         }
-        put(w, "  SpecID:\n");
+        buf_format(w->out, "  SpecID:\n");
         put_text(w, "  - Signature", utf8_until_nul(id.signature), TEXT_UTF8);
-        put(w,
+        buf_format(w->out,
                         "    platformClass: %u\n    specVersionMinor: %u\n    specVersionMajor: "
                         "%u\n"
                         "    specErrata: %u\n    uintnSize: %u\n    numberOfAlgorithms: %u\n"
@@ -462,14 +450,14 @@ static void put_header(struct show_yaml *w, const struct tcg_event *event)
                         id.n_algorithms);
         c = CURSOR(id.algorithms);
         for (size_t i = 0; cursor_u16(&c, &alg) && cursor_u16(&c, &size); i++) {
-                put(w, "    - Algorithm[%zu]:\n", i);
+                buf_format(w->out, "    - Algorithm[%zu]:\n", i);
                 if (alg_by_id(alg))
-                        put(w, "      algorithmId: %s\n", alg_by_id(alg)->name);
+                        buf_format(w->out, "      algorithmId: %s\n", alg_by_id(alg)->name);
                 else
-                        put(w, "      algorithmId: 0x%04x\n", alg);
-                put(w, "      digestSize: %u\n", size);
+                        buf_format(w->out, "      algorithmId: 0x%04x\n", alg);
+                buf_format(w->out, "      digestSize: %u\n", size);
         }
-        put(w, "    vendorInfoSize: %zu\n", id.vendor_info.size);
+        buf_format(w->out, "    vendorInfoSize: %zu\n", id.vendor_info.size);
         if (id.vendor_info.size > 0)
                 put_hex(w, "    vendorInfo", id.vendor_info);
 }
@@ -479,7 +467,7 @@ static void put_header(struct show_yaml *w, const struct tcg_event *event)
 void show_yaml_begin(struct show_yaml *w, const struct event_log *log, struct buf *out)
 {
         *w = (struct show_yaml){.out = out, .log = log};
-        put(w, "---\nversion: 2\nevents:\n");
+        buf_format(w->out, "---\nversion: 2\nevents:\n");
 }
 
 void show_yaml_event(struct show_yaml *w, const struct tcg_event *event)
@@ -500,21 +488,21 @@ static void put_pcrs(struct show_yaml *w, const struct replay *values, size_t ba
 
         if (!(values->measured[bank] & pcrs))
                 return;
-        put(w, "  %s:\n", alg->name);
+        buf_format(w->out, "  %s:\n", alg->name);
         for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++) {
                 char hex[2 * DIGEST_MAX_BYTES + 1];
 
                 if (!(values->measured[bank] & pcrs & 1u << pcr))
                         continue;
                 hex_encode(SPAN(values->pcr[bank][pcr].bytes, alg->size), hex);
-                put(w, "    %-2u : 0x%s\n", pcr, hex);
+                buf_format(w->out, "    %-2u : 0x%s\n", pcr, hex);
         }
 }
 
 void show_yaml_end(
                 struct show_yaml *w, const struct replay *values, uint32_t pcrs, const char *reason)
 {
-        put(w, "pcrs:\n");
+        buf_format(w->out, "pcrs:\n");
         for (size_t i = 0; alg_by_index(i); i++)
                 for (size_t b = 0; b < values->banks.n; b++)
                         if (values->banks.alg[b] == alg_by_index(i))

@@ -192,6 +192,21 @@ static void errors_carry_their_reason(void)
         CHECK_EQ(error_set(NULL, ENOMEM, "nobody listens"), -ENOMEM);
 }
 
+/* Around the size that is formatted without a second try, and a NUL that must not stay. */
+static void test_format(void)
+{
+        for (int length = 0; length < 600; length++) {
+                _cleanup_buf_ struct buf b = {0};
+
+                buf_put(&b, "<", 1);
+                buf_format(&b, "%*d", length, 7);
+                buf_put(&b, ">", 1);
+                REQUIRE(!buf_failed(&b) && b.size == (size_t)(length > 1 ? length : 1) + 2);
+                CHECK(b.data[0] == '<' && b.data[b.size - 2] == '7' && b.data[b.size - 1] == '>');
+                CHECK(!memchr(b.data, 0, b.size));
+        }
+}
+
 static const struct tap_test tests[] = {
                 {"the cursor never leaves its span", cursor_is_bounded},
                 {"buffers write little- and big-endian and fail for good",
@@ -203,6 +218,7 @@ static const struct tap_test tests[] = {
                 {"GUIDs are in wire order", guids_have_wire_order},
                 {"UTF-16 to UTF-8 and back, bad forms refused or replaced", utf16_round_trips},
                 {"errors carry one line, bounded", errors_carry_their_reason},
+                {"formatted text of any length", test_format},
 };
 
 TAP_MAIN(tests)
