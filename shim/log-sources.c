@@ -192,6 +192,18 @@ static int machine_ima(struct log_source *source, struct error *error)
         return r == -ENOENT ? 0 : r;
 }
 
+int log_source_read(const char *path, struct log_source *ret, struct error *error)
+{
+        int r = path ? read_file(path, ret, error) : machine_firmware(ret, error);
+
+        if (r < 0)
+                return r;
+        if (!path && ret->bytes.size == 0)
+                return error_set(error, ENOENT, "this kernel has no TPM event log");
+        ret->kind = log_kind_of(buf_span(&ret->bytes));
+        return 0;
+}
+
 static const struct {
         enum log_kind kind;
         int (*read)(struct log_source *source, struct error *error);
@@ -234,10 +246,9 @@ static int read_files(char *const *paths, size_t n_paths, struct log_sources *so
                 if (strcmp(paths[i], "-") == 0 && standard)
                         return error_set(error, EINVAL, "standard input can be read once only");
                 standard |= strcmp(paths[i], "-") == 0;
-                r = read_file(paths[i], source, error);
+                r = log_source_read(paths[i], source, error);
                 if (r < 0)
                         return r;
-                source->kind = log_kind_of(buf_span(&source->bytes));
         }
         return 0;
 }

@@ -37,6 +37,11 @@ struct log_sources {
         struct log_source *source;
 };
 
+/* One of them: the file, "-" for standard input, or with NULL this boot's event log as
+ * boot_log_read has it; -ENOENT if there is none. On failure *ret's bytes may have to be released
+ * all the same. */
+int log_source_read(const char *path, struct log_source *ret, struct error *error);
+
 void log_sources_release(struct log_sources *sources);
 #define _cleanup_log_sources_ __attribute__((cleanup(log_sources_release)))
 

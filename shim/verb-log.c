@@ -8,11 +8,10 @@
 #include "base/cleanup.h"
 #include "eventlog/explain.h"
 #include "eventlog/hop-check.h"
-#include "shim/boot-log.h"
 #include "shim/log-show.h"
+#include "shim/log-sources.h"
 #include "shim/pcr-values.h"
 #include "shim/plan-json.h"
-#include "shim/progress.h"
 #include "shim/verb.h"
 
 enum { OPT_JSON = 256, OPT_PCRS, OPT_HELP };
@@ -37,35 +36,6 @@ static void help(void)
              "and\n"
              "with hops that were aborted. '-': standard input.\n"
              "Exit code of check: 0 ok, 1 mismatch, 2 malformed.");
-}
-
-static int read_log(const char *path, struct buf *ret, struct error *error)
-{
-        int r;
-
-        if (!path) {
-                _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
-                _cleanup_(tpm_freep) struct tpm *tpm = NULL;
-                const struct state_dir *state;
-
-                state_open_read(&dir, NULL); /* for aborted hops of this boot; not everybody may */
-                state = dir.fd >= 0 ? &dir : NULL;
-                if (boot_log_is_carried(state) && tpm_esys_open(NULL, &tpm, error) < 0)
-                        progress_warn("the log that the boot before left can't be compared with "
-                                      "the TPM: %s",
-                                        error->text);
-                r = boot_log_read(state, tpm, ret, NULL, error);
-                return r == 0 && ret->size == 0
-                                       ? error_set(error, ENOENT,
-                                                         "this kernel has no TPM event log")
-                                       : r;
-        }
-        if (strcmp(path, "-") == 0) {
-                r = buf_read_fd(STDIN_FILENO, BOOT_LOG_MAX_BYTES, ret);
-                return r < 0 ? error_set(error, -r, "can't read standard input: %s", strerror(-r))
-                             : 0;
-        }
-        return buf_read_file(path, BOOT_LOG_MAX_BYTES, ret, error);
 }
 
 /* ---- replay ---- */
@@ -258,12 +228,12 @@ static bool find_what(const char *text, enum what *ret)
 
 int verb_log(int argc, char **argv)
 {
-        _cleanup_buf_ struct buf log = {0};
+        struct log_source source = {0};
         bool json = false;
         const char *pcrs = NULL;
         struct error error = {{0}};
         enum what what;
-        int option, r;
+        int option, code;
 
         if (argc > 1 && strcmp(argv[1], "--help") == 0)
                 return help(), EXIT_DONE;
@@ -289,8 +259,12 @@ int verb_log(int argc, char **argv)
                 }
         if (argc - optind > 1 || (pcrs && what != CHECK))
                 return usage_error("log");
-        r = read_log(argv[optind], &log, &error);
-        if (r < 0)
-                return fail(EXIT_USAGE, &error);
-        return what == CHECK ? check(buf_span(&log), pcrs, json) : replay(buf_span(&log), json);
+        if (log_source_read(argv[optind], &source, &error) < 0)
+                code = fail(EXIT_USAGE, &error);
+        else if (what == CHECK)
+                code = check(buf_span(&source.bytes), pcrs, json);
+        else
+                code = replay(buf_span(&source.bytes), json);
+        buf_release(&source.bytes);
+        return code;
 }
