@@ -6,6 +6,7 @@
 
 #include "eventlog/parse.h"
 #include "shim/log-show.h"
+#include "shim/log-words.h"
 #include "shim/pager.h"
 #include "shim/verb.h"
 

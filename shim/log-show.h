@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mkexec log show: the loop over logs and records, and (log-show-verb.c) the word itself. */
+/* The loop of `log show` over logs and records. */
 #pragma once
 
 #include "base/buf.h"
 #include "base/error.h"
 #include "shim/log-sources.h"
-
-/* argv[0] is "show"; returns an exit code. */
-int log_show(int argc, char **argv);
 
 #define LOG_SHOW_ALL_PCRS UINT32_MAX
 

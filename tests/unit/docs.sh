@@ -18,6 +18,10 @@ verbs_of_code() { # main.c
          inside && match($0, /\{"[a-z]+"/) { print substr($0, RSTART + 2, RLENGTH - 3) }' "$1"
 }
 
+words_of_log() {
+    grep -oE '\{"[a-z]+", log_' shim/verb-log.c | cut -d'"' -f2
+}
+
 # A table belongs to the verb that its file is named for, or (where verbs share a file) that it is named for.
 options_of_code() { # *.c
     local file
@@ -77,7 +81,7 @@ completion_of() { # file
     for verb in $verbs; do
         # An option that only one of the words behind "log" has counts for "log".
         if [ "$verb" = log ]; then
-            for word in check replay show; do completed "$1" mkexec log "$word" --; done | sort -u
+            for word in $(words_of_log); do completed "$1" mkexec log "$word" --; done | sort -u
         else
             completed "$1" mkexec "$verb" --
         fi | sed "s/^/$verb /"
@@ -138,7 +142,7 @@ ok "the man page has no other rows" "$(only_in_first "$work/man" "$work/code")"
 ok "every verb and option is offered by the completion" "$(only_in_first "$work/code" "$work/completion")"
 ok "the completion offers nothing else" "$(only_in_first "$work/completion" "$work/code")"
 ok "log has the words that the code takes" "$(comm -3 <(completed $completion mkexec log '' | sort) \
-    <({ echo --help; grep -oE '\[[A-Z]+\] = "[a-z-]+"' shim/verb-log.c | sed 's/.*"\(.*\)"/\1/'; } | sort -u))"
+    <({ echo --help; words_of_log; } | sort -u))"
 ok "the value of --esp is a folder, that of --map a file" "$(cd "$work" && mkdir esp.d && : >esp.map &&
     comm -3 <(completed "$OLDPWD/$completion" mkexec load --esp esp; completed "$OLDPWD/$completion" mkexec load --map esp | sort) \
         <(printf '%s\n' esp.d esp.d esp.map))"
