@@ -14,6 +14,9 @@ static const struct alg algs[ALG_MAX] = {
                 {TPM_ALG_SHA384, 48, 0x04, "sha384", "SHA384"},
                 {TPM_ALG_SHA512, 64, 0x08, "sha512", "SHA512"},
                 {TPM_ALG_SM3_256, 32, 0x10, "sm3_256", "SM3"},
+                {TPM_ALG_SHA3_256, 32, 0, "sha3_256", "SHA3-256"},
+                {TPM_ALG_SHA3_384, 48, 0, "sha3_384", "SHA3-384"},
+                {TPM_ALG_SHA3_512, 64, 0, "sha3_512", "SHA3-512"},
 };
 
 /* EVP_MD_fetch costs more than a small hash: fetched on first use, kept for the process's life. */

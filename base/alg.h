@@ -16,16 +16,20 @@ enum {
         TPM_ALG_SHA384 = 0x000c,
         TPM_ALG_SHA512 = 0x000d,
         TPM_ALG_SM3_256 = 0x0012,
+        TPM_ALG_SHA3_256 = 0x0027,
+        TPM_ALG_SHA3_384 = 0x0028,
+        TPM_ALG_SHA3_512 = 0x0029,
 };
 
-#define ALG_MAX          5  /* rows of the table, so the most banks a set can have */
+#define ALG_MAX          8  /* rows of the table, so the most banks a set can have */
 #define DIGEST_MAX_BYTES 64 /* SHA-512 */
 
 struct alg {
         uint16_t id;      /* TPM_ALG_ID */
         uint16_t size;    /* bytes of a digest */
-        uint32_t efi_bit; /* EFI_TCG2_BOOT_HASH_ALG_*, TCG EFI Protocol Specification 6.4 */
-        const char *name; /* "sha256": as in sysfs, tpm2-tools and our JSON */
+        uint32_t efi_bit; /* EFI_TCG2_BOOT_HASH_ALG_*, TCG EFI Protocol Specification 6.4, which
+                             has none for SHA-3: 0 */
+        const char *name; /* "sha256": as in tpm2-tools and our JSON */
         const char *evp;  /* OpenSSL's name */
 };
 

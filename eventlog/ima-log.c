@@ -15,8 +15,8 @@
 
 static const size_t digest_sizes[] = {20, 32, 48, 64};
 
-/* The algorithm that a template digest of this size has; SM3's have SHA-256's size and are tried
- * second. */
+/* The algorithm that a template digest of this size has; SM3's and SHA-3's have SHA-2's sizes and
+ * are tried behind those. */
 static const struct alg *alg_of_size(size_t size, size_t nth)
 {
         const struct alg *alg;
@@ -207,7 +207,7 @@ int ima_record_explain(const struct ima_record *record, enum ima_explained *ret)
                 int r = hash_is(record->data, alg, record->digest);
 
                 if (r == -EOPNOTSUPP)
-                        continue; /* this OpenSSL has no SM3 */
+                        continue; /* this OpenSSL lacks it */
                 if (r < 0)
                         return r;
                 *ret = r > 0 ? IMA_VERIFIED : IMA_MISMATCH;

@@ -5,7 +5,8 @@
 
 static const struct alg *algorithm(const struct json *value)
 {
-        static const char *const names[][2] = {{"sm3-256", "sm3_256"}};
+        static const char *const names[][2] = {{"sm3-256", "sm3_256"}, {"sha3-256", "sha3_256"},
+                        {"sha3-384", "sha3_384"}, {"sha3-512", "sha3_512"}};
         _cleanup_buf_ struct buf text = {0};
         uint64_t id;
 

@@ -182,7 +182,8 @@ int tcg2_config_from_tpm(struct tpm *tpm, struct tcg2_config *config, struct err
         return 0;
 }
 
-/* The algorithms of HashAlgorithmBitmap that we can compute, the active ones among them. */
+/* The algorithms of HashAlgorithmBitmap that we can compute, and the active ones, which need not
+ * have a bit there. */
 static struct banks implemented_banks(const struct tcg2_config *config)
 {
         struct banks banks = {};
@@ -192,7 +193,10 @@ static struct banks implemented_banks(const struct tcg2_config *config)
                 struct banks one = {.n = 1, .alg = {alg}};
                 struct hasher *hasher;
 
-                if (!(config->supported_banks & alg->efi_bit) || hasher_new(&one, &hasher) < 0)
+                if (!(config->supported_banks & alg->efi_bit) &&
+                                !banks_have(&config->banks, alg->id))
+                        continue;
+                if (hasher_new(&one, &hasher) < 0)
                         continue;
                 hasher_free(hasher);
                 banks_add(&banks, alg);

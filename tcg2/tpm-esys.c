@@ -67,6 +67,16 @@ static uint32_t selection_mask(const TPMS_PCR_SELECTION *s)
         return mask;
 }
 
+/* tpm2-tss 3.2 can't write a TPMT_HA of SHA-3. */
+static bool can_send(uint16_t alg_id)
+{
+        TPMT_HA digest = {.hashAlg = alg_id};
+        uint8_t bytes[sizeof(digest)];
+        size_t offset = 0;
+
+        return Tss2_MU_TPMT_HA_Marshal(&digest, bytes, sizeof(bytes), &offset) == TSS2_RC_SUCCESS;
+}
+
 static int esys_bank_list(struct tpm *tpm, struct tpm_bank ret[TPM_BANKS_MAX], size_t *ret_n,
                 struct error *error)
 {
@@ -82,7 +92,8 @@ static int esys_bank_list(struct tpm *tpm, struct tpm_bank ret[TPM_BANKS_MAX], s
                 return error_set(error, EIO, "the TPM tells of %u PCR banks", list->count);
         for (uint32_t i = 0; i < list->count; i++)
                 ret[i] = (struct tpm_bank){list->pcrSelections[i].hash,
-                                selection_mask(&list->pcrSelections[i])};
+                                selection_mask(&list->pcrSelections[i]),
+                                !can_send(list->pcrSelections[i].hash)};
         *ret_n = list->count;
         return 0;
 }

@@ -8,25 +8,6 @@
 /* PCRs that a hop, its close list and the first boot's measurements are in. */
 #define STATIC_PCRS 0xffffu
 
-/* Algorithms that TPMs have banks for and we can't serve, for the message only (TCG Algorithm
- * Registry). */
-static const struct {
-        uint16_t id;
-        const char *name;
-} foreign_algs[] = {
-                {0x0027, "sha3_256"},
-                {0x0028, "sha3_384"},
-                {0x0029, "sha3_512"},
-};
-
-static const char *foreign_name(uint16_t id)
-{
-        for (size_t i = 0; i < ARRAY_SIZE(foreign_algs); i++)
-                if (foreign_algs[i].id == id)
-                        return foreign_algs[i].name;
-        return "unknown algorithm";
-}
-
 /* Appends "; bank ... why" to the text. */
 static void name_unusable(struct error *e, const struct tpm_bank *bank)
 {
@@ -36,8 +17,12 @@ static void name_unusable(struct error *e, const struct tpm_bank *bank)
 
         if (!alg)
                 snprintf(e->text + n, sizeof(e->text) - n,
-                                "%sbank 0x%04x (%s) is active, but mkexec can't compute it",
-                                separator, bank->alg_id, foreign_name(bank->alg_id));
+                                "%sbank 0x%04x is active, but mkexec can't compute it", separator,
+                                bank->alg_id);
+        else if (bank->unsendable)
+                snprintf(e->text + n, sizeof(e->text) - n,
+                                "%sbank %s is active, but this version of tpm2-tss can't extend it",
+                                separator, alg->name);
         else
                 snprintf(e->text + n, sizeof(e->text) - n,
                                 "%sbank %s has only some of PCR 0-15 (mask 0x%x)", separator,
@@ -61,7 +46,7 @@ int tpm_usable_banks(
 
                 if (!(list[i].pcrs & STATIC_PCRS))
                         continue;
-                if (!alg || (list[i].pcrs & STATIC_PCRS) != STATIC_PCRS)
+                if (!alg || list[i].unsendable || (list[i].pcrs & STATIC_PCRS) != STATIC_PCRS)
                         name_unusable(&unusable, &list[i]);
                 else
                         banks_add(&banks, alg);

@@ -31,7 +31,8 @@ struct tpm;
 /* A row of TPM2_GetCapability(TPM2_CAP_PCRS). */
 struct tpm_bank {
         uint16_t alg_id;
-        uint32_t pcrs; /* mask of PCRs that are allocated; 0: the bank is inactive */
+        uint32_t pcrs;   /* mask of PCRs that are allocated; 0: the bank is inactive */
+        bool unsendable; /* the TPM's library can't extend it */
 };
 #define TPM_BANKS_MAX 16
 

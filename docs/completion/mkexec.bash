@@ -17,7 +17,7 @@ _mkexec() {
         --esp) files=folders ;;
         --close) offer='none 11' ;;
         --handover) offer='auto load file' ;;
-        --bank) offer='sha1 sha256 sha384 sha512 sm3_256' ;;
+        --bank) offer='sha1 sha256 sha384 sha512 sm3_256 sha3_256 sha3_384 sha3_512' ;;
         --tcti) offer='device:/dev/tpmrm0 device:/dev/tpm0 swtpm:' ;;
         --cmdline | --profile | --timeout | --memory-limit | --pcr) return ;;
     esac

@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 
-ALGORITHMS = {0x4: "sha1", 0xb: "sha256", 0xc: "sha384", 0xd: "sha512", 0x12: "sm3_256"}
+ALGORITHMS = {0x4: "sha1", 0xb: "sha256", 0xc: "sha384", 0xd: "sha512", 0x12: "sm3_256",
+              0x27: "sha3_256", 0x28: "sha3_384", 0x29: "sha3_512"}
 TYPES = {0x3: "EV_NO_ACTION", 0x4: "EV_SEPARATOR", 0x6: "EV_EVENT_TAG", 0xd: "EV_IPL",
          0x80000003: "EV_EFI_BOOT_SERVICES_APPLICATION", 0x80000007: "EV_EFI_ACTION"}
 

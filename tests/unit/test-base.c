@@ -87,6 +87,14 @@ static void hashes_match_the_standards(void)
                                    "f"},
                         {"sm3_256", "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8"
                                     "e0"},
+                        /* openssl dgst */
+                        {"sha3_256", "3a985da74fe225b2045c172d6bd390bd855f086e3e9d525b46bfe24511431"
+                                     "532"},
+                        {"sha3_384", "ec01498288516fc926459f58e2c6ad8df9b473cb0fc08c2596da7cf0e49be"
+                                     "4b298d88cea927ac7f539f1edf228376d25"},
+                        {"sha3_512", "b751850b1a57168a5693cd924b6b096e08f621827444f70d884f5d0240d27"
+                                     "12e10e116e9192af3c91a7ec57647e3934057340b4cf408d5a56592f8274e"
+                                     "ec53f0"},
         };
         struct banks banks = {0};
         struct digests digests;
@@ -94,7 +102,8 @@ static void hashes_match_the_standards(void)
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 CHECK(banks_add(&banks, alg_by_name(rows[i].name)));
         CHECK(!banks_add(&banks, alg_by_name("sha256")));
-        CHECK_EQ(banks_efi_bitmap(&banks), 0x1f);
+        CHECK_EQ(banks.n, ALG_MAX);
+        CHECK_EQ(banks_efi_bitmap(&banks), 0x1f); /* SHA-3 has no bits */
         REQUIRE(hash_span(&banks, SPAN("abc", 3), &digests) == 0);
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 char hex[2 * DIGEST_MAX_BYTES + 1];

@@ -19,7 +19,7 @@
 static struct banks banks_of(const char *names)
 {
         struct banks banks = {0};
-        char copy[64], *save, *name;
+        char copy[128], *save, *name;
 
         snprintf(copy, sizeof(copy), "%s", names);
         for (name = strtok_r(copy, " ", &save); name; name = strtok_r(NULL, " ", &save))
@@ -73,7 +73,24 @@ static void check_pcr(const struct replay *replay, uint16_t alg, unsigned pcr, c
 
 static void round_trip(void)
 {
-        static const char *const sets[] = {"sha256", "sha1 sha256 sha384 sha512", "sm3_256 sha1"};
+        /* H(zeros, H("abc")): Python's hashlib */
+        static const struct {
+                uint16_t alg;
+                const char *pcr;
+        } values[] = {
+                        {TPM_ALG_SHA256, "589f9ffed4c477966bfb8d41f37895b08c69047df8f911d6f3b57fbe0"
+                                         "8faee8d"},
+                        {TPM_ALG_SHA3_256, "d977a6829721d3071cc5e73ccf46f11967e4922ca7a292604b82017"
+                                           "6606b294b"},
+                        {TPM_ALG_SHA3_384, "5e8bb103f983ad9d86c0ad9a2f5d796acbb141e80ae228d273247fa"
+                                           "f20e23fb054c9aa79e8c3981342a6c8f309033b80"},
+                        {TPM_ALG_SHA3_512, "83e66121081abcb22af39c05a5769a6251a05150bc2c829006646c2"
+                                           "30c330e375ba5e9d3da2fd65d636cf16420c5318d06d3b77a58bc37"
+                                           "946944aebcf6962d35"},
+        };
+        static const char *const sets[] = {"sha256", "sha1 sha256 sha384 sha512", "sm3_256 sha1",
+                        "sha3_256 sha3_384 sha3_512",
+                        "sha3_512 sha1 sha256 sm3_256 sha384 sha3_256 sha512 sha3_384"};
 
         for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
                 struct banks banks = banks_of(sets[i]);
@@ -104,10 +121,9 @@ static void round_trip(void)
                 REQUIRE(replay_log(buf_span(&log), &replay, &error) == 0);
                 for (size_t b = 0; b < banks.n; b++)
                         CHECK_EQ(replay.measured[b], 1 << 4);
-                if (i < 2) /* sha256(32 zero bytes, sha256("abc")): Python's hashlib */
-                        check_pcr(&replay, TPM_ALG_SHA256, 4,
-                                        "589f9ffed4c477966bfb8d41f37895b08c69047df8f911d6f3b57fbe08"
-                                        "faee8d");
+                for (size_t v = 0; v < ARRAY_SIZE(values); v++)
+                        if (banks_have(&banks, values[v].alg))
+                                check_pcr(&replay, values[v].alg, 4, values[v].pcr);
         }
 }
 
@@ -476,7 +492,8 @@ static void texts(void)
                         {EV_EFI_BOOT_SERVICES_APPLICATION,
                                         TEXT("\0\0\x10\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\2"
                                              "\0\0\0\0\0\0\0xx"),
-                                        "image of 256 bytes at 0x100000: malformed device path of 2 bytes"},
+                                        "image of 256 bytes at 0x100000: malformed device path of "
+                                        "2 bytes"},
                         {EV_EFI_BOOT_SERVICES_APPLICATION, TEXT("\0\0"),
                                         "malformed image load event: 0000"},
                         {0xdead, TEXT(""), ""},
