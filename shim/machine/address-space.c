@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -393,5 +394,7 @@ int address_space_become_ram(
                 r = check_descriptors(guest, error);
         if (r == 0)
                 r = check_maps(guest, ram, error);
+        if (r == 0) /* the last look into its /proc: who isn't root has no more */
+                r = CALL(guest, error, "PR_SET_DUMPABLE", SYS_prctl, PR_SET_DUMPABLE, 0);
         return r;
 }

@@ -11,7 +11,7 @@
 #include "shim/machine/ram.h"
 
 /* Empties the address space, maps every RAM range without access, closes the child's descriptors,
- * and looks into /proc whether it is as it should be. 0 or -errno. */
+ * looks into /proc whether it is as it should be, and shuts /proc to others. 0 or -errno. */
 int address_space_become_ram(
                 struct guest_process *guest, const struct ram *ram, struct error *error);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Birth and death of the guest process; see guest-process.h. The child gives up everything that it
- * could do harm with before the first payload byte exists: session, limits, descriptors, identity,
- * capabilities; then it loads a filter of one instruction, "trace", which looks at neither number
- * nor architecture. */
+/* Birth and death of the guest process; see guest-process.h. The child is born into namespaces of
+ * its own where that is allowed, and gives up everything that it could do harm with before the
+ * first payload byte exists: session, descriptors, limits, identity, capabilities; then it loads a
+ * filter of one instruction, "trace", which looks at neither number nor architecture. */
 #include "shim/machine/guest-process.h"
 
 #include <elf.h>
@@ -13,6 +13,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,14 +31,18 @@
 #include "base/cleanup.h"
 #include "shim/machine/remote-syscall.h"
 
+#ifndef PR_SPEC_L1D_FLUSH
+#define PR_SPEC_L1D_FLUSH 2 /* Linux 5.15 */
+#endif
+
 #define NOBODY 65534 /* the kernel's overflow uid */
 
-/* What the child knows; everything is set before fork(). */
+/* What the child knows; everything is set before it is born. */
 struct child {
         int ram_fd;
-        int channel; /* a byte comes in when it may start, a struct child_report goes out if a step
-                        fails */
-        pid_t parent;
+        int channel;         /* a byte comes in when it may start, a struct child_report goes out if
+                                a step fails */
+        int brokers_channel; /* the other end, which the child inherits */
         bool drop_identity;
         uint64_t deadline_ms;
         uint64_t gate;
@@ -50,11 +55,14 @@ struct child_report {
 
 /* ---- the child: system calls only, no allocation, nothing that takes a lock ---- */
 
+/* The byte comes once the tracer holds the child so that it dies with the broker. Until then the
+ * end of the channel tells: it comes only if nobody but the broker has the other side. */
 static int wait_for_start(struct child *child)
 {
         char byte;
         ssize_t n;
 
+        close(child->brokers_channel);
         do
                 n = read(child->channel, &byte, 1);
         while (n < 0 && errno == EINTR);
@@ -73,13 +81,6 @@ static int leave_session(struct child *child)
                 return -1;
         /* Neither ^C nor ^Z of the terminal is for the guest: the broker ends it. */
         return setsid() < 0 ? -1 : 0;
-}
-
-static int limit_resources(struct child *child)
-{
-        static const struct rlimit none = {0, 0};
-
-        return setrlimit(RLIMIT_CORE, &none);
 }
 
 static void close_all_from(int first)
@@ -107,11 +108,33 @@ static int close_descriptors(struct child *child)
         return 0;
 }
 
+/* After the descriptors: none can be made any more, not even by a system call that slips through.
+ */
+static int limit_resources(struct child *child)
+{
+        static const int limits[] = {RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_NPROC};
+        static const struct rlimit none = {0, 0};
+
+        for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+                if (syscall(SYS_prlimit64, 0, limits[i], &none, NULL) < 0)
+                        return -1;
+        return 0;
+}
+
+/* While the child has CAP_SETPCAP; whoever never had it can't, and the set means nothing then: with
+ * no_new_privs nothing is gained by execve(). */
+static void empty_bounding_set(void)
+{
+        for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+                (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+}
+
 /* Raw system calls: glibc's wrappers want to tell all threads. In a user namespace that has no
  * mapping for nobody (EINVAL) or forbids setgroups (EPERM) the child keeps its identity; the
  * capabilities go anyway. */
 static int drop_identity(struct child *child)
 {
+        empty_bounding_set();
         if (!child->drop_identity)
                 return 0;
         if (syscall(SYS_setgroups, 0, NULL) < 0 && errno != EPERM)
@@ -121,7 +144,8 @@ static int drop_identity(struct child *child)
         if (syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) < 0 && errno != EINVAL)
                 return -1;
         /* Other processes of nobody's mustn't reach its memory (fs.suid_dumpable might say
-         * otherwise). */
+         * otherwise). A child that keeps its user stays readable for now, as the broker has to look
+         * into its /proc: address_space_become_ram() ends that. */
         return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
@@ -132,26 +156,32 @@ static int drop_capabilities(struct child *child)
 
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -1;
+        /* Before Linux 4.3 there is no ambient set; capset() empties it, too. */
+        (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
         return (int)syscall(SYS_capset, &header, data);
 }
 
-/* After the change of identity, which clears it. */
+/* Beside the tracer's PTRACE_O_EXITKILL, which stands since the first step. After the change of
+ * identity, which clears it. */
 static int die_with_parent(struct child *child)
 {
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-                return -1;
-        if (getppid() != child->parent) {
-                errno = ESRCH;
-                return -1;
-        }
-        return 0;
+        return prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* The broker holds secrets and shares cores with the payload; kernels that can't do it (any error)
- * have their own idea of what is needed. */
+/* The broker shares cores with the payload. A kernel that can't do one of these (any error) doesn't
+ * need it on this processor, or does it for everybody; flushing L1D wants l1d_flush=on, too. */
 static int control_speculation(struct child *child)
 {
-        (void)prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, PR_SPEC_FORCE_DISABLE, 0, 0);
+        static const struct {
+                unsigned long feature, control;
+        } rows[] = {
+                        {PR_SPEC_STORE_BYPASS, PR_SPEC_FORCE_DISABLE},
+                        {PR_SPEC_INDIRECT_BRANCH, PR_SPEC_FORCE_DISABLE},
+                        {PR_SPEC_L1D_FLUSH, PR_SPEC_ENABLE},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                (void)prctl(PR_SET_SPECULATION_CTRL, rows[i].feature, rows[i].control, 0, 0);
         (void)prctl(PR_SET_NAME, "mkexec-guest");
         return 0;
 }
@@ -198,8 +228,8 @@ static const struct {
 } steps[] = {
                 {"waiting for the tracer", wait_for_start},
                 {"own session", leave_session},
-                {"resource limits", limit_resources},
                 {"closing descriptors", close_descriptors},
+                {"resource limits", limit_resources},
                 {"giving up root", drop_identity},
                 {"giving up capabilities", drop_capabilities},
                 {"parent-death signal", die_with_parent},
@@ -241,6 +271,28 @@ static bool may_drop_identity(void)
                 if (!(data[CAP_TO_INDEX(needed[i])].effective & CAP_TO_MASK(needed[i])))
                         return false;
         return true;
+}
+
+/* A child in namespaces of its own: no network, no other processes, no mounts or IPC of the
+ * machine's. Who isn't root may have them together with a user namespace. Kernels, containers and
+ * policies that don't allow all of them may allow fewer, and none is what the other walls have to
+ * do without. Not fork(): glibc's can't, and the child runs no code that would need its handlers.
+ */
+static pid_t new_process(void)
+{
+        static const unsigned long without_network = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC |
+                                                     CLONE_NEWUTS | CLONE_NEWCGROUP;
+        unsigned long user = geteuid() == 0 ? 0 : CLONE_NEWUSER;
+        const unsigned long sets[] = {
+                        user | without_network | CLONE_NEWNET,
+                        user | without_network,
+                        0,
+        };
+        pid_t pid = -1;
+
+        for (size_t i = 0; i < ARRAY_SIZE(sets) && pid < 0; i++)
+                pid = (pid_t)syscall(SYS_clone, sets[i] | SIGCHLD, NULL, NULL, NULL, NULL);
+        return pid;
 }
 
 static bool file_starts_with(const char *path, char wanted)
@@ -328,7 +380,6 @@ int guest_process_start(
         struct guest_process guest = {.pid = -1};
         struct child child = {.ram_fd = ram_fd,
                         .deadline_ms = deadline_ms,
-                        .parent = getpid(),
                         .drop_identity = may_drop_identity()};
         _cleanup_close_ int channel = -1;
         int pair[2], r;
@@ -342,8 +393,9 @@ int guest_process_start(
                 return error_set(error, errno, "guest process: socketpair: %s", strerror(errno));
         }
         channel = pair[0];
+        child.brokers_channel = pair[0];
         child.channel = pair[1];
-        guest.pid = fork();
+        guest.pid = new_process();
         if (guest.pid == 0)
                 child_main(child);
         r = -errno;

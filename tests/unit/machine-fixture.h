@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A small machine with a real guest process, for test-machine.c and test-guest-process.c: guest
+/* A small machine with a real guest process, for test-machine.c and test-guest-*.c: guest
  * programs are assembled into the test and run as the payload would. */
 #pragma once
 

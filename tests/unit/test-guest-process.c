@@ -3,14 +3,49 @@
  * deadlines, signals from outside, and that it never outlives its vCPU or the broker. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 
 #include "tests/unit/machine-fixture.h"
 
 PROGRAM(code_hlt, "1: inc %rax\n hlt\n jmp 1b");
 PROGRAM(code_loop, "1: jmp 1b");
+
+/* Stands before glibc's prctl(), also for the child, and remembers what was asked: processors
+ * without a control don't show that somebody wanted it. */
+static struct {
+        size_t n;
+        struct {
+                int option;
+                unsigned long arg[2];
+        } made[256];
+} * calls;
+
+int prctl(int option, ...)
+{
+        unsigned long arg[4];
+        va_list ap;
+
+        va_start(ap, option);
+        for (size_t i = 0; i < ARRAY_SIZE(arg); i++)
+                arg[i] = va_arg(ap, unsigned long);
+        va_end(ap);
+        if (calls && calls->n < ARRAY_SIZE(calls->made)) {
+                calls->made[calls->n].option = option;
+                memcpy(calls->made[calls->n].arg, arg, sizeof(calls->made[0].arg));
+                calls->n++;
+        }
+        return (int)syscall(SYS_prctl, option, arg[0], arg[1], arg[2], arg[3]);
+}
 
 static bool proc_line(pid_t pid, const char *file, const char *key, char *value, size_t size)
 {
@@ -30,6 +65,79 @@ static bool proc_line(pid_t pid, const char *file, const char *key, char *value,
         return found;
 }
 
+/* Runs a test in a process of its own, whose limits and signals it may change. */
+static int in_child(int (*run)(void))
+{
+        pid_t pid;
+        int status;
+
+        fflush(stdout);
+        pid = fork();
+        if (pid == 0)
+                _exit(run());
+        if (waitpid(pid, &status, 0) != pid)
+                return -1;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* ---- rights ---- */
+
+static void check_capabilities(pid_t pid)
+{
+        static const char *const sets[] = {
+                        "CapInh:\t", "CapPrm:\t", "CapEff:\t", "CapBnd:\t", "CapAmb:\t"};
+        char text[256];
+
+        for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+                if (i == 3 && geteuid() != 0)
+                        continue; /* whom no capability can be taken from has none to gain */
+                REQUIRE(proc_line(pid, "status", sets[i], text, sizeof(text)));
+                CHECK_EQ(strtoull(text, NULL, 16), 0);
+        }
+}
+
+static void check_identity(pid_t pid)
+{
+        unsigned uid[4], gid[4];
+        char text[256];
+
+        REQUIRE(proc_line(pid, "status", "Uid:\t", text, sizeof(text)) &&
+                        sscanf(text, "%u %u %u %u", &uid[0], &uid[1], &uid[2], &uid[3]) == 4);
+        REQUIRE(proc_line(pid, "status", "Gid:\t", text, sizeof(text)) &&
+                        sscanf(text, "%u %u %u %u", &gid[0], &gid[1], &gid[2], &gid[3]) == 4);
+        for (size_t i = 0; i < 4; i++) {
+                CHECK_EQ(uid[i], 65534);
+                CHECK_EQ(gid[i], 65534);
+        }
+        REQUIRE(proc_line(pid, "status", "Groups:\t", text, sizeof(text)));
+        CHECK_EQ(strspn(text, " \n"), strlen(text));
+}
+
+static void check_limits(pid_t pid)
+{
+        static const char *const limits[] = {
+                        "Max core file size", "Max open files", "Max processes"};
+        char text[256];
+
+        for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+                unsigned long soft = 1, hard = 1;
+
+                CHECK(proc_line(pid, "limits", limits[i], text, sizeof(text)) &&
+                                sscanf(text, "%lu %lu", &soft, &hard) == 2);
+                CHECK_EQ(soft | hard, 0);
+        }
+}
+
+/* What /proc has of a process that isn't dumpable is root's, whoever it is. */
+static bool is_dumpable(pid_t pid)
+{
+        struct stat st;
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+        return stat(path, &st) < 0 || st.st_uid != 0;
+}
+
 static void test_process_has_no_rights(void)
 {
         _cleanup_machine_ struct machine m = {0};
@@ -39,17 +147,118 @@ static void test_process_has_no_rights(void)
         REQUIRE(machine_new(&m) == 0);
         pid = find_child();
         REQUIRE(pid > 0);
-        CHECK(proc_line(pid, "status", "CapEff:\t", text, sizeof(text)) &&
-                        strtoull(text, NULL, 16) == 0);
-        CHECK(proc_line(pid, "status", "CapPrm:\t", text, sizeof(text)) &&
-                        strtoull(text, NULL, 16) == 0);
+        check_capabilities(pid);
+        check_limits(pid);
+        CHECK(!is_dumpable(pid));
         CHECK(proc_line(pid, "status", "NoNewPrivs:\t", text, sizeof(text)) && text[0] == '1');
         CHECK(proc_line(pid, "status", "Seccomp:\t", text, sizeof(text)) && text[0] == '2');
         CHECK(proc_line(pid, "status", "Threads:\t", text, sizeof(text)) && atoi(text) == 1);
         CHECK(getsid(pid) == pid);
         if (geteuid() == 0)
-                CHECK(proc_line(pid, "status", "Uid:\t", text, sizeof(text)) &&
-                                atoi(text) == 65534);
+                check_identity(pid);
+}
+
+static int as_nobody(void)
+{
+        struct machine m = {0};
+        char text[256] = "";
+        pid_t pid;
+
+        /* Dumpable again, as a program is that nobody started. */
+        if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0 ||
+                        prctl(PR_SET_DUMPABLE, 1) < 0 || machine_new(&m) < 0)
+                return 1;
+        pid = find_child();
+        if (!proc_line(pid, "status", "CapEff:\t", text, sizeof(text)) || strtoull(text, NULL, 16))
+                return 2;
+        if (is_dumpable(pid))
+                return 3;
+        if (!LOAD(&m, code_hlt, 0) || machine_run(&m) < 0 || m.exit.kind != VCPU_EXIT_PRIVILEGED)
+                return 4;
+        machine_release(&m);
+        return 0;
+}
+
+static void test_no_rights_without_root(void)
+{
+        if (geteuid() != 0)
+                SKIP("needs root to become somebody else");
+        CHECK_EQ(in_child(as_nobody), 0);
+}
+
+static bool namespace_of(const char *process, const char *name, char *ret, size_t size)
+{
+        char path[64];
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "/proc/%s/ns/%s", process, name);
+        n = readlink(path, ret, size - 1);
+        ret[n > 0 ? n : 0] = '\0';
+        return n > 0;
+}
+
+static void test_own_namespaces(void)
+{
+        static const char *const names[] = {"pid", "mnt", "ipc", "uts", "cgroup", "net"};
+        _cleanup_machine_ struct machine m = {0};
+        char pid[16];
+        pid_t probe = (pid_t)syscall(SYS_clone,
+                        CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
+                                        CLONE_NEWNET | SIGCHLD,
+                        NULL, NULL, NULL, NULL);
+
+        if (probe == 0)
+                _exit(0);
+        if (probe < 0)
+                SKIP("namespaces aren't allowed here");
+        CHECK_EQ(waitpid(probe, NULL, 0), probe);
+        REQUIRE(machine_new(&m) == 0);
+        snprintf(pid, sizeof(pid), "%d", (int)find_child());
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                char ours[64], its[64];
+
+                REQUIRE(namespace_of("self", names[i], ours, sizeof(ours)));
+                REQUIRE(namespace_of(pid, names[i], its, sizeof(its)));
+                CHECK(strcmp(ours, its) != 0);
+        }
+}
+
+/* Where processor and kernel can, status says what they do; what was asked for is seen anywhere. */
+static void test_speculation_controls(void)
+{
+        static const struct {
+                unsigned long feature, control;
+                const char *status, *wanted;
+        } rows[] = {
+                        {PR_SPEC_STORE_BYPASS, PR_SPEC_FORCE_DISABLE, "Speculation_Store_Bypass:\t",
+                                        "thread force mitigated"},
+                        {PR_SPEC_INDIRECT_BRANCH, PR_SPEC_FORCE_DISABLE,
+                                        "SpeculationIndirectBranch:\t",
+                                        "conditional force disabled"},
+                        {2 /* PR_SPEC_L1D_FLUSH */, PR_SPEC_ENABLE, NULL, NULL},
+        };
+        _cleanup_machine_ struct machine m = {0};
+
+        calls->n = 0;
+        REQUIRE(machine_new(&m) == 0);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                int possible = prctl(PR_GET_SPECULATION_CTRL, rows[i].feature, 0, 0, 0);
+                char text[128] = "";
+                bool asked = false;
+
+                for (size_t k = 0; k < calls->n; k++)
+                        asked |= calls->made[k].option == PR_SET_SPECULATION_CTRL &&
+                                 calls->made[k].arg[0] == rows[i].feature &&
+                                 calls->made[k].arg[1] == rows[i].control;
+                CHECK(asked);
+                printf("# speculation control %lu: %s\n", rows[i].feature,
+                                possible > 0 && possible & PR_SPEC_PRCTL ? "per process"
+                                                                         : "not per process here");
+                if (possible <= 0 || !(possible & PR_SPEC_PRCTL) || !rows[i].status)
+                        continue;
+                CHECK(proc_line(find_child(), "status", rows[i].status, text, sizeof(text)));
+                CHECK(strstr(text, rows[i].wanted));
+        }
 }
 
 static void test_address_space_is_ram(void)
@@ -208,21 +417,6 @@ static void test_interrupted_run(void)
         CHECK_EQ(vcpu_get_regs(m.vcpu, &(struct vcpu_regs){0}), -ESRCH); /* it runs */
 }
 
-/* Runs a test in a process of its own, whose limits and signals it may change. */
-static int in_child(int (*run)(void))
-{
-        pid_t pid;
-        int status;
-
-        fflush(stdout);
-        pid = fork();
-        if (pid == 0)
-                _exit(run());
-        if (waitpid(pid, &status, 0) != pid)
-                return -1;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
 static int with_sigchld_ignored(void)
 {
         struct machine m = {0};
@@ -299,8 +493,99 @@ static void test_broker_dies(void)
         close(pipe_fds[1]);
 }
 
+/* ---- the broker is killed while it makes its guest ---- */
+
+#define MARK 0x6d6b /* no system call's number: the guest is made */
+
+static _Noreturn void broker_to_be_killed(void)
+{
+        struct machine m = {0};
+
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGSTOP);
+        if (machine_map(&m, plain_map, ARRAY_SIZE(plain_map), 0) < 0 || !LOAD(&m, code_loop, 0))
+                _exit(1);
+        syscall(MARK);
+        machine_run(&m);
+        _exit(0);
+}
+
+/* Lets the broker come to its stop number n at a system call, entry or exit; false if it has made
+ * its guest before. */
+static bool run_to_stop(pid_t broker, size_t n)
+{
+        int status, signal = 0;
+
+        waitpid(broker, &status, 0);
+        ptrace(PTRACE_SETOPTIONS, broker, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+        for (size_t i = 0; i < n;) {
+                struct user_regs_struct regs;
+
+                if (ptrace(PTRACE_SYSCALL, broker, NULL, signal) < 0 ||
+                                waitpid(broker, &status, 0) != broker || !WIFSTOPPED(status) ||
+                                ptrace(PTRACE_GETREGS, broker, NULL, &regs) < 0)
+                        return false;
+                signal = WSTOPSIG(status) & ~0x80;
+                if (signal != SIGTRAP)
+                        continue;
+                signal = 0;
+                if (regs.orig_rax == MARK)
+                        return false;
+                i++;
+        }
+        return true;
+}
+
+/* All that the broker left comes to us: 0 if it ends by itself, else one that doesn't. */
+static pid_t wait_for_all(void)
+{
+        for (int i = 0; i < 300; i++) {
+                pid_t pid;
+
+                do
+                        pid = waitpid(-1, NULL, WNOHANG | __WALL);
+                while (pid > 0);
+                if (pid < 0)
+                        return 0;
+                usleep(10000);
+        }
+        return find_child();
+}
+
+static void test_broker_dies_early(void)
+{
+        size_t n = 0, left = 0;
+        bool is_early = true;
+
+        REQUIRE(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
+        fflush(stdout);
+        for (; is_early && left == 0; n++) {
+                pid_t broker = fork(), survivor;
+
+                if (broker == 0)
+                        broker_to_be_killed();
+                is_early = run_to_stop(broker, n);
+                kill(broker, SIGKILL);
+                waitpid(broker, NULL, 0);
+                survivor = wait_for_all();
+                if (survivor == 0)
+                        continue;
+                left++;
+                printf("# killed at stop %zu, and process %d goes on\n", n, (int)survivor);
+                kill(survivor, SIGKILL);
+                CHECK_EQ(wait_for_all(), 0);
+        }
+        printf("# killed at %zu stops\n", n);
+        CHECK(n > 100);
+        CHECK_EQ(left, 0);
+        prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+}
+
 static const struct tap_test tests[] = {
                 {"process without rights", test_process_has_no_rights},
+                {"process without rights, started by nobody", test_no_rights_without_root},
+                {"own namespaces", test_own_namespaces},
+                {"speculation controls", test_speculation_controls},
                 {"address space is RAM and nothing else", test_address_space_is_ram},
                 {"deadline ends a loop", test_deadline},
                 {"deadline adds up over runs", test_deadline_adds_up},
@@ -310,6 +595,15 @@ static const struct tap_test tests[] = {
                 {"SIGCHLD ignored", test_sigchld_ignored},
                 {"stdin, stdout and stderr closed", test_closed_stdio},
                 {"the guest dies with the broker", test_broker_dies},
+                {"the guest dies with the broker, killed at any system call",
+                                test_broker_dies_early},
 };
 
-TAP_MAIN(tests)
+int main(void)
+{
+        calls = mmap(NULL, sizeof(*calls), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                        0);
+        if (calls == MAP_FAILED)
+                return 2;
+        return tap_main(tests, ARRAY_SIZE(tests));
+}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The ptrace vCPU with real guest code: each way out of the guest is taken once, honestly and as a
- * forger would. What the guest process is and how it ends is in test-guest-process.c. */
+/* The ptrace vCPU with real guest code: processor, exceptions, memory. What the guest process is
+ * and how it ends is in test-guest-process.c; ways around the vCPU are tried in
+ * test-guest-escape.c. */
 #include <errno.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 #include "shim/machine/guest-stop.h"
@@ -13,10 +13,6 @@ PROGRAM(code_hlt, "1: inc %rax\n hlt\n jmp 1b");
 PROGRAM(code_write, "movq $0x1234, (%rdi)");
 PROGRAM(code_read, "mov (%rdi), %rax");
 PROGRAM(code_jump, "jmp *%rdi");
-PROGRAM(code_syscall, "syscall");
-PROGRAM(code_int80, "int $0x80");
-PROGRAM(code_sysenter, "sysenter");
-PROGRAM(code_call, "call *%rdi");
 PROGRAM(code_ud2, "ud2");
 PROGRAM(code_divide, "xor %edx, %edx\n xor %ecx, %ecx\n div %ecx");
 PROGRAM(code_int3, "int3");
@@ -248,97 +244,6 @@ static void test_stop_table(void)
         }
 }
 
-/* ---- system calls ---- */
-
-static void test_syscall_numbers(void)
-{
-        /* Those that a filter by number, by architecture or by the kernel's own exceptions would
-         * miss. */
-        static const uint64_t numbers[] = {SYS_getpid, SYS_exit_group, SYS_kill,
-                        335 /* uretprobe */, 336 /* uprobe */, 0x40000000 | SYS_getpid /* x32 */,
-                        100000, (uint64_t)-1};
-        _cleanup_machine_ struct machine m = {0};
-
-        REQUIRE(machine_new(&m) == 0);
-        REQUIRE(LOAD(&m, code_syscall, 0));
-        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-                CHECK(set_reg(&m, VCPU_RIP, CODE));
-                CHECK(set_reg(&m, VCPU_RAX, numbers[i]));
-                REQUIRE(machine_run(&m) == 0);
-                CHECK_EQ(m.exit.kind, VCPU_EXIT_SYSCALL);
-                CHECK_EQ(get_reg(&m, VCPU_RAX), numbers[i]);
-                /* Going on anyway carries nothing out: the process is still there. */
-                REQUIRE(machine_run(&m) == 0);
-                CHECK_EQ(m.exit.kind, VCPU_EXIT_PRIVILEGED);
-                CHECK_EQ(get_reg(&m, VCPU_RIP), CODE + 2);
-        }
-}
-
-static void test_other_syscall_entries(void)
-{
-        _cleanup_machine_ struct machine a = {0}, b = {0}, v = {0};
-
-        REQUIRE(machine_new(&a) == 0);
-        REQUIRE(LOAD(&a, code_int80, 0));
-        CHECK(set_reg(&a, VCPU_RAX, 1)); /* exit, in the 32-bit numbering */
-        REQUIRE(machine_run(&a) == 0);
-        printf("# %s\n", a.exit.text);
-        /* #GP where the kernel has no 32-bit emulation */
-        CHECK(a.exit.kind == VCPU_EXIT_SYSCALL || a.exit.kind == VCPU_EXIT_PRIVILEGED);
-        REQUIRE(machine_run(&a) == 0);
-        CHECK_EQ(a.exit.kind, VCPU_EXIT_PRIVILEGED);
-
-        START(&b, code_sysenter, 0);
-        printf("# %s\n", b.exit.text);
-        /* AMD has no sysenter in long mode (#UD) */
-        CHECK(b.exit.kind == VCPU_EXIT_SYSCALL || b.exit.kind == VCPU_EXIT_FAULT ||
-                        b.exit.kind == VCPU_EXIT_PRIVILEGED);
-
-        START(&v, code_call, 0xffffffffff600000); /* vsyscall gettimeofday */
-        printf("# %s\n", v.exit.text);
-        CHECK(v.exit.kind == VCPU_EXIT_SYSCALL || v.exit.kind == VCPU_EXIT_PAGE_FAULT);
-}
-
-/* Where the gate is, as a payload might find out by trying. */
-static uint64_t find_gate(void)
-{
-        char path[64], line[512];
-        unsigned long start, end;
-        uint64_t gate = 0;
-        FILE *f;
-
-        snprintf(path, sizeof(path), "/proc/%d/maps", (int)find_child());
-        f = fopen(path, "re");
-        while (f && fgets(line, sizeof(line), f))
-                if (sscanf(line, "%lx-%lx r-xs", &start, &end) == 2 && strstr(line, "mkexec-gate"))
-                        gate = start;
-        if (f)
-                fclose(f);
-        return gate;
-}
-
-static void test_gate_is_useless_to_the_payload(void)
-{
-        _cleanup_machine_ struct machine m = {0};
-        uint64_t gate;
-
-        REQUIRE(machine_new(&m) == 0);
-        gate = find_gate();
-        if (gate == 0)
-                SKIP("/proc/PID/maps of the child isn't readable");
-        REQUIRE(LOAD(&m, code_jump, gate));
-        CHECK(set_reg(&m, VCPU_RAX, SYS_exit_group));
-        REQUIRE(machine_run(&m) == 0);
-        CHECK_EQ(m.exit.kind, VCPU_EXIT_SYSCALL);
-        REQUIRE(machine_run(&m) == 0);
-        CHECK_EQ(m.exit.kind, VCPU_EXIT_PRIVILEGED); /* the hlt behind it */
-        CHECK_EQ(get_reg(&m, VCPU_RIP), gate + 2);
-        REQUIRE(LOAD(&m, code_write, gate));
-        REQUIRE(machine_run(&m) == 0);
-        CHECK_EQ(m.exit.kind, VCPU_EXIT_PAGE_FAULT);
-        CHECK_EQ(m.exit.address, gate);
-}
-
 /* ---- memory of the guest ---- */
 
 static void test_page_faults(void)
@@ -454,9 +359,6 @@ static const struct tap_test tests[] = {
                 {"wild registers", test_wild_registers},
                 {"hostile processor state", test_hostile_state},
                 {"meaning of stops", test_stop_table},
-                {"system calls of any number", test_syscall_numbers},
-                {"system calls by other entries", test_other_syscall_entries},
-                {"the gate is of no use to a payload", test_gate_is_useless_to_the_payload},
                 {"page faults with their address", test_page_faults},
                 {"open and close", test_open_and_close},
                 {"open keeps registers", test_open_keeps_registers},
