@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The hash algorithms of PCR banks: one row each, and a hasher that takes every byte once for all
- * of them (OpenSSL EVP, each algorithm fetched once per process). */
+/* The hash algorithms of PCR banks: one row each, sets of them, and (hasher.c) hashing of all banks
+ * in one pass. */
 #pragma once
 
 #include <stdbool.h>
@@ -62,7 +62,8 @@ struct digests {
 const struct digest *digests_find(const struct digests *digests, uint16_t id);
 bool digests_equal(const struct digests *a, const struct digests *b); /* same order, same values */
 
-/* Hashes bytes for all banks in one pass. hasher_new: -EOPNOTSUPP if OpenSSL lacks one of them. */
+/* Hashes bytes for all banks in one pass. Nothing is kept between hashers, and of SHA-1 and SHA-2
+ * nothing is allocated but by hasher_new. hasher_new: -EOPNOTSUPP if OpenSSL lacks one of them. */
 struct hasher;
 int hasher_new(const struct banks *banks, struct hasher **ret);
 void hasher_free(struct hasher *h);
