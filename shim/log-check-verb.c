@@ -176,7 +176,7 @@ int log_check(int argc, char **argv)
         if (log_source_read(argv[optind], &source, &error) < 0)
                 code = fail(EXIT_USAGE, &error);
         else
-                code = check(buf_span(&source.bytes), pcrs, json);
-        buf_release(&source.bytes);
+                code = check(source.bytes, pcrs, json);
+        log_source_release(&source);
         return code;
 }

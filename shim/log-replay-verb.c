@@ -98,7 +98,7 @@ int log_replay(int argc, char **argv)
         if (log_source_read(argv[optind], &source, &error) < 0)
                 code = fail(EXIT_USAGE, &error);
         else
-                code = replay(buf_span(&source.bytes), json);
-        buf_release(&source.bytes);
+                code = replay(source.bytes, json);
+        log_source_release(&source);
         return code;
 }

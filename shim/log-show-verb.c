@@ -119,7 +119,7 @@ static void keep_tcg(struct log_sources *sources)
                         sources->source[i] = sources->source[0];
                         sources->source[0] = found;
                         while (sources->n > 1)
-                                buf_release(&sources->source[--sources->n].bytes);
+                                log_source_release(&sources->source[--sources->n]);
                         return;
                 }
 }
@@ -144,7 +144,7 @@ static int show_binary(const struct log_source *source, struct error *error)
 {
         struct event_log log;
         int r = log_show_is_tcg(source)
-                                ? event_log_open(&log, buf_span(&source->bytes), error)
+                                ? event_log_open(&log, source->bytes, error)
                                 : error_set(error, EPROTO, "--binary is for TCG event logs");
 
         if (r == 0)

@@ -159,7 +159,7 @@ struct log_end {
 static int show_source(const struct pass *p, const struct log_source *source, struct log_end *end,
                 struct error *error)
 {
-        int r = readers[source->kind](p, buf_span(&source->bytes), &end->banks, &end->reason);
+        int r = readers[source->kind](p, source->bytes, &end->banks, &end->reason);
 
         if (r == 0)
                 end->reason.text[0] = '\0';
@@ -250,7 +250,7 @@ static int show_yaml(struct pass *p, const struct log_sources *sources, struct e
 
         if (sources->n != 1 || !log_show_is_tcg(source))
                 return error_set(error, EPROTO, "YAML is for one TCG event log at a time");
-        r = event_log_open(&log, buf_span(&source->bytes), error);
+        r = event_log_open(&log, source->bytes, error);
         if (r < 0)
                 return error_prefix(error, r, "%s", source->name);
         replay_start(&values, &log.banks);

@@ -14,6 +14,7 @@
 #include "eventlog/ima-log.h"
 #include "eventlog/parse.h"
 #include "shim/boot-log.h"
+#include "shim/mapped-file.h"
 #include "shim/progress.h"
 
 /* Files of people may be larger than what a kernel shows: ten million events are about a GiB. */
@@ -113,21 +114,50 @@ enum log_kind log_kind_of(struct span bytes)
 
 /* ---- bytes ---- */
 
+void log_source_release(struct log_source *source)
+{
+        buf_release(&source->read);
+        mapped_file_close(source->mapped);
+        *source = (struct log_source){0};
+}
+
 void log_sources_release(struct log_sources *sources)
 {
         for (size_t i = 0; i < sources->n; i++)
-                buf_release(&sources->source[i].bytes);
+                log_source_release(&sources->source[i]);
         free(sources->source);
         *sources = (struct log_sources){0};
+}
+
+/* JSON isn't read from a mapping: its reader trusts what it has checked. */
+static bool map_open(int fd, struct log_source *source)
+{
+        enum log_kind kind;
+
+        if (!mapped_file_open(fd, source->name, &source->mapped))
+                return false;
+        kind = log_kind_of(source->mapped);
+        if (kind != LOG_SYSTEMD && kind != LOG_CEL_JSON)
+                return true;
+        mapped_file_close(source->mapped);
+        source->mapped = SPAN(NULL, 0);
+        return false;
 }
 
 static int read_open(int fd, struct log_source *source, struct error *error)
 {
         struct stat st;
-        int r = buf_read_fd(fd, LOG_FILE_MAX_BYTES, &source->bytes);
+        int r;
 
-        if (r < 0)
-                return error_set(error, -r, "can't read %s: %s", source->name, strerror(-r));
+        if (map_open(fd, source)) {
+                source->bytes = source->mapped;
+        } else {
+                r = buf_read_fd(fd, LOG_FILE_MAX_BYTES, &source->read);
+                if (r < 0)
+                        return error_set(
+                                        error, -r, "can't read %s: %s", source->name, strerror(-r));
+                source->bytes = buf_span(&source->read);
+        }
         if (fstat(fd, &st) >= 0)
                 source->incomplete = S_ISREG(st.st_mode) && (st.st_mode & S_ISVTX);
         return 0;
@@ -157,6 +187,7 @@ static int machine_firmware(struct log_source *source, struct error *error)
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
         _cleanup_(tpm_freep) struct tpm *tpm = NULL;
         const struct state_dir *state;
+        int r;
 
         source->name = "this boot's event log";
         state_open_read(&dir, NULL);
@@ -165,7 +196,9 @@ static int machine_firmware(struct log_source *source, struct error *error)
                 progress_warn("the log that the boot before left can't be compared with the TPM: "
                               "%s",
                                 error->text);
-        return boot_log_read(state, tpm, &source->bytes, NULL, error);
+        r = boot_log_read(state, tpm, &source->read, NULL, error);
+        source->bytes = buf_span(&source->read);
+        return r;
 }
 
 /* Writers hold the lock while they append (systemd, tpm2-util.c). */
@@ -200,7 +233,7 @@ int log_source_read(const char *path, struct log_source *ret, struct error *erro
                 return r;
         if (!path && ret->bytes.size == 0)
                 return error_set(error, ENOENT, "this kernel has no TPM event log");
-        ret->kind = log_kind_of(buf_span(&ret->bytes));
+        ret->kind = log_kind_of(ret->bytes);
         return 0;
 }
 
@@ -222,11 +255,10 @@ static int read_machine(struct log_sources *sources, struct error *error)
                 if (r < 0)
                         return r;
                 if (source->bytes.size > 0)
-                        source->kind = of_machine[i].kind == LOG_TCG
-                                                       ? log_kind_of(buf_span(&source->bytes))
-                                                       : of_machine[i].kind;
+                        source->kind = of_machine[i].kind == LOG_TCG ? log_kind_of(source->bytes)
+                                                                     : of_machine[i].kind;
                 else
-                        buf_release(&sources->source[--sources->n].bytes);
+                        log_source_release(&sources->source[--sources->n]);
         }
         return sources->n > 0 ? 0
                               : error_set(error, ENOENT,

@@ -29,7 +29,9 @@ struct log_source {
         enum log_kind kind;
         bool incomplete; /* systemd's log, file mode: a measurement that isn't in it may have been
                             made (the writer marks the file while it extends) */
-        struct buf bytes;
+        struct span bytes;
+        struct buf read;    /* where the bytes are, */
+        struct span mapped; /* or here: mapped-file.h */
 };
 
 struct log_sources {
@@ -42,7 +44,9 @@ struct log_sources {
  * all the same. */
 int log_source_read(const char *path, struct log_source *ret, struct error *error);
 
+void log_source_release(struct log_source *source);
 void log_sources_release(struct log_sources *sources);
+#define _cleanup_log_source_  __attribute__((cleanup(log_source_release)))
 #define _cleanup_log_sources_ __attribute__((cleanup(log_sources_release)))
 
 /* The files in their order; "-" is standard input, once. n_paths 0: this machine's logs: firmware's

@@ -112,7 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         int r;
 
         buf_put(&bytes, data, size);
-        source.bytes = bytes;
+        source.bytes = buf_span(&bytes);
         source.kind = log_kind_of(SPAN(data, size));
         r = show(&sources, LOG_SHOW_JSON, &json);
         require(r != -EPROTO && show(&sources, LOG_SHOW_TABLE, &table) == r);

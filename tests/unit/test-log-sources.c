@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Kinds of logs by their first bytes, and where their bytes come from. */
 #include <errno.h>
+#include <sys/wait.h>
 
 #include "base/cleanup.h"
 #include "eventlog/append.h"
+#include "eventlog/replay.h"
 #include "shim/log-sources.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
@@ -127,10 +129,66 @@ static void test_machine(void)
         scratch_remove();
 }
 
+/* What a process that reads a log which is cut off meanwhile says, and its exit code. */
+static int read_while_cut(const char *path, char said[512])
+{
+        _cleanup_log_sources_ struct log_sources sources = {0};
+        char *paths[] = {(char *)path};
+        int fds[2], status = -1;
+        ssize_t n;
+        pid_t child;
+
+        if (pipe(fds) < 0)
+                return -1;
+        child = fork();
+        if (child == 0) {
+                struct replay replay;
+
+                dup2(fds[1], STDERR_FILENO);
+                if (log_sources_read(paths, 1, &sources, NULL) == 0 && truncate(path, 4096) == 0)
+                        replay_log(sources.source[0].bytes, &replay, NULL);
+                _exit(77);
+        }
+        close(fds[1]);
+        n = read(fds[0], said, 511);
+        said[n > 0 ? n : 0] = '\0';
+        close(fds[0]);
+        return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_mapped(void)
+{
+        _cleanup_log_sources_ struct log_sources sources = {0};
+        _cleanup_buf_ struct buf log = {0}, json = {0};
+        struct banks banks = {.n = 1, .alg = {alg_by_name("sha256")}};
+        struct tcg_event event = {.pcr = 4, .type = EV_EFI_ACTION, .data = SPAN("text", 4)};
+        char path[256], said[512], list[256], *paths[] = {path, list};
+
+        REQUIRE(hash_span(&banks, event.data, &event.digests) == 0 && scratch_new());
+        event_log_put_header(&log, &banks);
+        while (log.size < 3u << 20)
+                REQUIRE(event_log_put_event(&log, &banks, &event) == 0);
+        while (json.size < 2u << 20)
+                buf_put(&json, SYSTEMD, sizeof(SYSTEMD) - 1);
+        scratch_write_bytes("large", log.data, log.size);
+        scratch_write_bytes("systemd", json.data, json.size);
+        snprintf(path, sizeof(path), "%s", scratch_path("large"));
+        snprintf(list, sizeof(list), "%s", scratch_path("systemd"));
+        REQUIRE(log_sources_read(paths, 2, &sources, NULL) == 0);
+        CHECK(sources.source[0].mapped.data != NULL && sources.source[0].kind == LOG_TCG);
+        CHECK(span_equal(sources.source[0].bytes, buf_span(&log)));
+        CHECK(sources.source[1].mapped.data == NULL && sources.source[1].kind == LOG_SYSTEMD);
+        CHECK(span_equal(sources.source[1].bytes, buf_span(&json)));
+        CHECK_EQ(read_while_cut(path, said), 2);
+        CHECK(strstr(said, path) && strstr(said, "cut off while it was read"));
+        scratch_remove();
+}
+
 static const struct tap_test tests[] = {
                 {"kinds of text", test_text_kinds},
                 {"kinds of binary logs, and twins of one byte", test_binary_kinds},
                 {"files, standard input once, one that is missing", test_files},
+                {"large files are mapped, and may be cut off meanwhile", test_mapped},
                 {"this machine's logs, as far as they exist", test_machine},
 };
 TAP_MAIN(tests)
