@@ -18,7 +18,7 @@
 #define SECURITYFS "/sys/kernel/security"
 #define LOG_PATH   SECURITYFS "/tpm0/binary_bios_measurements"
 
-static const char *log_path(void)
+const char *boot_log_path(void)
 {
         /* as systemd-pcrlock has it; for tests and unusual mounts */
         const char *path = getenv("SYSTEMD_MEASURE_LOG_FIRMWARE");
@@ -32,7 +32,7 @@ static int check_mounted(struct error *error)
 {
         struct statfs fs;
 
-        if (strcmp(log_path(), LOG_PATH) != 0)
+        if (strcmp(boot_log_path(), LOG_PATH) != 0)
                 return 0;
         if (statfs(SECURITYFS, &fs) == 0 && fs.f_type == SECURITYFS_MAGIC)
                 return 0;
@@ -112,14 +112,14 @@ static int put_kernel_log(struct buf *ret, struct error *error)
 {
         _cleanup_buf_ struct buf firmware = {0};
         size_t used = 0;
-        int r = buf_read_file(log_path(), BOOT_LOG_MAX_BYTES, &firmware, error);
+        int r = buf_read_file(boot_log_path(), BOOT_LOG_MAX_BYTES, &firmware, error);
 
         if (r < 0)
                 return r == -ENOENT ? check_mounted(error) : r;
         if (firmware.size > 0) {
                 r = event_log_trim(buf_span(&firmware), &used, error);
                 if (r < 0)
-                        return error_prefix(error, r, "%s", log_path());
+                        return error_prefix(error, r, "%s", boot_log_path());
         }
         buf_put(ret, firmware.data, used);
         return 0;

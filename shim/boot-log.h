@@ -23,6 +23,9 @@ struct boot_log_parts {
 /* Whether the boot before left a log that this process can read. */
 bool boot_log_is_carried(const struct state_dir *state);
 
+/* Where the kernel's own part is read. */
+const char *boot_log_path(void);
+
 /* Appends the log to *ret, without padding. An empty result: there is none; -ENXIO: that can't be
  * seen. state and parts may be NULL. A log that the boot before left is data that nobody measured:
  * what isn't well-formed or doesn't continue the kernel's log is left out with a warning, and so

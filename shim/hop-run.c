@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* See hop-run.h. The order matters: all files are opened and all facts are read before the payload
- * gets its first instruction. */
+ * is looked at; between the two the broker gives up what it doesn't need any more. */
 #include "shim/hop-run.h"
 
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include "shim/boot-log.h"
 #include "shim/pcr-values.h"
 #include "shim/profile.h"
+#include "shim/sandbox.h"
 
 #define PAYLOAD_MAX_BYTES (2ull << 30)
 #define INITRD_MAX_BYTES  (4ull << 30)
@@ -246,7 +247,26 @@ static void warn_of_denied(const struct firmware *fw)
                 progress_warn("not loaded: %s", text);
 }
 
-static int run_payload(const struct hop_options *o, struct hop_run *run, struct error *error)
+/* The guest is there, and all that it and load need is open. */
+static int enter_sandbox(bool for_load, const struct state_dir *state, struct hop_run *run,
+                struct error *error)
+{
+        struct sandbox sandbox = {
+                        .verb = for_load ? SANDBOX_LOAD : SANDBOX_PREDICT,
+                        .volume_fd = run->esp.fd,
+                        .state_fd = for_load ? state->fd : -1,
+        };
+        bool confined;
+        int r = sandbox_enter(&sandbox, &confined, error);
+
+        if (r == 0)
+                progress_done(&run->progress, 0, "made the guest and gave up what isn't needed%s",
+                                confined ? "" : " (but files: this kernel has no Landlock)");
+        return r;
+}
+
+static int run_payload(const struct hop_options *o, bool for_load, const struct state_dir *state,
+                struct hop_run *run, struct error *error)
 {
         struct firmware_setup setup = {
                         .memory = run->facts.host.memory.ranges,
@@ -275,6 +295,8 @@ static int run_payload(const struct hop_options *o, struct hop_run *run, struct 
 
         set_smbios(run, &setup);
         r = firmware_new(&setup, &run->fw, error);
+        if (r == 0)
+                r = enter_sandbox(for_load, state, run, error);
         if (r == 0)
                 r = firmware_load(run->fw, &run->payload, error);
         buf_release(&run->payload); /* the guest needs the room: it unpacks the kernel */
@@ -367,7 +389,7 @@ int hop_run(const struct hop_options *o, bool for_load, const struct state_dir *
         if (r < 0)
                 return r;
         progress_done(&run->progress, run->payload.size + run->initrd.size, "read %s", o->payload);
-        r = run_payload(o, run, error);
+        r = run_payload(o, for_load, state, run, error);
         if (r == 0)
                 r = make_plan(run, error);
         if (r < 0)

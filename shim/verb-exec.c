@@ -13,9 +13,11 @@
 #include "eventlog/append.h"
 #include "shim/boot-log.h"
 #include "shim/extend.h"
+#include "shim/handover/carried-log.h"
 #include "shim/handover/kexec.h"
 #include "shim/next-kernel.h"
 #include "shim/progress.h"
+#include "shim/sandbox.h"
 #include "shim/verb.h"
 
 #define SYSTEMD_LOG           "/run/log/systemd/tpm2-measure.log"
@@ -143,6 +145,25 @@ static void spare_from_oom(void)
                 return; /* a container may forbid it */
 }
 
+/* With the TPM open and nothing read of what others wrote. */
+static int enter_sandbox(
+                const struct state_dir *dir, struct progress *progress, struct error *error)
+{
+        struct sandbox sandbox = {
+                        .verb = SANDBOX_EXEC,
+                        .volume_fd = -1,
+                        .state_fd = dir->fd,
+                        .files = {boot_log_path(), CARRIED_LOG_PATH, SYSTEMD_LOG},
+        };
+        bool confined;
+        int r = sandbox_enter(&sandbox, &confined, error);
+
+        if (r == 0)
+                progress_done(progress, 0, "gave up what isn't needed%s",
+                                confined ? "" : " (but files: this kernel has no Landlock)");
+        return r;
+}
+
 /* Steps 3 to 6. Returns only if one failed. */
 static int point_of_no_return(struct tpm *tpm, const struct plan *plan, struct next_kernel *next,
                 struct progress *progress, struct error *error)
@@ -150,7 +171,6 @@ static int point_of_no_return(struct tpm *tpm, const struct plan *plan, struct n
         int r;
 
         block_signals();
-        spare_from_oom();
         sync(); /* may take its time: not while the real image is loaded */
         r = next->ops->load(next, error);
         if (r < 0)
@@ -183,9 +203,13 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
         if (!state_has(dir, STATE_PLAN))
                 return error_set(
                                 error, ENODATA, "nothing is loaded; 'mkexec load UKI' comes first");
-        r = staged_read(dir, STATE_PLAN, &staged, error);
+        r = tpm_esys_open(options->tcti, &tpm, error);
+        if (r < 0)
+                return r;
+        spare_from_oom(); /* takes a right that is given up now */
+        r = enter_sandbox(dir, &progress, error);
         if (r == 0)
-                r = tpm_esys_open(options->tcti, &tpm, error);
+                r = staged_read(dir, STATE_PLAN, &staged, error);
         if (r == 0)
                 r = prepare(dir, tpm, &staged, &next, error);
         if (r == 0)
