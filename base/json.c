@@ -302,16 +302,29 @@ static size_t skip_value(struct span text, size_t at, size_t *bad)
         return at;
 }
 
-int json_parse(struct span text, struct json *ret, struct error *error)
+int json_take(struct span text, size_t *offset, struct json *ret, struct error *error)
 {
-        size_t start = skip_blanks(text, 0), bad = start, end = skip_value(text, start, &bad);
+        size_t start = skip_blanks(text, *offset), bad = start, end = skip_value(text, start, &bad);
 
         if (end == 0)
                 return error_set(error, EBADMSG, "malformed JSON at offset %zu", bad);
-        if (skip_blanks(text, end) != text.size)
-                return error_set(error, EBADMSG, "more than one JSON value, at offset %zu", end);
         ret->text = SPAN(text.data + start, end - start);
         kind_at(text, start, &ret->kind);
+        *offset = end;
+        return 0;
+}
+
+int json_parse(struct span text, struct json *ret, struct error *error)
+{
+        struct json value;
+        size_t end = 0;
+        int r = json_take(text, &end, &value, error);
+
+        if (r < 0)
+                return r;
+        if (skip_blanks(text, end) != text.size)
+                return error_set(error, EBADMSG, "more than one JSON value, at offset %zu", end);
+        *ret = value;
         return 0;
 }
 
@@ -425,6 +438,30 @@ bool json_string(const struct json *value, struct buf *ret)
                 buf_put(ret, bytes, put_utf8(c.code, bytes));
                 at += c.size;
         }
+        return true;
+}
+
+bool json_text(const struct json *value, char *to, size_t size)
+{
+        struct span s = value->text;
+        size_t used = 0;
+
+        if (value->kind != JSON_STRING)
+                return false;
+        for (size_t at = 1; at + 1 < s.size;) {
+                struct character c = character_at(s, at);
+                uint8_t bytes[4];
+                size_t n = put_utf8(c.code, bytes);
+
+                if (c.size == 0 || c.code == 0 || used + n >= size)
+                        return false;
+                memcpy(to + used, bytes, n);
+                used += n;
+                at += c.size;
+        }
+        if (used >= size)
+                return false;
+        to[used] = '\0';
         return true;
 }
 

@@ -33,6 +33,10 @@ struct json {
  * JSON_DEPTH_MAX. -EBADMSG with the offset in bytes. *ret refers to text, which must stay. */
 int json_parse(struct span text, struct json *ret, struct error *error);
 
+/* The same for one value of several: the one at *offset, behind blanks; *offset is then behind it.
+ */
+int json_take(struct span text, size_t *offset, struct json *ret, struct error *error);
+
 /* The next member or element of an object or array; *offset starts at 0. key: a JSON_STRING, NULL
  * for arrays. Returns false behind the last, and at once for any other kind. */
 bool json_next(const struct json *container, size_t *offset, struct json *key, struct json *ret);
@@ -46,6 +50,10 @@ bool json_is(const struct json *string, const char *text);
 
 /* Appends a string's UTF-8, escapes decoded (it may have NULs); false if value isn't a string. */
 bool json_string(const struct json *value, struct buf *ret);
+
+/* The same into a buffer of the caller's; false also if it doesn't fit with a NUL behind it, or has
+ * one in it. */
+bool json_text(const struct json *value, char *to, size_t size);
 
 /* A whole number without sign, fraction and exponent that fits; else false. */
 bool json_u64(const struct json *value, uint64_t *ret);

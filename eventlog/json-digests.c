@@ -3,32 +3,31 @@
 
 #include <errno.h>
 
+#define NAME_MAX_BYTES 32 /* of an algorithm that we know */
+
 static const struct alg *algorithm(const struct json *value)
 {
         static const char *const names[][2] = {{"sm3-256", "sm3_256"}, {"sha3-256", "sha3_256"},
                         {"sha3-384", "sha3_384"}, {"sha3-512", "sha3_512"}};
-        _cleanup_buf_ struct buf text = {0};
+        char text[NAME_MAX_BYTES];
         uint64_t id;
 
         if (json_u64(value, &id))
                 return id <= UINT16_MAX ? alg_by_id((uint16_t)id) : NULL;
-        if (!json_string(value, &text))
+        if (!json_text(value, text, sizeof(text)))
                 return NULL;
-        for (size_t i = 0; i < text.size; i++)
-                if (text.data[i] >= 'A' && text.data[i] <= 'Z')
-                        text.data[i] |= 0x20;
-        buf_put_u8(&text, 0);
-        if (buf_failed(&text))
-                return NULL;
+        for (char *c = text; *c; c++)
+                if (*c >= 'A' && *c <= 'Z')
+                        *c |= 0x20;
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-                if (strcmp((const char *)text.data, names[i][0]) == 0)
+                if (strcmp(text, names[i][0]) == 0)
                         return alg_by_name(names[i][1]);
-        return alg_by_name((const char *)text.data);
+        return alg_by_name(text);
 }
 
 static int take_digest(const struct json *row, struct digests *digests, struct error *error)
 {
-        _cleanup_buf_ struct buf hex = {0};
+        char hex[2 * DIGEST_MAX_BYTES + 1];
         struct json name, value;
         struct digest digest = {0};
         int r;
@@ -37,16 +36,13 @@ static int take_digest(const struct json *row, struct digests *digests, struct e
                         (r > 0 && (r = json_get(row, "digest", &value, error)) < 0))
                 return r;
         if (r == 0 || (name.kind != JSON_STRING && name.kind != JSON_NUMBER) ||
-                        !json_string(&value, &hex))
+                        value.kind != JSON_STRING)
                 return error_set(error, EBADMSG, "a digest without hashAlg or digest");
         digest.alg = algorithm(&name);
         if (!digest.alg)
                 return 0;
-        buf_put_u8(&hex, 0);
-        if (buf_failed(&hex))
-                return error_set(error, ENOMEM, "out of memory");
-        if (hex.size != 2u * digest.alg->size + 1 ||
-                        !hex_decode((const char *)hex.data, digest.bytes, digest.alg->size))
+        if (!json_text(&value, hex, sizeof(hex)) ||
+                        !hex_decode(hex, digest.bytes, digest.alg->size))
                 return error_set(error, EBADMSG, "a %s digest that isn't %u bytes in hex",
                                 digest.alg->name, digest.alg->size);
         if (digests_find(digests, digest.alg->id))
@@ -55,11 +51,12 @@ static int take_digest(const struct json *row, struct digests *digests, struct e
         return 0;
 }
 
-int json_digests(const struct json *array, struct digests *ret, struct error *error)
+int json_digests(const struct json *array, struct digests *ret, size_t *ret_unknown,
+                struct error *error)
 {
         struct digests digests = {0};
         struct json row;
-        size_t offset = 0;
+        size_t offset = 0, n = 0;
 
         if (array->kind != JSON_ARRAY)
                 return error_set(error, EBADMSG, "\"digests\" isn't an array");
@@ -68,7 +65,10 @@ int json_digests(const struct json *array, struct digests *ret, struct error *er
 
                 if (r < 0)
                         return r;
+                n++;
         }
+        if (ret_unknown)
+                *ret_unknown = n - digests.n;
         *ret = digests;
         return 0;
 }

@@ -94,7 +94,7 @@ static int take_record(struct span text, struct systemd_record *ret, struct erro
                 return error_set(error, EBADMSG, "neither or both of \"pcr\" and \"nv_index\"");
         if (ret->has_pcr && ret->pcr >= PCR_COUNT)
                 return error_set(error, EBADMSG, "PCR %u doesn't exist", ret->pcr);
-        r = json_digests(&digests, &ret->digests, error);
+        r = json_digests(&digests, &ret->digests, NULL, error);
         return r < 0 ? r : take_content(&record, ret, error);
 }
 

@@ -189,12 +189,50 @@ static void test_numbers(void)
         }
 }
 
+static void test_values_in_a_row(void)
+{
+        struct span text = text_span(" {\"a\":1}[2]\n\"c\" x");
+        size_t offset = 0;
+        struct json value;
+        struct error error;
+
+        CHECK_EQ(json_take(text, &offset, &value, &error), 0);
+        CHECK(value.kind == JSON_OBJECT && span_equal(value.text, text_span("{\"a\":1}")));
+        CHECK_EQ(json_take(text, &offset, &value, &error), 0);
+        CHECK(value.kind == JSON_ARRAY);
+        CHECK_EQ(json_take(text, &offset, &value, &error), 0);
+        CHECK(json_is(&value, "c"));
+        CHECK_EQ(offset, 15);
+        CHECK_EQ(json_take(text, &offset, &value, &error), -EBADMSG);
+        CHECK_EQ(offset, 15);
+}
+
+static void test_text(void)
+{
+        static const struct {
+                const char *json, *text;
+        } rows[] = {{"\"\"", ""}, {"\"abcd\"", "abcd"}, {"\"\\u0061\\n\"", "a\n"},
+                        {"\"\\u00e9\"", "\xc3\xa9"}, {"\"abcde\"", NULL}, {"\"abc\\u00e9\"", NULL},
+                        {"\"a\\u0000\"", NULL}, {"1", NULL}};
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                struct json value;
+                char text[5];
+
+                REQUIRE(json_parse(text_span(rows[i].json), &value, NULL) == 0);
+                CHECK_EQ(json_text(&value, text, sizeof(text)), rows[i].text != NULL);
+                CHECK(!rows[i].text || strcmp(text, rows[i].text) == 0);
+        }
+}
+
 static const struct tap_test tests[] = {
                 {"what the grammar allows is read", test_accepted},
                 {"what it doesn't is refused", test_refused},
                 {"nesting has a limit", test_depth},
                 {"members, elements and strings come out", test_members},
                 {"a name that is there twice is refused", test_twice},
+                {"values one behind the other", test_values_in_a_row},
+                {"text that fits a buffer", test_text},
                 {"numbers are exact or refused", test_numbers},
 };
 TAP_MAIN(tests)
