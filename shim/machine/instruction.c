@@ -104,44 +104,84 @@ static bool emulate_rdmsr(const struct decoded *d, struct vcpu_regs *regs)
         return true;
 }
 
-/* The 8254, as far as the Linux stub's KASLR asks where there is neither RDRAND nor TSC: it sends
- * the read-back command for counter 0, reads a status byte (again if bit 6, "null count", is set),
+/* The 8254's counter 0, as far as the Linux stub's KASLR asks where there is neither RDRAND nor
+ * TSC: it sends the read-back command, reads a status byte (again if bit 6, "null count", is set),
  * then the count's two bytes. Every byte read here is from a running counter with bit 6 clear, so
  * no state is needed to tell status and count apart. */
 #define I8254_COUNTER0          0x40
 #define I8254_CONTROL           0x43
 #define I8254_READ_BACK_0       0xc2
+#define I8254_SELECT_MASK       0xc0
+#define I8254_SELECT_2          0x80
 #define I8254_STATUS_NULL_COUNT 0x40
 
-static bool read_port(uint16_t port, uint8_t *ret)
+/* Devices that payloads do without: where nothing answers all bits are set and writes go nowhere.
+ * GRUB then measures its clock with Stall, and finds neither serial lines nor PCI functions. Port
+ * 0xcf9 isn't among them: who writes there wants a reset. */
+static const struct {
+        uint16_t first, last;
+        unsigned widths; /* 1 | 2 | 4 bytes */
+} absent_ports[] = {
+                {0x42, 0x42, 1},   /* the 8254's counter 2 */
+                {0x61, 0x61, 1},   /* its gate and output */
+                {0x2e8, 0x2ef, 1}, /* serial lines: COM4, COM2, COM3, COM1 */
+                {0x2f8, 0x2ff, 1},
+                {0x3e8, 0x3ef, 1},
+                {0x3f8, 0x3ff, 1},
+                {0xcf8, 0xcf8, 4}, /* PCI configuration mechanism 1: address, data */
+                {0xcfc, 0xcff, 1 | 2 | 4},
+};
+
+static bool port_is_absent(uint16_t port, unsigned width)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(absent_ports); i++)
+                if (port >= absent_ports[i].first && port <= absent_ports[i].last)
+                        return absent_ports[i].widths & width;
+        return false;
+}
+
+/* An instruction's port and the bytes that it moves. */
+static uint16_t port_of(const struct decoded *d, unsigned *width)
+{
+        *width = !(d->opcode & 1) ? 1 : d->prefixes & PREFIX_66 ? 2 : 4;
+        return d->opcode & 8 ? (uint16_t)d->rdx : d->imm;
+}
+
+static uint8_t running_counter(void)
 {
         struct timespec now;
 
-        if (port != I8254_COUNTER0)
-                return false;
         clock_gettime(CLOCK_MONOTONIC_RAW, &now);
-        *ret = (uint8_t)(((uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15ull) >> 56) &
+        return (uint8_t)(((uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15ull) >> 56) &
                ~I8254_STATUS_NULL_COUNT;
-        return true;
 }
 
 static bool emulate_in(const struct decoded *d, struct vcpu_regs *regs)
 {
-        bool dx = d->opcode & 8;
-        uint8_t value;
+        uint64_t *rax = &regs->r[VCPU_RAX];
+        unsigned width;
+        uint16_t port = port_of(d, &width);
 
-        if (!read_port(dx ? (uint16_t)d->rdx : d->imm, &value))
+        if (port == I8254_COUNTER0 && width == 1)
+                *rax = (*rax & ~0xffull) | running_counter();
+        else if (!port_is_absent(port, width))
                 return false;
-        regs->r[VCPU_RAX] = (regs->r[VCPU_RAX] & ~0xffull) | value;
+        else if (width == 4)
+                *rax = UINT32_MAX; /* a 32-bit result clears the upper half */
+        else
+                *rax |= width == 2 ? 0xffff : 0xff;
         return true;
 }
 
 static bool emulate_out(const struct decoded *d, struct vcpu_regs *regs)
 {
-        bool dx = d->opcode & 8;
+        uint8_t value = (uint8_t)regs->r[VCPU_RAX];
+        unsigned width;
+        uint16_t port = port_of(d, &width);
 
-        return (dx ? (uint16_t)d->rdx : d->imm) == I8254_CONTROL &&
-               (uint8_t)regs->r[VCPU_RAX] == I8254_READ_BACK_0;
+        if (port == I8254_CONTROL && width == 1)
+                return value == I8254_READ_BACK_0 || (value & I8254_SELECT_MASK) == I8254_SELECT_2;
+        return port_is_absent(port, width);
 }
 
 /* ---- the table ---- */
@@ -153,13 +193,13 @@ static const struct row rows[] = {
                 {ONE_BYTE, 0x6e, .name = "{R}outsb %ds:(%rsi),(%dx)"},
                 {ONE_BYTE, 0x6f, .name = "{R}outs{s} %ds:(%rsi),(%dx)"},
                 {ONE_BYTE, 0xe4, .imm_bytes = 1, .name = "in ${i},%{a}", .emulate = emulate_in},
-                {ONE_BYTE, 0xe5, .imm_bytes = 1, .name = "in ${i},%{a}"},
+                {ONE_BYTE, 0xe5, .imm_bytes = 1, .name = "in ${i},%{a}", .emulate = emulate_in},
                 {ONE_BYTE, 0xe6, .imm_bytes = 1, .name = "out %{a},${i}", .emulate = emulate_out},
-                {ONE_BYTE, 0xe7, .imm_bytes = 1, .name = "out %{a},${i}"},
+                {ONE_BYTE, 0xe7, .imm_bytes = 1, .name = "out %{a},${i}", .emulate = emulate_out},
                 {ONE_BYTE, 0xec, .name = "in (%dx),%{a}{p}", .emulate = emulate_in},
-                {ONE_BYTE, 0xed, .name = "in (%dx),%{a}{p}"},
+                {ONE_BYTE, 0xed, .name = "in (%dx),%{a}{p}", .emulate = emulate_in},
                 {ONE_BYTE, 0xee, .name = "out %{a},(%dx){p}", .emulate = emulate_out},
-                {ONE_BYTE, 0xef, .name = "out %{a},(%dx){p}"},
+                {ONE_BYTE, 0xef, .name = "out %{a},(%dx){p}", .emulate = emulate_out},
                 {ONE_BYTE, 0xf4, .name = "hlt"},
                 {ONE_BYTE, 0xfa, .name = "cli"},
                 {ONE_BYTE, 0xfb, .name = "sti"},

@@ -189,10 +189,54 @@ static void test_8254(void)
         CHECK_EQ(run("\xee", 1, &regs, &found), INSTRUCTION_EMULATED);
         regs.r[VCPU_RAX] = 0x34; /* sets the counter's mode */
         CHECK_EQ(run("\xee", 1, &regs, &found), INSTRUCTION_REFUSED);
-        regs.r[VCPU_RDX] = 0x3f8;
+        regs.r[VCPU_RDX] = 0x110;
         CHECK_EQ(run("\xee", 1, &regs, &found), INSTRUCTION_REFUSED);
-        CHECK(strcmp(found.name, "out %al,(%dx) port 0x3f8") == 0);
+        CHECK(strcmp(found.name, "out %al,(%dx) port 0x110") == 0);
         CHECK_EQ(run("\xed", 1, &regs, &found), INSTRUCTION_REFUSED);
+}
+
+static uint64_t read_port(const char *in, size_t n, uint16_t port)
+{
+        struct vcpu_regs regs = some_regs();
+        struct instruction found;
+
+        regs.r[VCPU_RAX] = 0xaabbccdd11223344;
+        regs.r[VCPU_RDX] = port;
+        return run(in, n, &regs, &found) == INSTRUCTION_EMULATED ? regs.r[VCPU_RAX] : 0;
+}
+
+static bool may_write(const char *out, size_t n, uint16_t port, uint8_t value)
+{
+        struct vcpu_regs regs = some_regs(), before;
+        struct instruction found;
+
+        regs.r[VCPU_RAX] = value;
+        regs.r[VCPU_RDX] = port;
+        before = regs;
+        if (run(out, n, &regs, &found) != INSTRUCTION_EMULATED)
+                return false;
+        before.r[VCPU_RIP] = regs.r[VCPU_RIP];
+        CHECK(same_regs(&regs, &before));
+        return true;
+}
+
+/* What GRUB asks: counter 2 of the 8254 (kern/i386/tsc_pit.c), serial lines, PCI functions. */
+static void test_absent_ports(void)
+{
+        CHECK_EQ(read_port("\xe4\x61", 2, 0), 0xaabbccdd112233ff);
+        CHECK(may_write("\xe6\x61", 2, 0, 0xfc) && may_write("\xe6\x42", 2, 0, 0xff));
+        CHECK(may_write("\xe6\x43", 2, 0, 0xb0) && !may_write("\xe6\x43", 2, 0, 0x70));
+        CHECK_EQ(read_port("\xec", 1, 0x3ff), 0xaabbccdd112233ff);
+        CHECK(may_write("\xee", 1, 0x2f9, 0x5a) && !may_write("\xee", 1, 0x400, 0x5a));
+        CHECK(may_write("\xef", 1, 0xcf8, 0));
+        CHECK_EQ(read_port("\xed", 1, 0xcfc), 0xffffffff);
+        CHECK_EQ(read_port("\x66\xed", 2, 0xcfe), 0xaabbccdd1122ffff);
+        CHECK_EQ(read_port("\xec", 1, 0xcff), 0xaabbccdd112233ff);
+        /* the reset register, and what only looks like the address */
+        CHECK(!may_write("\xee", 1, 0xcf9, 6) && !may_write("\xee", 1, 0xcf8, 0));
+        CHECK(!may_write("\x66\xef", 2, 0xcf8, 0) && !may_write("\xef", 1, 0x3f8, 0));
+        CHECK_EQ(read_port("\xe5\x61", 2, 0), 0);
+        CHECK_EQ(read_port("\xe5\x40", 2, 0), 0);
 }
 
 static void test_prefixes(void)
@@ -235,6 +279,7 @@ static const struct tap_test tests[] = {
                 {"control registers", test_control_registers},
                 {"MSRs", test_msr},
                 {"8254 for KASLR", test_8254},
+                {"ports where nothing answers", test_absent_ports},
                 {"prefixes", test_prefixes},
                 {"32-bit code isn't decoded", test_code32},
 };
