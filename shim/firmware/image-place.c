@@ -8,7 +8,7 @@
 
 #define MAX_ALIGN_BYTES (64u << 20)
 
-enum { IMAGE_REL_BASED_ABSOLUTE = 0, IMAGE_REL_BASED_DIR64 = 10 };
+enum { IMAGE_REL_BASED_ABSOLUTE = 0, IMAGE_REL_BASED_HIGHLOW = 3, IMAGE_REL_BASED_DIR64 = 10 };
 
 static const char *machine_name(uint16_t machine)
 {
@@ -105,28 +105,33 @@ static bool copy_sections(struct firmware *fw, const struct pe *pe, const struct
         return true;
 }
 
-static uint64_t get_le64(const uint8_t *at)
+static uint64_t get_le(const uint8_t *at, unsigned bytes)
 {
         uint64_t value = 0;
 
-        for (unsigned i = 8; i-- > 0;)
+        for (unsigned i = bytes; i-- > 0;)
                 value = value << 8 | at[i];
         return value;
 }
 
-static void put_le64(uint8_t *at, uint64_t value)
+static void put_le(uint8_t *at, unsigned bytes, uint64_t value)
 {
-        for (unsigned i = 0; i < 8; i++)
+        for (unsigned i = 0; i < bytes; i++)
                 at[i] = (uint8_t)(value >> 8 * i);
 }
 
+/* HIGHLOW in a 64-bit image is the low half of an address, as edk2 relocates it: Xen's images have
+ * some in code that runs below 4 GiB. */
 static bool relocate_one(uint8_t *image, uint64_t size, uint64_t rva, unsigned type, uint64_t delta)
 {
+        unsigned bytes = type == IMAGE_REL_BASED_DIR64 ? 8 : 4;
+
         if (type == IMAGE_REL_BASED_ABSOLUTE)
                 return true; /* padding */
-        if (type != IMAGE_REL_BASED_DIR64 || rva > size || size - rva < 8)
+        if ((type != IMAGE_REL_BASED_DIR64 && type != IMAGE_REL_BASED_HIGHLOW) || rva > size ||
+                        size - rva < bytes)
                 return false;
-        put_le64(image + rva, get_le64(image + rva) + delta);
+        put_le(image + rva, bytes, get_le(image + rva, bytes) + delta);
         return true;
 }
 
