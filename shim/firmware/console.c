@@ -17,6 +17,9 @@
 #define MAX_LINE_CHARS   512u          /* a longer one goes out in pieces */
 #define MAX_ALL_CHARS    (256u * 1024) /* of a run; more than anybody reads */
 
+/* A menu that counts seconds asks some thousand times for a key before it goes on by itself. */
+#define MAX_KEY_POLLS 200000u
+
 /* SIMPLE_TEXT_OUTPUT_MODE (12.4.1) lies behind the ten members of the protocol. */
 #define MODE_OFFSET 80
 #define MODE_SIZE   24
@@ -255,10 +258,17 @@ static EFI_STATUS run_reset_input(struct firmware *fw, const uint64_t arg[])
         return fw_object_state(fw, FW_OBJECT_TEXT_IN, arg[0]) ? EFI_SUCCESS : EFI_INVALID_PARAMETER;
 }
 
+void fw_key_asked(struct firmware *fw)
+{
+        if (fw->n_key_polls++ >= MAX_KEY_POLLS)
+                fw_stop(fw, "the payload waits for a key, and nobody types");
+}
+
 static EFI_STATUS run_read_key(struct firmware *fw, const uint64_t arg[])
 {
         if (!fw_object_state(fw, FW_OBJECT_TEXT_IN, arg[0]) || !arg[1])
                 return EFI_INVALID_PARAMETER;
+        fw_key_asked(fw);
         return EFI_NOT_READY;
 }
 
@@ -325,13 +335,14 @@ static int make_input(struct firmware *fw, const EFI_GUID *protocol, size_t n_me
 
 static int set_up_input(struct firmware *fw)
 {
-        uint64_t event, in, in_ex;
+        uint64_t in, in_ex;
 
         /* No type: nothing to notify, and nobody ever signals it. */
-        if (efi_error(fw_event_new(fw, 0, 0, 0, 0, NULL, &event)) ||
-                        make_input(fw, &guid_simple_text_input, 3, in_functions, event, &in) < 0 ||
-                        make_input(fw, &guid_simple_text_input_ex, 6, in_ex_functions, event,
-                                        &in_ex) < 0 ||
+        if (efi_error(fw_event_new(fw, 0, 0, 0, 0, NULL, &fw->key_event)) ||
+                        make_input(fw, &guid_simple_text_input, 3, in_functions, fw->key_event,
+                                        &in) < 0 ||
+                        make_input(fw, &guid_simple_text_input_ex, 6, in_ex_functions,
+                                        fw->key_event, &in_ex) < 0 ||
                         fw_object_functions(fw, in_ex, 3, in_ex_more_functions,
                                         ARRAY_SIZE(in_ex_more_functions)) < 0)
                 return -ENOMEM;

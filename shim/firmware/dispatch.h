@@ -5,9 +5,7 @@
 
 #include "shim/firmware/internal.h"
 
-#define FW_MAX_DEPTH     48u /* of guest calls within services within guest calls */
 #define FW_MAX_CALL_ARGS 8u
-#define FW_TRACE_LINE    1024u
 
 /* One service call that is being served. */
 struct fw_frame {
@@ -27,6 +25,8 @@ uint64_t thunks_return_address(
 bool thunks_find(const struct firmware *fw, uint64_t rip, const struct fw_service **ret);
 
 /* ---- trace.c ---- */
+/* Says how often the last line came again. */
+void trace_flush(struct firmware *fw);
 void trace_enter(struct firmware *fw, struct fw_frame *frame, const uint64_t arg[]);
 void trace_announce(struct firmware *fw, struct fw_frame *frame);
 void trace_leave(struct firmware *fw, struct fw_frame *frame, const uint64_t arg[],

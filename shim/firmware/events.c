@@ -273,8 +273,11 @@ EFI_STATUS event_check(struct firmware *fw, uint64_t event)
                 if (!e)
                         return EFI_INVALID_PARAMETER;
         }
-        if (!e->signaled)
+        if (!e->signaled) {
+                if (event == fw->key_event)
+                        fw_key_asked(fw);
                 return EFI_NOT_READY;
+        }
         e->signaled = false;
         return EFI_SUCCESS;
 }

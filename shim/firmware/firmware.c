@@ -204,7 +204,7 @@ int firmware_load(struct firmware *fw, struct buf *file, struct error *error)
 int firmware_run(struct firmware *fw, struct firmware_end *end, struct error *error)
 {
         uint64_t exit_data, exit_data_size;
-        EFI_STATUS status;
+        EFI_STATUS status = EFI_ABORTED;
 
         if (fw->is_run)
                 return error_set(error, EBUSY, "the payload has been run");
@@ -215,6 +215,7 @@ int firmware_run(struct firmware *fw, struct firmware_end *end, struct error *er
                 status = image_start(fw, fw->image_handle, &exit_data_size, &exit_data);
                 fw_console_flush(fw);
         }
+        trace_flush(fw);
         if (!fw->ended) {
                 const char *name = efi_status_name(status);
 

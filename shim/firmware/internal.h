@@ -16,10 +16,19 @@ struct fw_images;      /* image.c */
 struct fw_variables;   /* variables.c */
 struct fw_objects;     /* object.c */
 struct fw_tcg2;        /* tcg2-edge.c: where the payload's logs stand; NULL without a TPM */
-struct fw_security; /* security-arch.c; NULL: the protocols aren't there */
+struct fw_security;    /* security-arch.c; NULL: the protocols aren't there */
 struct fw_secure_boot; /* secure-boot.c; NULL: no signatures are demanded */
 struct fw_thunks;      /* thunks.c */
 struct fw_frame;       /* dispatch.c: the service or guest call that is being served */
+
+#define FW_MAX_DEPTH  48u /* of guest calls within services within guest calls */
+#define FW_TRACE_LINE 1024u
+
+/* What the trace said last, and how often it has come again since. */
+struct fw_trace_last {
+        char line[FW_TRACE_LINE + 2 * FW_MAX_DEPTH + 1];
+        uint64_t n_more;
+};
 
 struct firmware {
         struct firmware_setup setup;
@@ -37,10 +46,13 @@ struct firmware {
         struct fw_security *security;
         struct fw_thunks *thunks;
         struct fw_frame *frame;
+        struct fw_trace_last trace_last;
         uint64_t system_table, boot_services, runtime_services; /* guest addresses */
         uint64_t config_tables;
         size_t n_config_tables;
         uint64_t device_handle, image_handle, console_handle;
+        uint64_t key_event; /* WaitForKey; the payload asked so often for a key */
+        uint64_t n_key_polls;
         uint64_t n_calls;
         uint64_t stack_top; /* of the payload's stack */
         uint64_t started;   /* fw_clock() when the payload was loaded */
@@ -166,6 +178,8 @@ int fw_system_table_setup(
 int fw_console_setup(struct firmware *fw, struct error *error); /* ConOut, ConIn, StdErr */
 /* Hands on a last line that has no end yet; when a run is over. */
 void fw_console_flush(struct firmware *fw);
+/* The payload asks whether a key was typed. Ends the run if it does so without end. */
+void fw_key_asked(struct firmware *fw);
 int fw_rng_setup(struct firmware *fw, struct error *error);
 int fw_device_path_text_setup(struct firmware *fw, struct error *error);
 int fw_image_setup(struct firmware *fw, struct error *error);      /* device handle with its path */

@@ -277,12 +277,32 @@ static bool put_result(struct firmware *fw, struct line *l, char letter, uint64_
         }
 }
 
+void trace_flush(struct firmware *fw)
+{
+        struct fw_trace_last *last = &fw->trace_last;
+        char line[64];
+
+        if (!last->n_more)
+                return;
+        snprintf(line, sizeof(line), "  ... and %llu more of it", (unsigned long long)last->n_more);
+        last->n_more = 0;
+        fw->setup.trace(fw->setup.arg, line);
+}
+
+/* A line that comes again is only counted: who waits for a key asks a hundred thousand times. */
 static void emit(struct firmware *fw, const char *text)
 {
-        char line[FW_TRACE_LINE + 2 * FW_MAX_DEPTH + 1];
+        struct fw_trace_last *last = &fw->trace_last;
+        char line[sizeof(last->line)];
         unsigned indent = fw->depth > 1 ? 2 * (fw->depth - 1) : 0;
 
         snprintf(line, sizeof(line), "%*s%s", (int)indent, "", text);
+        if (strcmp(line, last->line) == 0) {
+                last->n_more++;
+                return;
+        }
+        trace_flush(fw);
+        snprintf(last->line, sizeof(last->line), "%s", line);
         fw->setup.trace(fw->setup.arg, line);
 }
 

@@ -105,6 +105,17 @@ static void test_return(void)
         stop();
 }
 
+static void test_repeated_lines(void)
+{
+        REQUIRE(start());
+        RUN(CALL("Stall", 5), CALL("Stall", 5), CALL("Stall", 5), CALL("Stall", 6),
+                        CALL("Stall", 7), CALL("Stall", 7));
+        CHECK(strstr(traced, "\nStall(5) = EFI_SUCCESS\n  ... and 2 more of it\n"
+                             "Stall(6) = EFI_SUCCESS\nStall(7) = EFI_SUCCESS\n  ... and 1 more of "
+                             "it\n"));
+        stop();
+}
+
 static void test_nothing_loaded(void)
 {
         struct buf half = {.data = payload, .size = sizeof(payload) / 2};
@@ -328,6 +339,7 @@ static void test_after_exit_boot_services(void)
 
 static const struct tap_test tests[] = {
                 {"a payload that returns", test_return},
+                {"trace of lines that come again", test_repeated_lines},
                 {"nothing is run that isn't loaded", test_nothing_loaded},
                 {"a payload is run once", test_again},
                 {"arguments and the trace", test_arguments_and_trace},

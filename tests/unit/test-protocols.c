@@ -2,6 +2,7 @@
 /* The small protocols over guest memory: console, random numbers, LoadFile2, DevicePathToText. */
 #include "base/utf16.h"
 #include "base/device-path.h"
+#include "shim/firmware/events.h"
 #include "tests/unit/firmware-fixture.h"
 #include "tests/unit/tap.h"
 
@@ -184,6 +185,28 @@ static void test_input(void)
         fixture_stop();
 }
 
+/* Asking for a key for ever, by reading or by checking the event, ends the run; a menu's seconds
+ * don't. */
+static void test_nobody_types(void)
+{
+        for (int by_event = 0; by_event < 2; by_event++) {
+                unsigned asked = 0;
+                uint64_t in;
+
+                REQUIRE(start() && fw_locate_protocol(&fixture, &guid_simple_text_input, &in) ==
+                                                   EFI_SUCCESS);
+                for (; !fixture.ended && asked < 1000000; asked++)
+                        CHECK((by_event ? event_check(&fixture, fixture_get(in + 16))
+                                        : FIXTURE_CALL(in, 1, in, fixture_scratch)) ==
+                                        EFI_NOT_READY);
+                CHECK(asked > 100000 && asked < 1000000);
+                CHECK(strcmp(fixture.end.text, "the payload waits for a key, and nobody types") ==
+                                0);
+                CHECK_EQ(fixture.end.kind, FIRMWARE_STOPPED);
+                fixture_stop();
+        }
+}
+
 /* ---- random numbers ---- */
 
 static void test_rng(void)
@@ -305,6 +328,7 @@ static const struct tap_test tests[] = {
                 {"console output is bounded", test_much_output},
                 {"console modes", test_modes},
                 {"no keyboard", test_input},
+                {"waiting for a key", test_nobody_types},
                 {"random numbers", test_rng},
                 {"LoadFile2 for an initrd", test_load_file2},
                 {"DevicePathToText", test_device_path_to_text},
