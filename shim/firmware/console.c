@@ -17,8 +17,8 @@
 #define MAX_LINE_CHARS   512u          /* a longer one goes out in pieces */
 #define MAX_ALL_CHARS    (256u * 1024) /* of a run; more than anybody reads */
 
-/* A menu that counts seconds asks some thousand times for a key before it goes on by itself. */
-#define MAX_KEY_POLLS 200000u
+/* A menu that counts seconds asks some hundred times for a key before it goes on by itself. */
+#define MAX_KEY_POLLS 50000u
 
 /* SIMPLE_TEXT_OUTPUT_MODE (12.4.1) lies behind the ten members of the protocol. */
 #define MODE_OFFSET 80

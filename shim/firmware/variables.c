@@ -25,6 +25,7 @@ struct rule {
         EFI_STATUS set;
         bool swallow;
         bool hide_volatile; /* the machine's, if it lives no longer than its boot */
+        bool own_volatile;  /* set counts for lasting ones only */
 };
 
 static const struct rule rules[] = {
@@ -67,7 +68,23 @@ static const struct rule rules[] = {
                 {&guid_image_security_database, "dbx", EXACT, .set = EFI_SECURITY_VIOLATION},
                 {&guid_image_security_database, "dbt", EXACT, .set = EFI_SECURITY_VIOLATION},
                 {&guid_image_security_database, "dbr", EXACT, .set = EFI_SECURITY_VIOLATION},
-                /* shim's own: boot-services variables and their runtime mirrors. */
+                /* shim's volatile mirrors of what it judges by. It makes them anew in each boot, or
+                 * resets the machine: a shim that is the payload gets its own, and nobody else sees
+                 * them. */
+                {&guid_shim_lock, "MokListRT", PREFIX, .set = EFI_WRITE_PROTECTED,
+                                .own_volatile = true},
+                {&guid_shim_lock, "MokListXRT", PREFIX, .set = EFI_WRITE_PROTECTED,
+                                .own_volatile = true},
+                {&guid_shim_lock, "MokListTrustedRT", PREFIX, .set = EFI_WRITE_PROTECTED,
+                                .own_volatile = true},
+                {&guid_shim_lock, "MokSBStateRT", PREFIX, .set = EFI_WRITE_PROTECTED,
+                                .own_volatile = true},
+                {&guid_shim_lock, "MokIgnoreDB", PREFIX, .set = EFI_WRITE_PROTECTED,
+                                .own_volatile = true},
+                {&guid_shim_lock, "MokPolicyRT", PREFIX, .set = EFI_WRITE_PROTECTED,
+                                .own_volatile = true},
+                {&guid_shim_lock, "SbatLevelRT", PREFIX, .set = EFI_WRITE_PROTECTED,
+                                .own_volatile = true},
                 {&guid_shim_lock, "Mok", PREFIX, .set = EFI_WRITE_PROTECTED},
                 {&guid_shim_lock, "Sbat", PREFIX, .set = EFI_WRITE_PROTECTED},
 };
@@ -372,6 +389,17 @@ static EFI_STATUS create(struct fw_variables *v, const EFI_GUID *vendor, const c
                         SPAN(NULL, 0), data);
 }
 
+/* Neither what is there nor what is to be outlives the boot. */
+static bool stays_volatile(const struct fw_variables *v, const EFI_GUID *vendor, const char *name,
+                uint32_t attributes)
+{
+        size_t i;
+
+        if (find(v, vendor, name, false, &i))
+                attributes |= at(v, i)->attributes;
+        return !(attributes & EFI_VARIABLE_NON_VOLATILE);
+}
+
 EFI_STATUS variables_set(struct fw_variables *v, const EFI_GUID *vendor, const char *name,
                 uint32_t attributes, struct span data, bool at_runtime)
 {
@@ -381,7 +409,7 @@ EFI_STATUS variables_set(struct fw_variables *v, const EFI_GUID *vendor, const c
 
         if (!*name || name_bytes(name) == SIZE_MAX)
                 return EFI_INVALID_PARAMETER;
-        if (efi_error(r->set))
+        if (efi_error(r->set) && !(r->own_volatile && stays_volatile(v, vendor, name, attributes)))
                 return r->set;
         status = check_attributes(attributes, at_runtime);
         if (efi_error(status))

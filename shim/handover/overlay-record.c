@@ -236,6 +236,9 @@ bool overlay_shows(const struct fw_variable *variable, uint32_t own_registers)
                         !(variable->attributes & EFI_VARIABLE_RUNTIME_ACCESS) ||
                         variable->size == 0)
                 return false;
+        /* a payload's shim speaks to its own payloads; Linux takes keys from MokListRT */
+        if (guid_equal(&variable->vendor, &guid_shim_lock))
+                return false;
         if (!guid_equal(&variable->vendor, &guid_loader))
                 return true;
         if (!starts_with(variable->name, "StubPcr") && !starts_with(variable->name, "LoaderPcr"))

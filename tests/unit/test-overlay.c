@@ -634,6 +634,9 @@ static void which_variables(void)
         v.attributes = EFI_VARIABLE_BOOTSERVICE_ACCESS;
         CHECK(!overlay_shows(&v, 0));
         v.attributes = BS_RT;
+        v.vendor = guid_shim_lock;
+        v.name = (char *)"MokListRT";
+        CHECK(!overlay_shows(&v, ~0u)); /* the kernel would take keys from it */
         v.vendor = guid_global_variable;
         CHECK(!overlay_is_of_first_boot(&v));
         v.vendor = guid_loader;

@@ -129,6 +129,30 @@ static void test_what_is_hidden(void)
         variables_free(store);
 }
 
+/* What a shim that is the payload mirrors is its own; what would outlive the boot isn't. */
+static void test_shim_mirrors(void)
+{
+        static const char *const names[] = {"MokListRT", "MokListRT1", "MokListXRT", "SbatLevelRT",
+                        "MokListTrustedRT", "MokSBStateRT", "MokIgnoreDB", "MokPolicyRT"};
+
+        set_up();
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                CHECK(set(&guid_shim_lock, names[i], NV_BS_RT, "x") == EFI_WRITE_PROTECTED);
+                CHECK(set(&guid_shim_lock, names[i], BS_RT, "x") == EFI_SUCCESS);
+                CHECK(has(&guid_shim_lock, names[i], BS_RT, "x"));
+                CHECK(set(&guid_shim_lock, names[i], 0, "") == EFI_SUCCESS);
+                CHECK(get(&guid_shim_lock, names[i], NULL) == EFI_NOT_FOUND);
+        }
+        machine[n_machine - 1] = (struct fw_variable)ROW(
+                        guid_shim_lock, "SbatLevelRT", NV_BS_RT, "sbat");
+        variables_free(store);
+        REQUIRE(variables_new(machine, n_machine, &store) == 0);
+        CHECK(set(&guid_shim_lock, "SbatLevelRT", BS_RT, "x") == EFI_WRITE_PROTECTED);
+        CHECK(set(&guid_shim_lock, "SbatLevelRT", 0, "") == EFI_WRITE_PROTECTED);
+        CHECK(has(&guid_shim_lock, "SbatLevelRT", NV_BS_RT, "sbat"));
+        variables_free(store);
+}
+
 static void test_refused(void)
 {
         static const struct {
@@ -148,7 +172,6 @@ static void test_refused(void)
                         {&guid_image_security_database, "dbt", EFI_SECURITY_VIOLATION},
                         {&guid_image_security_database, "dbr", EFI_SECURITY_VIOLATION},
                         {&guid_shim_lock, "MokList", EFI_WRITE_PROTECTED},
-                        {&guid_shim_lock, "MokListRT", EFI_WRITE_PROTECTED},
                         {&guid_shim_lock, "MokSBState", EFI_WRITE_PROTECTED},
                         {&guid_shim_lock, "SbatLevel", EFI_WRITE_PROTECTED},
                         {&guid_loader, "LoaderBootSecret", EFI_WRITE_PROTECTED},
@@ -167,7 +190,6 @@ static void test_refused(void)
                 }
         CHECK(has(&guid_global_variable, "SecureBoot", BS_RT, "\1"));
         CHECK(has(&guid_global_variable, "PK", 0x27, "key"));
-        CHECK(has(&guid_shim_lock, "MokListRT", BS_RT, "mok"));
         /* done, it seems, but nothing is kept */
         CHECK(set(&guid_memory_overwrite_request, "MemoryOverwriteRequestControl", NV_BS_RT,
                               "\1") == EFI_SUCCESS);
@@ -470,6 +492,7 @@ static void test_other_services(void)
 static const struct tap_test tests[] = {
                 {"the first boot's variables are hidden", test_what_is_hidden},
                 {"Secure Boot, keys and Mok can't be set", test_refused},
+                {"shim's mirrors", test_shim_mirrors},
                 {"SetVariable's rules", test_set_rules},
                 {"after ExitBootServices", test_at_runtime},
                 {"limits and QueryVariableInfo", test_limits},
