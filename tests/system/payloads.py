@@ -10,6 +10,7 @@ scenarios report as skipped.
 import argparse
 import contextlib
 import fcntl
+import functools
 import os
 import pathlib
 import re
@@ -171,6 +172,14 @@ def locked(folder):
         yield
 
 
+@functools.cache
+def current_archive(folder):
+    """Asked for its lists once in a run."""
+    archive = Archive(folder)
+    archive.update()
+    return archive
+
+
 def provide(kind, package, unpack, wanted, refresh, exact=False):
     """The folder of one payload and its version: from the cache if it has the series, else from the archive.
 
@@ -181,8 +190,7 @@ def provide(kind, package, unpack, wanted, refresh, exact=False):
         kept = sorted(p for p in cache.glob(f"{kind}-*") if matches(p.name[len(kind) + 1:], wanted))
         if kept and not refresh:
             return kept[-1], kept[-1].name[len(kind) + 1:]
-        archive = Archive(cache / "apt")
-        archive.update()
+        archive = current_archive(cache / "apt")
         if isinstance(package, re.Pattern):
             package = archive.newest_named(package) or package.pattern
         offered = [version for version in archive.versions(package) if not exact or matches(version, wanted)]
