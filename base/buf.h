@@ -28,6 +28,11 @@ static inline struct span buf_span(const struct buf *b)
         return SPAN(b->data, b->size);
 }
 
+/* Room for capacity bytes in all, where one knows how many come; false if there is none. */
+bool buf_reserve(struct buf *b, size_t capacity);
+/* Puts size bytes that the caller then writes, and returns where; NULL if it failed. */
+uint8_t *buf_grow(struct buf *b, size_t size);
+
 void buf_put(struct buf *b, const void *data, size_t size);
 void buf_put_span(struct buf *b, struct span s);
 void buf_put_zeros(struct buf *b, size_t size);
@@ -42,8 +47,8 @@ void buf_put_be64(struct buf *b, uint64_t value);
 /* Text as printf makes it, without a NUL. */
 void buf_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Reads a whole file, at most limit bytes (EFBIG beyond). Works for /proc, /sys and securityfs
- * files of reported size 0. Returns 0 or -errno; on failure *ret is unchanged. */
+/* buf-read.c: reads a whole file, at most limit bytes (EFBIG beyond). Works for /proc, /sys and
+ * securityfs files of reported size 0. Returns 0 or -errno; on failure *ret is unchanged. */
 struct error;
 int buf_read_file(const char *path, size_t limit, struct buf *ret, struct error *error);
 int buf_read_fd(int fd, size_t limit, struct buf *ret);
