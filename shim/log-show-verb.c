@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
+#include "eventlog/log-show.h"
 #include "eventlog/parse.h"
-#include "shim/log-show.h"
+#include "shim/log-sources.h"
 #include "shim/log-words.h"
 #include "shim/pager.h"
 #include "shim/verb.h"
@@ -113,7 +115,7 @@ static int flush_to_stdout(void *context, struct buf *out)
 static void keep_tcg(struct log_sources *sources)
 {
         for (size_t i = 0; i < sources->n; i++)
-                if (log_show_is_tcg(&sources->source[i])) {
+                if (log_show_is_tcg(sources->source[i].kind)) {
                         struct log_source found = sources->source[i];
 
                         sources->source[i] = sources->source[0];
@@ -122,6 +124,19 @@ static void keep_tcg(struct log_sources *sources)
                                 log_source_release(&sources->source[--sources->n]);
                         return;
                 }
+}
+
+static int write_all(const struct log_sources *sources, const struct log_show_options *options,
+                struct error *error)
+{
+        _cleanup_free_ struct named_log *logs = calloc(sources->n, sizeof(*logs));
+
+        if (!logs)
+                return error_set(error, ENOMEM, "out of memory");
+        for (size_t i = 0; i < sources->n; i++)
+                logs[i] = (struct named_log){sources->source[i].name, sources->source[i].kind,
+                                sources->source[i].bytes};
+        return log_show_write(logs, sources->n, options, error);
 }
 
 static int run(struct arguments *a, const struct log_sources *sources, struct error *error)
@@ -134,7 +149,7 @@ static int run(struct arguments *a, const struct log_sources *sources, struct er
         if (!a->no_pager)
                 pager_open(&pager);
         a->show.color = a->show.form == LOG_SHOW_TABLE && pager_colors(&pager);
-        r = log_show_write(sources, &a->show, error);
+        r = write_all(sources, &a->show, error);
         pager_close(&pager);
         return r == -EPIPE ? 0 : r;
 }
@@ -143,7 +158,7 @@ static int run(struct arguments *a, const struct log_sources *sources, struct er
 static int show_binary(const struct log_source *source, struct error *error)
 {
         struct event_log log;
-        int r = log_show_is_tcg(source)
+        int r = log_show_is_tcg(source->kind)
                                 ? event_log_open(&log, source->bytes, error)
                                 : error_set(error, EPROTO, "--binary is for TCG event logs");
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where the words of `mkexec log` get their bytes: files, standard input, or this machine's logs;
- * and what kind of log each one is. Doesn't read what is in them. */
+/* Where the words of `mkexec log` get their bytes: files, standard input, or this machine's logs.
+ * Doesn't read what is in them. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,21 +8,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/span.h"
-
-enum log_kind {
-        LOG_UNKNOWN,  /* none of these: event_log_open() says what is wrong with it */
-        LOG_TCG,      /* crypto-agile or SHA-1, eventlog/parse.h */
-        LOG_CC,       /* the same for measurement registers: CCEL */
-        LOG_SYSTEMD,  /* eventlog/systemd-log.h */
-        LOG_IMA,      /* binary or ASCII, eventlog/ima-log.h */
-        LOG_CEL_JSON, /* TCG Canonical Event Log: an array, or records one by one */
-        LOG_CEL_TLV,
-};
-
-/* By the first bytes; a guess that the reader of that kind may still refuse. */
-enum log_kind log_kind_of(struct span bytes);
-const char *log_kind_word(enum log_kind kind); /* "tcg": for programs */
-const char *log_kind_name(enum log_kind kind); /* "TCG event log": for people */
+#include "eventlog/log-kind.h"
 
 struct log_source {
         const char *name; /* the path as given, or "standard input"; not ours to free */

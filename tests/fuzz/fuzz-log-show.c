@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "eventlog/escape.h"
-#include "shim/log-show.h"
+#include "eventlog/log-show.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -91,12 +91,12 @@ static size_t count_items(struct span text)
         return n;
 }
 
-static int show(const struct log_sources *sources, enum log_show_form form, struct buf *ret)
+static int show(const struct named_log *log, enum log_show_form form, struct buf *ret)
 {
         struct log_show_options options = {
                         .form = form, .pcrs = UINT32_MAX, .flush = collect, .context = ret};
         struct error error = {{0}};
-        int r = log_show_write(sources, &options, &error);
+        int r = log_show_write(log, 1, &options, &error);
 
         require(r == 0 || ((r == -EBADMSG || r == -EPROTO) && error.text[0] != '\0'));
         check_text(buf_span(ret));
@@ -106,19 +106,18 @@ static int show(const struct log_sources *sources, enum log_show_form form, stru
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         _cleanup_buf_ struct buf table = {0}, json = {0}, yaml = {0}, bytes = {0};
-        struct log_source source = {.name = "a name \x1b[2J\n\"\\\xff", .kind = LOG_UNKNOWN};
-        struct log_sources sources = {.n = 1, .source = &source};
+        struct named_log log = {.name = "a name \x1b[2J\n\"\\\xff"};
         size_t n;
         int r;
 
         buf_put(&bytes, data, size);
-        source.bytes = buf_span(&bytes);
-        source.kind = log_kind_of(SPAN(data, size));
-        r = show(&sources, LOG_SHOW_JSON, &json);
-        require(r != -EPROTO && show(&sources, LOG_SHOW_TABLE, &table) == r);
+        log.bytes = buf_span(&bytes);
+        log.kind = log_kind_of(SPAN(data, size));
+        r = show(&log, LOG_SHOW_JSON, &json);
+        require(r != -EPROTO && show(&log, LOG_SHOW_TABLE, &table) == r);
         n = count_events(buf_span(&json));
         require(count_lines(buf_span(&table)) == 1 + n + (r < 0));
-        if (show(&sources, LOG_SHOW_YAML, &yaml) == 0)
+        if (show(&log, LOG_SHOW_YAML, &yaml) == 0)
                 require(r == 0 && count_items(buf_span(&yaml)) == n);
         else if (yaml.size > 0)
                 require(count_items(buf_span(&yaml)) == n);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "shim/log-show.h"
+#include "eventlog/log-show.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -144,9 +144,9 @@ static int (*const readers[])(const struct pass *p, struct span bytes, struct ba
                 [LOG_CEL_TLV] = show_unknown,
 };
 
-bool log_show_is_tcg(const struct log_source *source)
+bool log_show_is_tcg(enum log_kind kind)
 {
-        return readers[source->kind] == show_tcg;
+        return readers[kind] == show_tcg;
 }
 
 /* ---- rows: table and JSON ---- */
@@ -156,33 +156,32 @@ struct log_end {
         struct error reason;
 };
 
-static int show_source(const struct pass *p, const struct log_source *source, struct log_end *end,
+static int show_log(const struct pass *p, const struct named_log *log, struct log_end *end,
                 struct error *error)
 {
-        int r = readers[source->kind](p, source->bytes, &end->banks, &end->reason);
+        int r = readers[log->kind](p, log->bytes, &end->banks, &end->reason);
 
         if (r == 0)
                 end->reason.text[0] = '\0';
         else if (r == -ENOMEM)
                 error_set(error, ENOMEM, "out of memory");
         else if (r == -EBADMSG)
-                error_set(error, EBADMSG, "%s: %s", source->name, end->reason.text);
+                error_set(error, EBADMSG, "%s: %s", log->name, end->reason.text);
         return r;
 }
 
-static int show_table(struct pass *p, const struct log_sources *sources, struct error *error)
+static int show_table(struct pass *p, const struct named_log *logs, size_t n, struct error *error)
 {
         int result = 0;
 
-        for (size_t i = 0; i < sources->n; i++) {
-                const struct log_source *source = &sources->source[i];
+        for (size_t i = 0; i < n; i++) {
+                const struct named_log *log = &logs[i];
                 struct log_end end = {0};
                 int r;
 
                 p->log = i;
-                show_table_log(&p->table, sources->n > 1 ? source->name : NULL,
-                                log_kind_name(source->kind));
-                r = show_source(p, source, &end, result < 0 ? NULL : error);
+                show_table_log(&p->table, n > 1 ? log->name : NULL, log_kind_name(log->kind));
+                r = show_log(p, log, &end, result < 0 ? NULL : error);
                 if (r == -EBADMSG)
                         show_table_malformed(&p->table, end.reason.text);
                 else if (r < 0)
@@ -193,9 +192,9 @@ static int show_table(struct pass *p, const struct log_sources *sources, struct 
         return result;
 }
 
-static int show_json(struct pass *p, const struct log_sources *sources, struct error *error)
+static int show_json(struct pass *p, const struct named_log *logs, size_t n, struct error *error)
 {
-        _cleanup_free_ struct log_end *ends = calloc(sources->n, sizeof(*ends));
+        _cleanup_free_ struct log_end *ends = calloc(n, sizeof(*ends));
         struct show_json json;
         int result = 0, r = 0;
 
@@ -203,15 +202,14 @@ static int show_json(struct pass *p, const struct log_sources *sources, struct e
                 return error_set(error, ENOMEM, "out of memory");
         p->json = &json;
         show_json_begin(&json, p->out);
-        for (size_t i = 0; i < sources->n && (r == 0 || r == -EBADMSG); i++) {
+        for (size_t i = 0; i < n && (r == 0 || r == -EBADMSG); i++) {
                 p->log = i;
-                r = show_source(p, &sources->source[i], &ends[i], result < 0 ? NULL : error);
+                r = show_log(p, &logs[i], &ends[i], result < 0 ? NULL : error);
                 if (r < 0)
                         result = r;
         }
-        for (size_t i = 0; i < sources->n; i++)
-                show_json_log(&json, sources->source[i].name,
-                                log_kind_word(sources->source[i].kind), &ends[i].banks,
+        for (size_t i = 0; i < n; i++)
+                show_json_log(&json, logs[i].name, log_kind_word(logs[i].kind), &ends[i].banks,
                                 ends[i].reason.text);
         show_json_end(&json);
         return result;
@@ -239,34 +237,33 @@ static int show_yaml_events(struct pass *p, const struct event_log *log, struct 
         return r < 0 ? r : replayed;
 }
 
-static int show_yaml(struct pass *p, const struct log_sources *sources, struct error *error)
+static int show_yaml(struct pass *p, const struct named_log *logs, size_t n, struct error *error)
 {
-        const struct log_source *source = &sources->source[0];
         struct error reason = {{0}};
         struct show_yaml yaml;
         struct event_log log;
         struct replay values;
         int r;
 
-        if (sources->n != 1 || !log_show_is_tcg(source))
+        if (n != 1 || !log_show_is_tcg(logs[0].kind))
                 return error_set(error, EPROTO, "YAML is for one TCG event log at a time");
-        r = event_log_open(&log, source->bytes, error);
+        r = event_log_open(&log, logs[0].bytes, error);
         if (r < 0)
-                return error_prefix(error, r, "%s", source->name);
+                return error_prefix(error, r, "%s", logs[0].name);
         replay_start(&values, &log.banks);
         show_yaml_begin(&yaml, &log, p->out);
         r = show_yaml_events(p, &log, &yaml, &values, &reason);
         if (r < 0 && r != -EBADMSG)
                 return r;
         show_yaml_end(&yaml, &values, p->options->pcrs, r < 0 ? reason.text : "");
-        return r < 0 ? error_set(error, -r, "%s: %s", source->name, reason.text) : 0;
+        return r < 0 ? error_set(error, -r, "%s: %s", logs[0].name, reason.text) : 0;
 }
 
-int log_show_write(const struct log_sources *sources, const struct log_show_options *options,
-                struct error *error)
+int log_show_write(const struct named_log *logs, size_t n_logs,
+                const struct log_show_options *options, struct error *error)
 {
-        static int (*const forms[])(
-                        struct pass * p, const struct log_sources *sources, struct error *error) = {
+        static int (*const forms[])(struct pass * p, const struct named_log *logs, size_t n,
+                        struct error *error) = {
                         [LOG_SHOW_TABLE] = show_table,
                         [LOG_SHOW_JSON] = show_json,
                         [LOG_SHOW_YAML] = show_yaml,
@@ -279,7 +276,7 @@ int log_show_write(const struct log_sources *sources, const struct log_show_opti
                         .scratch = &scratch,
                         .table = {.out = &out, .bank = options->bank, .color = options->color},
         };
-        int r = forms[options->form](&pass, sources, error);
+        int r = forms[options->form](&pass, logs, n_logs, error);
 
         if (r < 0 && r != -EBADMSG)
                 return r;
