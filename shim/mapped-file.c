@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -17,9 +18,19 @@ static struct {
         const char *name;
 } mapped[16];
 
-static void say(const char *text)
+#define TEXT(s)                        \
+        (struct iovec)                 \
+        {                              \
+                (char *)(s), strlen(s) \
+        }
+
+/* One line in one write, with nothing that a handler mustn't call. */
+static void say_cut(const char *name)
 {
-        (void)!write(STDERR_FILENO, text, strlen(text));
+        struct iovec parts[] = {
+                        TEXT("mkexec: "), TEXT(name), TEXT(" was cut off while it was read\n")};
+
+        (void)!writev(STDERR_FILENO, parts, ARRAY_SIZE(parts));
 }
 
 static void on_bus_error(int number, siginfo_t *info, void *context)
@@ -27,9 +38,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
         for (size_t i = 0; i < ARRAY_SIZE(mapped); i++)
                 if ((uintptr_t)info->si_addr - (uintptr_t)mapped[i].bytes.data <
                                 mapped[i].bytes.size) {
-                        say("mkexec: ");
-                        say(mapped[i].name);
-                        say(" was cut off while it was read\n");
+                        say_cut(mapped[i].name);
                         _exit(EXIT_USAGE);
                 }
         signal(SIGBUS, SIG_DFL); /* not ours: it comes again, and ends the program */
