@@ -7,12 +7,9 @@ that is other than before. Programs come out of Debian's packages (tests/system/
 skipped by name. Usage: test_programs.py MKEXEC [NAME...]
 """
 
-import hashlib
 import json
-import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,12 +19,11 @@ from dataclasses import dataclass, field
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "system"))
 import payloads  # noqa: E402
-import swtpm  # noqa: E402
 import uki  # noqa: E402
+import unchanged  # noqa: E402
 
 TABLE = HERE.parent.parent / "docs/programs.md"
 DEADLINE = 10  # seconds of processor time that a program may take
-PATIENCE = 300  # seconds after which one hangs, on a machine that is busy with other things
 
 BOOT = "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
 STUB = "usr/lib/x86_64-linux-gnu/efibootguard/kernel-stubx64.efi"
@@ -191,50 +187,6 @@ def tools():
 
 # ---- one run ----
 
-class Tpm:
-    """A software TPM; what it was sent stands in its own log."""
-
-    def __init__(self, folder):
-        self.log, sock = folder / "swtpm.log", folder / "sock"
-        (folder / "tpm").mkdir()
-        self.tcti = f"swtpm:path={sock}"
-        self.process = subprocess.Popen(
-            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={folder / 'tpm'}", "--server", f"type=unixio,path={sock}",
-             "--ctrl", f"type=unixio,path={sock}.ctrl", "--flags", "not-need-init,startup-clear",
-             "--log", f"level=20,file={self.log}"], stdin=subprocess.DEVNULL)
-        for _ in range(200):
-            if sock.exists():
-                return
-            time.sleep(0.05)
-        raise OSError("swtpm doesn't start")
-
-    def changed_by(self):
-        """What it was sent since the last call besides questions."""
-        commands = swtpm.parse_commands(self.log.read_text(errors="replace"))
-        os.truncate(self.log, 0)
-        assert commands, "the TPM was asked nothing: this check sees nothing"
-        return [str(c) for c in commands if c.name not in swtpm.READS]
-
-
-def tree(folder):
-    return {str(path.relative_to(folder)): (path.lstat().st_mtime_ns, path.lstat().st_mode,
-                                            hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"")
-            for path in folder.rglob("*")}
-
-
-def session_of(pid):
-    """Processes that still belong to the session that a run began."""
-    left = []
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[3]) == pid:
-            left.append(stat.parent.name)
-    return left
-
-
 @dataclass
 class Run:
     mkexec: str
@@ -249,27 +201,17 @@ class Run:
             place.write_bytes(get(self))
 
     def start(self, row):
-        argv = [self.mkexec, "predict", "--json", "--trace", "--timeout", str(DEADLINE), "--tcti", self.tpm.tcti,
-                "--esp", self.esp, *row.options, self.esp / row.path]
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            began = time.monotonic()
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
-            try:
-                process.wait(timeout=PATIENCE)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                raise AssertionError(f"hangs: {PATIENCE} s") from None
-            self.seconds = time.monotonic() - began
-            for file in (out, err):
-                file.seek(0)
-            return process, out.read(), err.read()
+        began = time.monotonic()
+        done = unchanged.run([self.mkexec, "predict", "--json", "--trace", "--timeout", str(DEADLINE), "--tcti",
+                              self.tpm.tcti, "--esp", self.esp, *row.options, self.esp / row.path])
+        self.seconds = time.monotonic() - began
+        return done
 
 
-def ends(row, process, out, err):
+def ends(code, out, err):
     """The end in the words of docs/programs.md."""
     lines = [line for line in err.splitlines() if line.startswith("mkexec: ") and "warning: " not in line]
-    if process.returncode == 0:
+    if code == 0:
         assert not lines, lines
         events = json.loads(out)["events"]
         images = sum(event["type"] == "EV_EFI_BOOT_SERVICES_APPLICATION" for event in events)
@@ -277,7 +219,7 @@ def ends(row, process, out, err):
         at = re.search(r"trace: +(\S.*) at 0x[0-9a-f]+(?: \(.*\))?: hand-over$", err, re.MULTILINE)
         assert at, "no hand-over in the trace"
         return f"hand-over at {at.group(1)}; images: {images}; PCRs {' '.join(map(str, pcrs))}"
-    assert process.returncode in (1, 2), f"exit {process.returncode}: {err[-300:]}"
+    assert code in (1, 2), f"exit {code}: {err[-300:]}"
     assert not out and len(lines) == 1, f"{out[:80]!r}, {lines}"
     line = re.sub(r"^mkexec: \S+?:? (?=\S)", "", lines[0]).removesuffix("; --trace shows why")
     line = re.sub(r"( \(rip)? 0x[0-9a-f]{5,}\)?", lambda m: "" if m.group(1) else " ADDRESS", line)
@@ -286,12 +228,10 @@ def ends(row, process, out, err):
 
 def check(run, row, wanted):
     run.lay_out(row)
-    before = tree(run.esp)
-    process, out, err = run.start(row)
-    end = ends(row, process, out, err)
-    assert not session_of(process.pid), "a process is left"
-    assert tree(run.esp) == before, "the ESP isn't as it was"
-    assert not (changed := run.tpm.changed_by()), f"the TPM was sent {changed}"
+    before = unchanged.tree(run.esp)
+    end = ends(*run.start(row))
+    assert unchanged.tree(run.esp) == before, "the ESP isn't as it was"
+    assert not (changed := run.tpm.sent_besides_questions()), f"the TPM was sent {changed}"
     assert wanted == end, f"ended so:     {end}\nit should be: {wanted}"
 
 
@@ -309,7 +249,7 @@ def main():
     print(f"1..{len(rows) + 1}")
     failed = False
     with tempfile.TemporaryDirectory() as place:
-        tpm = Tpm(pathlib.Path(place))
+        tpm = unchanged.Tpm(pathlib.Path(place))
         try:
             for number, row in enumerate(rows, 1):
                 with tempfile.TemporaryDirectory(dir=place) as esp:
@@ -324,8 +264,7 @@ def main():
                         print("\n".join(f"# {line}" for line in (str(wrong) or repr(wrong)).splitlines()))
                         print(f"not ok {number} - {row.name}", flush=True)
         finally:
-            tpm.process.terminate()
-            tpm.process.wait()
+            tpm.stop()
     unknown = set() if names else set(wanted) - {row.name for row in rows}
     print(f"{'not ok' if unknown else 'ok'} {len(rows) + 1} - each program of docs/programs.md was run {unknown or ''}")
     return failed or bool(unknown)
