@@ -45,6 +45,7 @@ struct ram {
         size_t n_ranges;
         struct page_set committed;
         uint64_t committed_bytes, peak_bytes, budget_bytes;
+        bool is_lent;
 };
 
 /* Adjacent ranges become one: nothing depends on where the memory map had its seams. */
@@ -219,6 +220,67 @@ uint64_t ram_budget_bytes(const struct ram *ram)
         return ram->budget_bytes;
 }
 
+/* ---- the guest runs ---- */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define RAM_MOVES 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RAM_MOVES 1
+#endif
+#endif
+
+#ifdef RAM_MOVES
+#define PLACES_LEFT        16
+#define LARGEST_THAT_MOVES (64ull << 30)
+
+/* To another address; the last places stay taken, so that no view fits again by chance. */
+static void move(struct ram *ram)
+{
+        static struct {
+                void *base;
+                uint64_t size;
+        } left[PLACES_LEFT];
+        static size_t next;
+        void *base;
+
+        if (ram->size > LARGEST_THAT_MOVES)
+                return;
+        base = map_aligned(ram->fd, ram->size);
+        if (base == MAP_FAILED)
+                return;
+        (void)madvise(base, ram->size, MADV_DONTFORK);
+        (void)madvise(base, ram->size, MADV_DONTDUMP);
+        if (left[next].base)
+                munmap(left[next].base, left[next].size);
+        left[next].base = NULL;
+        if (mmap(ram->base, ram->size, PROT_NONE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+                            0) == ram->base) {
+                left[next].base = ram->base;
+                left[next].size = ram->size;
+                next = (next + 1) % PLACES_LEFT;
+        }
+        ram->base = base;
+}
+#else
+static void move(struct ram *ram)
+{
+}
+#endif
+
+void ram_lend(struct ram *ram)
+{
+        ram->is_lent = true;
+}
+
+void ram_take_back(struct ram *ram)
+{
+        if (ram->is_lent)
+                move(ram);
+        ram->is_lent = false;
+}
+
 static bool is_inside_one_range(const struct ram *ram, uint64_t start, uint64_t end)
 {
         if (start % PAGE_BYTES || end % PAGE_BYTES || start >= end)
@@ -291,6 +353,8 @@ int ram_commit(struct ram *ram, uint64_t start, uint64_t end)
         uint64_t more;
         int r;
 
+        if (ram->is_lent)
+                return -EBUSY;
         if (!is_inside_one_range(ram, start, end))
                 return -EINVAL;
         more = end - start - page_set_overlap(&ram->committed, start, end);
@@ -317,6 +381,8 @@ int ram_release(struct ram *ram, uint64_t start, uint64_t end)
         uint64_t less;
         int r;
 
+        if (ram->is_lent)
+                return -EBUSY;
         if (!is_inside_one_range(ram, start, end))
                 return -EINVAL;
         less = page_set_overlap(&ram->committed, start, end);
@@ -333,12 +399,13 @@ int ram_release(struct ram *ram, uint64_t start, uint64_t end)
         return 0;
 }
 
-/* Where [address, address + size) is in the broker, NULL unless all of it is committed. */
+/* Where [address, address + size) is in the broker, NULL unless all of it is committed and the
+ * guest is stopped. */
 static uint8_t *reach(const struct ram *ram, uint64_t address, uint64_t size)
 {
         uint64_t end = page_set_run_end(&ram->committed, address);
 
-        if (end == 0 || size > end - address)
+        if (end == 0 || ram->is_lent || size > end - address)
                 return NULL;
         return ram->base + address;
 }
@@ -425,7 +492,7 @@ bool ram_read_utf16(const struct ram *ram, uint64_t address, size_t max_chars, s
         const uint8_t *at;
         uint64_t n_chars;
 
-        if (end == 0)
+        if (end == 0 || ram->is_lent)
                 return false;
         at = ram->base + address;
         n_chars = (end - address) / 2;

@@ -44,6 +44,11 @@ uint64_t ram_committed_bytes(const struct ram *ram);
 uint64_t ram_peak_bytes(const struct ram *ram);
 uint64_t ram_budget_bytes(const struct ram *ram);
 
+/* While the guest runs, its memory isn't looked at: between these two every accessor is false, and
+ * commit and release give -EBUSY. The vCPU calls them around each run. */
+void ram_lend(struct ram *ram);
+void ram_take_back(struct ram *ram);
+
 /* The one checked accessor: [address, address + size) must be committed as a whole; anything else
  * is false and nothing happened. Size 0 is true for any address. */
 bool ram_read(const struct ram *ram, uint64_t address, void *to, uint64_t size);
@@ -60,7 +65,8 @@ bool ram_put_u64(struct ram *ram, uint64_t address, uint64_t value);
 
 /* Large data (images to hash, files to fill) without a copy: a view that stays valid until the next
  * commit/release or resume of the guest. The guest is stopped meanwhile, so the bytes don't change.
- */
+ * In builds with AddressSanitizer guest RAM moves with each run, and a view that outlives one
+ * faults. */
 bool ram_view(const struct ram *ram, uint64_t address, uint64_t size, struct span *ret);
 bool ram_view_writable(struct ram *ram, uint64_t address, uint64_t size, uint8_t **ret);
 

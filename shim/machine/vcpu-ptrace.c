@@ -59,9 +59,11 @@ static int resume(struct vcpu_ptrace *v)
                         return r;
         }
         r = guest_process_resume(&v->guest, PTRACE_SYSEMU);
-        if (r == 0)
-                v->is_changed = false;
-        return r;
+        if (r < 0)
+                return r;
+        v->is_changed = false;
+        ram_lend(v->ram);
+        return 0;
 }
 
 /* User code can load selectors and segment bases that PTRACE_SETREGS refuses (EIO): a selector with
@@ -138,6 +140,7 @@ static int ptrace_run(struct vcpu *vcpu, struct vcpu_exit *exit, struct error *e
                                 return error_set(error, EINTR, "interrupted");
                         if (r < 0)
                                 break;
+                        ram_take_back(v->ram);
                 }
                 if (v->guest.state == GUEST_GONE) {
                         guest_stop_from_end(status, exit);
@@ -198,12 +201,12 @@ static int protect(struct vcpu *vcpu, uint64_t start, uint64_t end, bool is_open
         struct vcpu_ptrace *v = from_vcpu(vcpu);
         struct span pages;
 
+        if (v->guest.state != GUEST_STOPPED)
+                return -ESRCH;
         /* What isn't committed would be allocated by the guest's touch, past the budget. */
         if ((start | end) % GUEST_PAGE_BYTES || start >= end ||
                         !ram_view(v->ram, start, end - start, &pages))
                 return -EINVAL;
-        if (v->guest.state != GUEST_STOPPED)
-                return -ESRCH;
         v->is_changed = true; /* the call goes through the guest's registers */
         return address_space_protect(&v->guest, start, end, is_open);
 }
@@ -228,6 +231,7 @@ static void ptrace_free(struct vcpu *vcpu)
                 return;
         v = from_vcpu(vcpu);
         guest_process_end(&v->guest);
+        ram_take_back(v->ram);
         free(v);
 }
 

@@ -407,6 +407,7 @@ static void test_interrupted_run(void)
         struct sigaction action = {.sa_handler = on_alarm}, old;
         struct itimerval soon = {.it_value.tv_usec = 50000};
         _cleanup_machine_ struct machine m = {0};
+        uint8_t byte;
 
         REQUIRE(machine_new(&m) == 0);
         REQUIRE(LOAD(&m, code_loop, 0));
@@ -415,6 +416,10 @@ static void test_interrupted_run(void)
         CHECK_EQ(vcpu_run(m.vcpu, &m.exit, &m.error), -EINTR);
         sigaction(SIGALRM, &old, NULL);
         CHECK_EQ(vcpu_get_regs(m.vcpu, &(struct vcpu_regs){0}), -ESRCH); /* it runs */
+        CHECK(!ram_read(m.ram, CODE, &byte, 1));
+        CHECK_EQ(ram_commit(m.ram, AWAY, AWAY + 0x1000), -EBUSY);
+        vcpu_free(TAKE_PTR(m.vcpu));
+        CHECK(ram_read(m.ram, CODE, &byte, 1));
 }
 
 static int with_sigchld_ignored(void)

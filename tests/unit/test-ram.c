@@ -377,6 +377,34 @@ static uint64_t committed_as(void)
 /* Under vm.overcommit_memory=2 what counts is Committed_AS, which is kept in every mode: a huge map
  * must not be in it, committed pages are. (The test doesn't switch the mode: it is the whole
  * machine's.) */
+static void test_lent(void)
+{
+        _cleanup_ram_ struct ram *ram = new_ram(MIB);
+        _cleanup_buf_ struct buf text = {0};
+        uint64_t value = 0;
+        struct span view;
+        uint8_t *at;
+
+        REQUIRE(ram && ram_commit(ram, 0x10000, 0x12000) == 0);
+        REQUIRE(ram_put_u64(ram, 0x10000, 0x41));
+        ram_lend(ram);
+        CHECK(!ram_read(ram, 0x10000, &value, 8));
+        CHECK(!ram_write(ram, 0x10000, &value, 8));
+        CHECK(!ram_zero(ram, 0x10000, 8));
+        CHECK(!ram_get_u64(ram, 0x10000, &value));
+        CHECK(!ram_put_u64(ram, 0x10000, 0x42));
+        CHECK(!ram_view(ram, 0x10000, 8, &view));
+        CHECK(!ram_view_writable(ram, 0x10000, 8, &at));
+        CHECK(!ram_read_utf16(ram, 0x10000, 8, &text));
+        CHECK_EQ(ram_commit(ram, 0x12000, 0x13000), -EBUSY);
+        CHECK_EQ(ram_release(ram, 0x10000, 0x11000), -EBUSY);
+        ram_take_back(ram);
+        CHECK(ram_get_u64(ram, 0x10000, &value));
+        CHECK_EQ(value, 0x41);
+        CHECK_EQ(ram_commit(ram, 0x12000, 0x13000), 0);
+        CHECK_EQ(ram_release(ram, 0x10000, 0x11000), 0);
+}
+
 static void test_overcommit_accounting(void)
 {
         static const struct ram_range map[] = {{0x10000, 0x80000000}, {4 * GIB, 40 * TIB}};
@@ -451,6 +479,7 @@ static const struct tap_test tests[] = {
                 {"accessors stay inside", test_accessor_bounds},
                 {"integers", test_integers},
                 {"UTF-16 strings", test_utf16},
+                {"nobody looks while the guest runs", test_lent},
                 {"a huge map is not accounted", test_overcommit_accounting},
                 {"resource limits", test_limits},
 };
