@@ -256,13 +256,8 @@ static int enter_sandbox(bool for_load, const struct state_dir *state, struct ho
                         .volume_fd = run->esp.fd,
                         .state_fd = for_load ? state->fd : -1,
         };
-        bool confined;
-        int r = sandbox_enter(&sandbox, &confined, error);
 
-        if (r == 0)
-                progress_done(&run->progress, 0, "made the guest and gave up what isn't needed%s",
-                                confined ? "" : " (but files: this kernel has no Landlock)");
-        return r;
+        return sandbox_enter(&sandbox, &run->progress, error);
 }
 
 static int run_payload(const struct hop_options *o, bool for_load, const struct state_dir *state,

@@ -67,8 +67,8 @@ struct hop_run {
 void hop_run_release(struct hop_run *run);
 
 /* Reads everything, gives up what isn't needed any more (shim/sandbox.h), runs the payload to the
- * hand-over and makes the plan. for_load: TPM, log and the real memory map must be there. state: for
- * aborted hops of this boot, may be NULL unless for_load; what load stages goes there. -EINVAL,
+ * hand-over and makes the plan. for_load: TPM, log and the real memory map must be there. state:
+ * for aborted hops of this boot, may be NULL unless for_load; what load stages goes there. -EINVAL,
  * -ENOENT ...: input that can't be read (exit code 2); -EPERM, -EIO, -ECANCELED ...: refused.
  * Release *run in any case; it must not be moved, the firmware points into it. */
 int hop_run(const struct hop_options *options, bool for_load, const struct state_dir *state,

@@ -76,6 +76,7 @@ static const struct row calls[] = {
                 {ALL, SCMP_SYS(rt_sigaction)},
                 {ALL, SCMP_SYS(rt_sigprocmask)},
                 {ALL, SCMP_SYS(rt_sigreturn)},
+                {ALL, SCMP_SYS(sigaltstack)},
                 {ALL, SCMP_SYS(restart_syscall)},
                 {ALL, SCMP_SYS(sched_yield)},
                 {ALL, SCMP_SYS(exit)},

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "shim/progress.h"
 
 /* Of those that the process has. Who isn't root keeps none, and has none. */
 static const struct {
@@ -67,11 +66,11 @@ static bool is_off(void)
         return value && strcmp(value, "off") == 0;
 }
 
-int sandbox_enter(const struct sandbox *sandbox, bool *ret_confined, struct error *error)
+int sandbox_enter(const struct sandbox *sandbox, struct progress *progress, struct error *error)
 {
+        bool confined = false;
         int r;
 
-        *ret_confined = false;
         if (is_off()) {
                 progress_warn("MKEXEC_SANDBOX=off: mkexec keeps all its rights");
                 return 0;
@@ -82,6 +81,12 @@ int sandbox_enter(const struct sandbox *sandbox, bool *ret_confined, struct erro
         if (r == 0)
                 r = drop_capabilities(sandbox->verb, error);
         if (r == 0)
-                r = sandbox_confine_files(sandbox, ret_confined, error);
-        return r < 0 ? r : sandbox_filter_calls(sandbox->verb, error);
+                r = sandbox_confine_files(sandbox, &confined, error);
+        if (r == 0)
+                r = sandbox_filter_calls(sandbox->verb, error);
+        if (r < 0)
+                return r;
+        progress_done(progress, 0, "gave up the rights that aren't needed%s",
+                        confined ? "" : ", but to files: this kernel has no Landlock");
+        return 0;
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "shim/progress.h"
 
 enum sandbox_verb {
         SANDBOX_PREDICT = 1,
@@ -25,9 +26,9 @@ struct sandbox {
 };
 
 /* Core dumps and /proc to others, capabilities, files (Landlock), system calls (seccomp), in this
- * order. 0 or -errno; a kernel without Landlock is no error, *ret_confined then is false. With
+ * order. 0 or -errno; a kernel without Landlock is no error, and the line of progress says so. With
  * $MKEXEC_SANDBOX=off, for debuggers and sanitizers, it warns and does nothing. */
-int sandbox_enter(const struct sandbox *sandbox, bool *ret_confined, struct error *error);
+int sandbox_enter(const struct sandbox *sandbox, struct progress *progress, struct error *error);
 
 /* sandbox-files.c: false if this kernel can't (any reason), or -errno. */
 int sandbox_confine_files(const struct sandbox *sandbox, bool *ret, struct error *error);

@@ -155,13 +155,8 @@ static int enter_sandbox(
                         .state_fd = dir->fd,
                         .files = {boot_log_path(), CARRIED_LOG_PATH, SYSTEMD_LOG},
         };
-        bool confined;
-        int r = sandbox_enter(&sandbox, &confined, error);
 
-        if (r == 0)
-                progress_done(progress, 0, "gave up what isn't needed%s",
-                                confined ? "" : " (but files: this kernel has no Landlock)");
-        return r;
+        return sandbox_enter(&sandbox, progress, error);
 }
 
 /* Steps 3 to 6. Returns only if one failed. */

@@ -328,15 +328,15 @@ static bool enter(enum sandbox_verb verb)
                         .volume_fd = verb == SANDBOX_EXEC ? -1 : place.volume_fd,
                         .state_fd = verb == SANDBOX_PREDICT ? -1 : place.state_fd,
                         .files = {verb == SANDBOX_PREDICT ? NULL : place.log, "/nowhere/at/all"}};
+        struct progress progress = progress_new(PROGRESS_QUIET);
         struct error error = {{0}};
-        bool confined;
 
-        if (sandbox_enter(&sandbox, &confined, &error) < 0) {
+        if (sandbox_enter(&sandbox, &progress, &error) < 0) {
                 printf("# %s\n", error.text);
                 fflush(stdout);
                 return false;
         }
-        return confined == have_landlock;
+        return true;
 }
 
 /* In a process of its own; what it printed counts, and how it ended. */
@@ -544,7 +544,7 @@ static void test_other_architecture(void)
 static int is_off(void)
 {
         setenv("MKEXEC_SANDBOX", "off", 1);
-        if (enter(SANDBOX_LOAD) && have_landlock)
+        if (!enter(SANDBOX_LOAD))
                 return 1;
         return opened(open(place.outside, O_RDONLY));
 }
