@@ -121,6 +121,21 @@ specified_by_map() { # file; the words in backticks of first columns that begin 
 only_in_first() { comm -23 "$1" "$2"; }
 differences() { comm -3 "$1" "$2"; }
 
+# ---- limits of the threat model: "CONSTANT NUMBER" ----
+
+limits_of_page() { # file
+    awk -F'|' '/^### Limits/ { inside = 1 } /^## / { inside = 0 }
+         inside && $4 ~ /`[A-Z_]+`/ { gsub(/[ `]/, "", $4); gsub(/ /, "", $3); print $4, $3 }' "$1"
+}
+
+limits_of_code() { # folders ...
+    local name value number='^[0-9][0-9 *<]*$'
+    grep -rhE '^#define +[A-Z_]+ +[(0-9]' --include='*.c' --include='*.h' "$@" |
+        sed -E 's,/\*.*,,; s/([0-9])[uUlL]+/\1/g; s/\(size_t\)|[()]//g; s/ +$//' | while read -r _ name value; do
+        [[ $value =~ $number ]] && echo "$name $((value))"
+    done | sort -u
+}
+
 machines_of_code() { # test_machines.py
     sed -n 's/^    Machine("\([a-z0-9-]*\)".*/machines-\1/p' "$1"
 }
@@ -129,7 +144,7 @@ machines_of_page() { # file; the tests that its tables name
     grep '^|' "$1" | grep -oE '\bmachines-[a-z0-9-]+'
 }
 
-echo "1..18"
+echo "1..20"
 code shim >"$work/code"
 manual $man >"$work/man"
 completion_of $completion | sort >"$work/completion"
@@ -158,7 +173,16 @@ machines_of_page docs/machines.md | sort -u >"$work/page"
 ok "docs/machines.md names every machine that is tested, and no other" \
     "$([ "$(wc -l <"$work/machines")" -ge 9 ] || echo "only $(wc -l <"$work/machines") were found")$(differences "$work/machines" "$work/page")"
 
+limits_of_page docs/threat-model.md | sort -u >"$work/limits"
+limits_of_code shim tcg2 base eventlog >"$work/code-limits"
+ok "the limits that the threat model names are the code's" \
+    "$([ "$(wc -l <"$work/limits")" -ge 20 ] || echo "only $(wc -l <"$work/limits") were found")$(only_in_first "$work/limits" "$work/code-limits")"
+
 # ---- twins ----
+
+sed 's/| 4096 | `MAX_HANDLES`/| 8192 | `MAX_HANDLES`/' docs/threat-model.md >"$work/twin.md"
+limits_of_page "$work/twin.md" | sort -u >"$work/twin"
+refused "a threat model that promises other limits" "$(only_in_first "$work/twin" "$work/code-limits" | grep -x 'MAX_HANDLES 8192')"
 
 mkdir "$work/shim"
 cp shim/*.c "$work/shim"
