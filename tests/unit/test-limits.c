@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a payload may have of everything that the broker keeps for it: up to the number that
  * docs/threat-model.md names (tests/unit/docs.sh compares them with the code), and not one more.
- * Those that need a guest or a volume are tested with these. */
+ * Those that need a guest are tested with one. */
 #include <errno.h>
 
 #include "base/cleanup.h"
 #include "shim/firmware/events.h"
 #include "shim/firmware/handles.h"
+#include "shim/firmware/volume.h"
 #include "tests/unit/firmware-fixture.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
 
 static EFI_GUID nth_guid(uint32_t n)
@@ -133,9 +135,93 @@ static void test_objects(void)
         fixture_stop();
 }
 
+#define WAIT_FOR_EVENT (3 + 9) /* behind the table's header of three words */
+
+static void test_waiting(void)
+{
+        uint64_t events[65], list, index;
+
+        REQUIRE(fixture_start(NULL));
+        for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+                REQUIRE(fw_event_new(&fixture, 0, 0, 0, 0, NULL, &events[i]) == EFI_SUCCESS);
+        REQUIRE(fw_event_signal(&fixture, events[63]) == EFI_SUCCESS);
+        list = fixture_bytes(0, events, sizeof(events));
+        index = fixture_u64(sizeof(events), 0);
+        CHECK_EQ(FIXTURE_CALL(fixture.boot_services, WAIT_FOR_EVENT, 65, list, index),
+                        EFI_INVALID_PARAMETER);
+        CHECK_EQ(FIXTURE_CALL(fixture.boot_services, WAIT_FOR_EVENT, 64, list, index), EFI_SUCCESS);
+        CHECK_EQ(fixture_get(index), 63);
+        fixture_stop();
+}
+
+/* ---- the volume ---- */
+
+static void fill(const char *folder, unsigned n)
+{
+        char name[64];
+
+        scratch_mkdir(folder);
+        for (unsigned i = 0; i < n; i++) {
+                snprintf(name, sizeof(name), "%s/%u", folder, i);
+                if (mknod(scratch_path(name), S_IFREG | 0600, 0) < 0)
+                        abort();
+        }
+}
+
+/* Looks at a whole folder. */
+static EFI_STATUS list(struct volume *volume, const char *folder, size_t *ret_n)
+{
+        _cleanup_buf_ struct buf name = {0};
+        struct volume_node *root = volume_root(volume), *node;
+        struct volume_info info;
+        EFI_STATUS status;
+
+        (void)utf8_to_utf16(folder, &name);
+        status = volume_open(volume, root, buf_span(&name), false, 0, &node, NULL);
+        volume_unref(volume, root);
+        for (size_t index = 0; status == EFI_SUCCESS; index++, (*ret_n)++) {
+                status = volume_entry(volume, node, &index, &info);
+                if (status != EFI_SUCCESS)
+                        break;
+        }
+        return status;
+}
+
+static void test_volume(void)
+{
+        static const char *const folders[] = {"a", "b", "c", "d", "e"};
+        struct volume *volume;
+        EFI_STATUS status = EFI_NOT_FOUND;
+        size_t n = 0, none = 0;
+        int fd;
+
+        /* Tens of thousands of files: in memory, or not at all. */
+        snprintf(scratch_root, sizeof(scratch_root), "/dev/shm/mkexec-test-XXXXXX");
+        if (!mkdtemp(scratch_root))
+                SKIP("nothing can be made in /dev/shm");
+        fill("full", 16385);
+        for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+                fill(folders[i], 14000);
+        fd = open(scratch_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        REQUIRE(volume_new(fd, &volume) == 0);
+        CHECK_EQ(list(volume, "full", &none), EFI_OUT_OF_RESOURCES);
+        CHECK_EQ(none, 0);
+        volume_free(volume);
+        REQUIRE(volume_new(fd, &volume) == 0);
+        for (size_t i = 0; i < ARRAY_SIZE(folders) && status == EFI_NOT_FOUND; i++)
+                status = list(volume, folders[i], &n);
+        CHECK_EQ(status, EFI_OUT_OF_RESOURCES);
+        CHECK_EQ(n, 4 * 14000); /* the fifth would be more than 65536 */
+        volume_free(volume);
+        close(fd);
+        scratch_remove();
+}
+
 static const struct tap_test tests[] = {
                 {"handles, protocols, events, registrations, openings, tables", test_counts},
                 {"objects of the broker's", test_objects},
+                {"events that are waited for", test_waiting},
+                {"entries of directories", test_volume},
 };
 
 TAP_MAIN(tests)
