@@ -208,6 +208,8 @@ static const struct {
                 {"SP800-155 Event", "sp800_155", put_sp800_155},
                 {"SP800-155 Event2", "sp800_155", put_sp800_155},
                 {"SP800-155 Event3", "sp800_155", put_sp800_155},
+                {"NvIndexInstance", "nv_index_instance", body_nv_instance},
+                {"NvIndexDynamic ", "nv_index_dynamic", body_nv_dynamic},
 };
 
 int body_no_action(

@@ -48,6 +48,10 @@ int body_handoff2(
                 const struct tcg_event *event, const struct body_sink *sink, struct error *reason);
 int body_no_action(
                 const struct tcg_event *event, const struct body_sink *sink, struct error *reason);
+int body_spdm(const struct tcg_event *event, const struct body_sink *sink, struct error *reason);
+/* Of no-action events whose signature body-firmware.c knows; "kind" was reported. */
+int body_nv_instance(const struct body_sink *sink, struct span data, struct error *reason);
+int body_nv_dynamic(const struct body_sink *sink, struct span data, struct error *reason);
 int body_tagged(const struct tcg_event *event, const struct body_sink *sink, struct error *reason);
 /* Text where it is text, else nothing but its kind. */
 int body_plain(const struct tcg_event *event, const struct body_sink *sink, struct error *reason);

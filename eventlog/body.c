@@ -273,6 +273,10 @@ static const struct {
                 {EV_EFI_VARIABLE_BOOT, body_variable},
                 {EV_EFI_VARIABLE_BOOT2, body_variable},
                 {EV_EFI_VARIABLE_AUTHORITY, body_variable},
+                {EV_EFI_SPDM_FIRMWARE_BLOB, body_spdm},
+                {EV_EFI_SPDM_FIRMWARE_CONFIG, body_spdm},
+                {EV_EFI_SPDM_DEVICE_POLICY, body_variable},
+                {EV_EFI_SPDM_DEVICE_AUTHORITY, body_variable},
                 {EV_EFI_GPT_EVENT, body_gpt},
                 {EV_EFI_GPT_EVENT2, body_gpt},
 };

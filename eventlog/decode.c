@@ -10,6 +10,7 @@
 #include "base/guid.h"
 #include "eventlog/body-parts.h"
 #include "eventlog/hop.h"
+#include "eventlog/spdm-event.h"
 #include "eventlog/uefi-event.h"
 
 #define TEXT_BYTES_MAX 512u /* of the log's, shown as text */
@@ -374,6 +375,40 @@ static void handoff2(const struct tcg_event *event, struct buf *scratch, struct 
         put_tables(c, ret);
 }
 
+/* ---- devices ---- */
+
+/* Which device, how it answered, and its first measurement. */
+static void spdm(const struct tcg_event *event, struct buf *scratch, struct buf *ret)
+{
+        struct spdm_measurement m;
+        struct spdm_event spdm;
+        struct spdm_pci pci;
+        struct cursor c;
+
+        if (spdm_event_read(event->data, &spdm, NULL) < 0) {
+                buf_format(ret, "malformed event of a device: ");
+                put_hex(event->data, ret);
+                return;
+        }
+        if (spdm.device_type == SPDM_DEVICE_PCI && spdm_pci_read(spdm.context, &pci))
+                buf_format(ret, "PCI device %04x:%04x", pci.vendor, pci.device);
+        else
+                buf_format(ret, "device");
+        if (spdm.second && spdm_auth_state_word(spdm.auth_state))
+                buf_format(ret, ", authentication %s", spdm_auth_state_word(spdm.auth_state));
+        if (spdm.path.size > 0) {
+                buf_format(ret, ", ");
+                put_device_path(spdm.path, scratch, ret);
+        }
+        c = CURSOR(spdm.sub);
+        if (spdm.sub_type == SPDM_SUB_MEASUREMENTS && spdm_measurement_next(&c, &m) > 0) {
+                buf_format(ret, ": measurement %u ", m.index);
+                put_hex(m.value, ret);
+        } else if (spdm.sub_type == SPDM_SUB_CERTIFICATES) {
+                buf_format(ret, ": certificates of slot %u, %zu bytes", spdm.slot, spdm.sub.size);
+        }
+}
+
 /* ---- tagged events ---- */
 
 static void hop_open(const struct tcg_event *event, struct buf *ret)
@@ -446,6 +481,10 @@ static const struct {
                 {EV_EFI_VARIABLE_BOOT, variable},
                 {EV_EFI_VARIABLE_BOOT2, variable},
                 {EV_EFI_VARIABLE_AUTHORITY, variable},
+                {EV_EFI_SPDM_FIRMWARE_BLOB, spdm},
+                {EV_EFI_SPDM_FIRMWARE_CONFIG, spdm},
+                {EV_EFI_SPDM_DEVICE_POLICY, variable},
+                {EV_EFI_SPDM_DEVICE_AUTHORITY, variable},
                 {EV_EFI_GPT_EVENT, gpt},
                 {EV_EFI_GPT_EVENT2, gpt},
                 {EV_EFI_HANDOFF_TABLES, handoff},

@@ -91,16 +91,19 @@ static const struct {
                 {"Shim", VALUE_SIGNATURE, AUTHORITY},
                 {"MokList", VALUE_SIGNATURE, AUTHORITY},
                 {"vendor_db", VALUE_SIGNATURE, AUTHORITY},
+                {"devdb", VALUE_SIGNATURES, CONFIG}, /* of devices, for SPDM */
+                {"devdb", VALUE_SIGNATURE, AUTHORITY},
                 {"SbatLevel", VALUE_TEXT, ANY},
                 {"BootOrder", VALUE_BOOT_ORDER, ANY},
 };
 
 enum variable_value uefi_variable_value(const struct uefi_variable *variable, uint32_t event_type)
 {
+        bool authority = event_type == EV_EFI_VARIABLE_AUTHORITY ||
+                         event_type == EV_EFI_SPDM_DEVICE_AUTHORITY;
+
         for (size_t i = 0; i < ARRAY_SIZE(values); i++)
-                if ((values[i].where == ANY ||
-                                    (values[i].where == AUTHORITY) ==
-                                                    (event_type == EV_EFI_VARIABLE_AUTHORITY)) &&
+                if ((values[i].where == ANY || (values[i].where == AUTHORITY) == authority) &&
                                 uefi_variable_is(variable, values[i].name))
                         return values[i].value;
         return is_load_option(variable->name) ? VALUE_LOAD_OPTION : VALUE_UNKNOWN;

@@ -15,6 +15,7 @@ SHIM = uuid.UUID("605dab50-e046-4300-abb6-3dd810dd8b23")
 X509 = uuid.UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
 SHA256 = uuid.UUID("c1c41626-504c-4092-aca9-41f936934328")
 OWNER = uuid.UUID("11111111-2222-3333-4444-555555555555")
+DEVICES = uuid.UUID("b9c2b4f4-bf5f-462d-8adf-c5c70ac35dad")
 ESP = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 
 EV_POST_CODE, EV_NO_ACTION, EV_SEPARATOR, EV_ACTION, EV_EVENT_TAG, EV_S_CRTM_CONTENTS, EV_S_CRTM_VERSION, EV_IPL = \
@@ -22,7 +23,9 @@ EV_POST_CODE, EV_NO_ACTION, EV_SEPARATOR, EV_ACTION, EV_EVENT_TAG, EV_S_CRTM_CON
 CONFIG, BOOT, APPLICATION, DRIVER, GPT, ACTION, BLOB, HANDOFF, BLOB2, HANDOFF2, BOOT2 = \
     0x80000001, 0x80000002, 0x80000003, 0x80000004, 0x80000006, 0x80000007, 0x80000008, 0x80000009, 0x8000000A, \
     0x8000000B, 0x8000000C
-AUTHORITY = 0x800000E0
+AUTHORITY, SPDM_BLOB, SPDM_CONFIG, DEVICE_POLICY, DEVICE_AUTHORITY = 0x800000E0, 0x800000E1, 0x800000E2, 0x800000E3, 0x800000E4
+HCRTM = 0x80000010
+NEWER = (HCRTM, SPDM_BLOB, SPDM_CONFIG, DEVICE_POLICY, DEVICE_AUTHORITY)  # types that tpm2_eventlog 5.4 doesn't know
 
 # What text wants to be: the next event, the end of a string, a command for the terminal, text that runs backwards.
 NASTY = 'x\n- EventNum: 1\n  PCRIndex: 7\n  Event: "Yes"\r\n\t"}],"events":[{"pcr":7\\\\"\\\x1b[2J\x07\x7f\x85\u2028\u202e\ufeff\x00y'
@@ -112,6 +115,37 @@ def tables(*pairs):
     return struct.pack("<Q", len(pairs)) + b"".join(guid.bytes_le + struct.pack("<Q", at) for guid, at in pairs)
 
 
+# SPDM (DMTF DSP0274): MeasurementHashAlgo, types of measurements, SPDM_MEASUREMENT_BLOCK
+SPDM_SHA256, SPDM_FIRMWARE, SPDM_VERSION_OF_FIRMWARE_RAW = 2, 1, 0x86
+PCI = struct.pack("<HHHHB3sHH", 0, 16, 0x8086, 0x1592, 2, b"\x00\x00\x02", 0x8086, 0x0001)
+
+
+def measurement(index, kind, value):
+    return struct.pack("<BBHBH", index, 1, 3 + len(value), kind, len(value)) + value
+
+
+# DEVICE_SECURITY_EVENT_DATA and -DATA2 of PFP 1.06, as edk2's UefiTcgPlatform.h has them
+def device_event(block, context=PCI):
+    return b"SPDM Device Sec\0" + struct.pack("<HHII", 1, 28 + len(block) + len(context), SPDM_SHA256, 1) + block + context
+
+
+def device_event2(sub_type, sub, context=PCI, device_type=1, auth_state=0, where=None):
+    where = path() if where is None else where
+    return b"SPDM Device Sec2" + struct.pack("<HBBIIIIQQ", 2, auth_state, 0, 20 + 8 + len(where) + len(sub) + len(context), device_type,
+                                             sub_type, len(sub), 0x1122334455667788, len(where)) + where + sub + context
+
+
+def measurements(*blocks):
+    return struct.pack("<HBBI", 0x12, len(blocks), 0, SPDM_SHA256) + b"".join(blocks)
+
+
+def certificates(chain):
+    return struct.pack("<HBBI", 0x12, 3, 0, 1) + chain
+
+
+FIRMWARE = measurement(1, SPDM_FIRMWARE, b"\xaa" * 32)
+NONCE = b"NvIndexDynamic \0" + struct.pack("<H6xQH", 1, 0x1122334455667788, 14) + b"SPDM CHALLENGE" + struct.pack("<H", 32) + b"\xbb" * 32
+
 # (PCR, type, data, whether bytes cut off its end, and bytes behind it, make it malformed)
 BODIES = [
     (0, EV_NO_ACTION, b"StartupLocality\0\x03", True),
@@ -153,6 +187,15 @@ BODIES = [
     (1, EV_ACTION, b"Entering ROM Based Setup", False),
     (1, 0x9, b"\x01\x02\x03", False),
     (0, 0x80001234, b"text of an unknown type", False),
+    (0, HCRTM, b"HCRTM", False),
+    (2, SPDM_BLOB, device_event(FIRMWARE), True),
+    (2, SPDM_BLOB, device_event2(0, measurements(FIRMWARE, measurement(6, SPDM_VERSION_OF_FIRMWARE_RAW, b"1.2.3"))), True),
+    (3, SPDM_CONFIG, device_event2(1, certificates(b"0\x82chain"), auth_state=0xFF), True),
+    (3, SPDM_CONFIG, device_event2(0x80000000, b"\x01\x02", b"", device_type=7, auth_state=9, where=b""), False),
+    (7, DEVICE_POLICY, variable(DEVICES, "devdb", signature_list(X509, b"0\x82abc")), True),
+    (7, DEVICE_AUTHORITY, variable(DEVICES, "devdb", OWNER.bytes_le + b"0\x82abc"), True),
+    (0x1C40200, EV_NO_ACTION, b"NvIndexInstance\0" + struct.pack("<H6x", 1) + device_event2(1, certificates(b"0\x82")), True),
+    (0x1C40201, EV_NO_ACTION, NONCE, True),
 ]
 
 NASTY_BODIES = [
