@@ -4,7 +4,7 @@
 
 Each number stands beside a yardstick that was measured in the same run, turn by turn, so that the ratio holds though the
 machine is busy or slow. Run by hand (docs/performance.md has the numbers); not a part of ./check. No virtual machine, no
-TPM, no root. Usage: host.py MKEXEC [--turns N] [--events N]
+TPM, no root. Usage: host.py MKEXEC [--turns N] [--events N] [--logs]
 """
 
 import argparse
@@ -254,19 +254,25 @@ def memory(mkexec, payload, unpacked_bytes):
     show_memory(peak, memory_goals(len(payload.image), len(payload.kernel), unpacked_bytes, len(payload.initrd)))
 
 
-# ---- log replay ----
+# ---- logs ----
 
-def event(pcr, data):
-    """TCG_PCR_EVENT2 of type EV_EFI_ACTION with one SHA-256 digest, that of the data."""
-    return (struct.pack("<IIIH", pcr, 0x80000007, 1, 0xb) + hashlib.sha256(data).digest()
-            + struct.pack("<I", len(data)) + data)
+TYPES = (0x80000007, 0xd, 0x5, 0x80000008)  # EV_EFI_ACTION, EV_IPL, EV_ACTION, EV_EFI_PLATFORM_FIRMWARE_BLOB
+ALGORITHMS = {4: hashlib.sha1, 0xb: hashlib.sha256, 0xc: hashlib.sha384}
 
 
-def make_log(path, n_events):
-    header = b"Spec ID Event03\0" + struct.pack("<IBBBBIHHB", 0, 0, 2, 0, 2, 1, 0xb, 32, 0)
-    with open(path, "wb") as file:
+def make_log(path, n_events, banks=(0xb,)):
+    """Crypto-agile, 60 bytes of data to each event, whose hash its digests are."""
+    header = b"Spec ID Event03\0" + struct.pack("<IBBBBI", 0, 0, 2, 0, 2, len(banks)) + b"".join(
+        struct.pack("<HH", bank, ALGORITHMS[bank]().digest_size) for bank in banks) + b"\0"
+    heads = [(struct.pack("<H", bank), ALGORITHMS[bank]) for bank in banks]
+    with open(path, "wb", buffering=1 << 20) as file:
         file.write(struct.pack("<II20sI", 0, 3, bytes(20), len(header)) + header)
-        file.writelines(event(8 + i % 8, b"event %10d" % i) for i in range(n_events))
+        for i in range(n_events):
+            data = b"event %10d of a log that is there to be measured by bench.." % i
+            file.write(struct.pack("<III", i % 8, TYPES[i % 4], len(banks))
+                       + b"".join(head + function(data).digest() for head, function in heads)
+                       + struct.pack("<I", len(data)) + data)
+    return path
 
 
 def replays(mkexec, path):
@@ -279,17 +285,67 @@ def replays(mkexec, path):
             dict(re.findall(r"^ +(\d+) *: 0x([0-9a-f]{64})$", other, re.MULTILINE)))
 
 
-def log_replay(mkexec, folder, n_events, n_turns):
-    path = folder / "log"
-    make_log(path, n_events)
-    print(f"\nlog of {n_events} sha256 events, {path.stat().st_size / MB:.0f} MB")
-    own, other = replays(mkexec, path)
-    if not own or own != other:
-        raise SystemExit("mkexec and tpm2_eventlog replay it differently")
-    seconds = turns(n_turns, own=lambda: quiet(mkexec, "log", "replay", path), other=lambda: quiet("tpm2_eventlog", path))
-    row("mkexec log replay", seconds["own"])
-    row("tpm2_eventlog (prints all events, too)", seconds["other"])
-    ratio("mkexec / tpm2_eventlog", seconds["own"], seconds["other"])
+def peak_bytes(*argv):
+    """Resident at most, mapped files included; no less than this program, so this is for large logs."""
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{argv}: {process.returncode}")
+    return usage.ru_maxrss * 1024
+
+
+def limit(name, value, goal, unit):
+    print(f"  {name:34} {value:8.1f} {unit}   goal {goal:.1f}: {'met' if value <= goal else 'MISSED'}")
+
+
+def one_log(mkexec, path, n_turns, banks, peer):
+    """Times of what is done with a log of a million, against reading it, and memory against its size."""
+    words = {"replay": ["log", "replay"], "check": ["log", "check"], "check --json": ["log", "check", "--json"],
+             "show --json": ["log", "show", "--json"]}
+    functions = {name: lambda argv=argv: quiet(mkexec, *argv, path) for name, argv in words.items()}
+    functions["read"] = lambda: quiet("dd", f"if={path}", "of=/dev/null", "bs=1M")
+    if peer:
+        functions["peer"] = lambda: quiet("tpm2_eventlog", path)
+    seconds = turns(n_turns, **functions)
+    row("reading it (dd bs=1M)", seconds["read"])
+    for name in words:
+        row(f"mkexec log {name}", seconds[name])
+    if peer:
+        row("tpm2_eventlog (prints all events, too)", seconds["peer"])
+        ratio("replay / tpm2_eventlog", seconds["replay"], seconds["peer"], goal=1 / 25)
+    read, replay, check, show = (1e3 * min(took.processor for took in seconds[name])
+                                 for name in ("read", "replay", "check --json", "show --json"))
+    if banks == 1:
+        limit("replay without reading, processor", replay - read, 200, "ms")
+    else:
+        limit("replay, processor", replay, 500, "ms")
+    limit("check --json and show --json, processor", check + show, 2500, "ms")
+    for name, argv in words.items():
+        limit(f"peak memory of {name} beyond the file", (peak_bytes(mkexec, *argv, path) - path.stat().st_size) / MB, 8, "MB")
+
+
+def linear(mkexec, folder, n_turns):
+    """Nanoseconds of each event, for lengths from a thousand to ten million; starting the program is no part of it."""
+    empty = make_log(folder / "log-1", 1)
+    for n_events in (1_000, 10_000, 100_000, 1_000_000, 10_000_000):
+        path = make_log(folder / "log", n_events)
+        seconds = turns(n_turns if n_events < 10**7 else 3, log=lambda: quiet(mkexec, "log", "replay", path),
+                        start=lambda: quiet(mkexec, "log", "replay", empty))
+        took, start = (min(each.processor for each in seconds[name]) for name in ("log", "start"))
+        print(f"  {n_events:10} events: {1e3 * took:8.1f} ms, {1e9 * (took - start) / n_events:6.0f} ns an event beyond starting")
+
+
+def logs(mkexec, folder, n_events, n_turns):
+    for banks in ((0xb,), (4, 0xb, 0xc)):
+        path = make_log(folder / "log", n_events, banks)
+        print(f"\nlog of {n_events} events in {len(banks)} banks, {path.stat().st_size / MB:.0f} MB")
+        own, other = replays(mkexec, path)
+        if not own or own != other:
+            raise SystemExit("mkexec and tpm2_eventlog replay it differently")
+        one_log(mkexec, path, n_turns, len(banks), peer=True)
+    print("\nlog replay of logs of different lengths, one bank")
+    linear(mkexec, folder, n_turns)
 
 
 def main():
@@ -297,14 +353,15 @@ def main():
     parser.add_argument("mkexec", type=pathlib.Path, help="the program, of a release build")
     parser.add_argument("--turns", type=int, default=9, help="how often each thing is measured (default 9)")
     parser.add_argument("--events", type=int, default=1_000_000, help="events of the log (default a million)")
+    parser.add_argument("--logs", action="store_true", help="logs alone")
     args = parser.parse_args()
     mkexec = args.mkexec.resolve()
     with tempfile.TemporaryDirectory() as place:
         folder = pathlib.Path(place)
-        for stub, series in (*PAIRS, XZ):
+        for stub, series in () if args.logs else (*PAIRS, XZ):
             if payload := make(folder, stub, series):
                 start_to_hand_over(mkexec, payload, args.turns)
-        log_replay(mkexec, folder, args.events, args.turns)
+        logs(mkexec, folder, args.events, args.turns)
 
 
 if __name__ == "__main__":
