@@ -9,18 +9,17 @@
 
 #include "base/cleanup.h"
 #include "eventlog/explain.h"
-#include "eventlog/parse.h"
 
 #define COMPARED_PCRS 0xffffu /* 0-15: the others can be reset while the machine runs */
 #define IMA_PCR       10
 
 /* Where in the log we are. The current hop's sequence (hop.h) has n_open + n_events + n_close
  * extends, of which step were seen. */
-struct checker {
-        struct event_log log;
+struct hop_judge {
+        const struct event_log *log;
         struct hasher *banks;  /* over the log's banks */
         struct hasher *sha256; /* for the ledger */
-        struct buf preimage;
+        struct buf scratch;
         struct hop_verdict *verdict;
 
         bool in_hop;  /* there was an open: from there on all is ours */
@@ -28,16 +27,22 @@ struct checker {
         struct hop_open open;
         struct span open_data;
         size_t n_open, n_close, step;
+
+        size_t last_index; /* of the event at hand */
+        uint32_t last_pcr;
 };
 
-static void checker_release(struct checker *c)
+void hop_judge_free(struct hop_judge *c)
 {
+        if (!c)
+                return;
         if (c->banks)
                 hasher_free(c->banks);
         if (c->sha256)
                 hasher_free(c->sha256);
-        buf_release(&c->preimage);
+        buf_release(&c->scratch);
         hop_open_release(&c->open);
+        free(c);
 }
 
 void hop_verdict_release(struct hop_verdict *verdict)
@@ -48,7 +53,7 @@ void hop_verdict_release(struct hop_verdict *verdict)
 
 /* The end of the check: a mismatch at event. -EBADMSG, which hop_check turns into a verdict. */
 __attribute__((format(printf, 3, 4))) static int refuse(
-                struct checker *c, const struct tcg_event *event, const char *format, ...)
+                struct hop_judge *c, const struct tcg_event *event, const char *format, ...)
 {
         char what[400];
         va_list ap;
@@ -61,12 +66,12 @@ __attribute__((format(printf, 3, 4))) static int refuse(
                         event->index, event->offset, event->pcr, what);
 }
 
-static struct hop_info *current(struct checker *c)
+static struct hop_info *current(struct hop_judge *c)
 {
         return &c->verdict->hops[c->verdict->n_hops - 1];
 }
 
-static size_t n_sequence(const struct checker *c)
+static size_t n_sequence(const struct hop_judge *c)
 {
         return c->n_open + c->open.n_events + c->n_close;
 }
@@ -79,16 +84,16 @@ static const char *own_name(enum hop_own own)
 }
 
 /* An event of a hop, or of PCR 8, counts in every bank or not at all. */
-static int check_all_banks(struct checker *c, const struct tcg_event *event)
+static int check_all_banks(struct hop_judge *c, const struct tcg_event *event)
 {
-        for (size_t b = 0; b < c->log.banks.n; b++)
-                if (!digests_find(&event->digests, c->log.banks.alg[b]->id))
-                        return refuse(c, event, "it has no %s digest", c->log.banks.alg[b]->name);
+        for (size_t b = 0; b < c->log->banks.n; b++)
+                if (!digests_find(&event->digests, c->log->banks.alg[b]->id))
+                        return refuse(c, event, "it has no %s digest", c->log->banks.alg[b]->name);
         return 0;
 }
 
 /* Our own events hash what their data shows. */
-static int check_own_digests(struct checker *c, const struct tcg_event *event)
+static int check_own_digests(struct hop_judge *c, const struct tcg_event *event)
 {
         struct digests digests;
         int r;
@@ -111,9 +116,10 @@ static int check_own_digests(struct checker *c, const struct tcg_event *event)
 
 /* What firmware or a boot loader measured before the first open. In PCR 8 each must be explained by
  * bytes that aren't an event of ours, else a hop could be passed off as foreign. */
-static int check_foreign(struct checker *c, const struct tcg_event *event)
+static int check_foreign(struct hop_judge *c, const struct tcg_event *event)
 {
         char name[EVENT_TYPE_TEXT_SIZE];
+        struct explanation explanation;
         int r;
 
         if (event->type == EV_NO_ACTION || event->pcr != HOP_PCR)
@@ -121,20 +127,20 @@ static int check_foreign(struct checker *c, const struct tcg_event *event)
         r = check_all_banks(c, event);
         if (r < 0)
                 return r;
-        r = event_explain(event, c->banks, &c->preimage);
+        r = event_explain(event, c->banks, &c->scratch, &explanation);
         if (r < 0)
                 return r;
-        if (r == 0)
+        if (explanation.how == UNEXPLAINED)
                 return refuse(c, event, "its data doesn't explain its digest");
-        if (hop_claims(buf_span(&c->preimage)) != HOP_NONE)
+        if (hop_claims(explanation.preimage) != HOP_NONE)
                 return refuse(c, event,
                                 "its digest is that of %s event of mkexec, but it stands as %s",
-                                own_name(hop_claims(buf_span(&c->preimage))),
+                                own_name(hop_claims(explanation.preimage)),
                                 event_type_text(event->type, name));
         return 0;
 }
 
-static int add_hop(struct checker *c, const struct tcg_event *event)
+static int add_hop(struct hop_judge *c, const struct tcg_event *event)
 {
         struct hop_verdict *v = c->verdict;
         struct hop_info *hops;
@@ -160,7 +166,7 @@ static int add_hop(struct checker *c, const struct tcg_event *event)
         return 0;
 }
 
-static int begin_hop(struct checker *c, const struct tcg_event *event)
+static int begin_hop(struct hop_judge *c, const struct tcg_event *event)
 {
         struct error error;
         int r;
@@ -188,7 +194,7 @@ static int begin_hop(struct checker *c, const struct tcg_event *event)
         return 0;
 }
 
-static int check_open_copy(struct checker *c, const struct tcg_event *event, enum hop_own own)
+static int check_open_copy(struct hop_judge *c, const struct tcg_event *event, enum hop_own own)
 {
         int pcr = hop_pcr_at(hop_open_pcrs(&c->open), c->step);
         int r;
@@ -204,7 +210,7 @@ static int check_open_copy(struct checker *c, const struct tcg_event *event, enu
         return 0;
 }
 
-static int check_ledger(struct checker *c, const struct tcg_event *event, enum hop_own own)
+static int check_ledger(struct hop_judge *c, const struct tcg_event *event, enum hop_own own)
 {
         size_t i = c->step - c->n_open;
         const struct hop_ledger_entry *entry = &c->open.entries[i];
@@ -232,7 +238,7 @@ static int check_ledger(struct checker *c, const struct tcg_event *event, enum h
         return 0;
 }
 
-static int check_close(struct checker *c, const struct tcg_event *event, enum hop_own own)
+static int check_close(struct hop_judge *c, const struct tcg_event *event, enum hop_own own)
 {
         int pcr = hop_pcr_at(hop_registers(&c->open), c->step - c->n_open - c->open.n_events);
         struct hop_end end;
@@ -249,7 +255,7 @@ static int check_close(struct checker *c, const struct tcg_event *event, enum ho
         return check_own_digests(c, event);
 }
 
-static int check_abort(struct checker *c, const struct tcg_event *event)
+static int check_abort(struct hop_judge *c, const struct tcg_event *event)
 {
         struct hop_end end;
         struct error error;
@@ -273,7 +279,7 @@ static int check_abort(struct checker *c, const struct tcg_event *event)
 }
 
 /* The next extend of the current hop's sequence. */
-static int check_step(struct checker *c, const struct tcg_event *event, enum hop_own own)
+static int check_step(struct hop_judge *c, const struct tcg_event *event, enum hop_own own)
 {
         int r;
 
@@ -295,12 +301,14 @@ static int check_step(struct checker *c, const struct tcg_event *event, enum hop
         return 0;
 }
 
-static int check_event(struct checker *c, const struct tcg_event *event)
+int hop_judge_event(struct hop_judge *c, const struct tcg_event *event)
 {
         enum hop_own own = hop_is_own(event);
         char name[EVENT_TYPE_TEXT_SIZE];
         int r;
 
+        c->last_index = event->index;
+        c->last_pcr = event->pcr;
         if (own == HOP_NONE && hop_claims(event->data) != HOP_NONE)
                 return refuse(c, event, "has the data of %s event of mkexec, but is of type %s",
                                 own_name(hop_claims(event->data)),
@@ -325,33 +333,39 @@ static int check_event(struct checker *c, const struct tcg_event *event)
         return check_step(c, event, own);
 }
 
-/* All events; -EBADMSG once the verdict is no. */
-static int check_log(struct checker *c)
+int hop_judge_end(struct hop_judge *c)
 {
         struct hop_verdict *v = c->verdict;
-        struct tcg_event event;
-        int r;
 
-        EVENT_LOG_FOREACH (&c->log, &event, r, &v->reason) {
-                r = replay_event(&v->replay, &event, &v->reason);
-                if (r < 0)
-                        return r;
-                r = check_event(c, &event);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
         if (c->in_hop && !c->aborted && c->step < n_sequence(c)) {
                 v->result = HOP_RESULT_MISMATCH;
                 return error_set(&v->reason, EBADMSG,
                                 "event %zu (PCR %u): the log ends after it, in the middle of hop "
                                 "%u, which is neither "
                                 "closed nor aborted",
-                                event.index, event.pcr, c->open.hop);
+                                c->last_index, c->last_pcr, c->open.hop);
         }
+        v->result = HOP_RESULT_OK;
         v->hops_ok = true;
         return 0;
+}
+
+/* All events; -EBADMSG once the verdict is no. */
+static int check_log(struct hop_judge *c)
+{
+        struct hop_verdict *v = c->verdict;
+        struct tcg_event event;
+        int r;
+
+        EVENT_LOG_FOREACH (c->log, &event, r, &v->reason) {
+                r = replay_event(&v->replay, &event, &v->reason);
+                if (r < 0)
+                        return r;
+                r = hop_judge_event(c, &event);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : hop_judge_end(c);
 }
 
 static void compare_bank(struct hop_verdict *v, const struct replay *pcrs, size_t b)
@@ -407,44 +421,55 @@ static int compare(struct hop_verdict *v, const struct replay *pcrs)
         return 0;
 }
 
-static int prepare(struct checker *c, struct span log)
+int hop_judge_new(const struct event_log *log, struct hop_verdict *verdict, struct hop_judge **ret)
 {
         struct banks sha256 = {.n = 1, .alg = {alg_by_id(TPM_ALG_SHA256)}};
-        struct hop_verdict *v = c->verdict;
+        struct hop_judge *c;
         int r;
 
-        r = event_log_open(&c->log, log, &v->reason);
-        if (r < 0)
-                return r;
-        if (c->log.cc)
-                return error_set(&v->reason, EBADMSG,
+        verdict->result = HOP_RESULT_MALFORMED;
+        if (log->cc)
+                return error_set(&verdict->reason, EBADMSG,
                                 "event 0 at offset 0x0: the header of a confidential-computing "
                                 "log, not of a TPM's");
-        if (c->log.banks.n == 0)
-                return error_set(&v->reason, EBADMSG,
+        if (log->banks.n == 0)
+                return error_set(&verdict->reason, EBADMSG,
                                 "event 0 at offset 0x0: the header declares no algorithm that is "
                                 "known");
-        replay_start(&v->replay, &c->log.banks);
-        v->weak = c->log.banks.n == 1 && c->log.banks.alg[0]->id == TPM_ALG_SHA1;
-        v->unknown_bank = c->log.n_declared > c->log.banks.n;
-        r = hasher_new(&c->log.banks, &c->banks);
-        if (r < 0)
+        replay_start(&verdict->replay, &log->banks);
+        verdict->weak = log->banks.n == 1 && log->banks.alg[0]->id == TPM_ALG_SHA1;
+        verdict->unknown_bank = log->n_declared > log->banks.n;
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        c->log = log;
+        c->verdict = verdict;
+        r = hasher_new(&log->banks, &c->banks);
+        if (r >= 0)
+                r = hasher_new(&sha256, &c->sha256);
+        if (r < 0) {
+                hop_judge_free(c);
                 return r;
-        return hasher_new(&sha256, &c->sha256);
+        }
+        *ret = c;
+        return 0;
 }
 
 int hop_check(struct span log, const struct replay *pcrs, struct hop_verdict *ret,
                 struct error *error)
 {
         _cleanup_hop_verdict_ struct hop_verdict v = {.result = HOP_RESULT_MALFORMED};
-        _cleanup_(checker_release) struct checker c = {.verdict = &v};
+        struct hop_judge *judge = NULL;
+        struct event_log parsed;
         int r;
 
-        r = prepare(&c, log);
+        r = event_log_open(&parsed, log, &v.reason);
         if (r >= 0)
-                r = check_log(&c);
+                r = hop_judge_new(&parsed, &v, &judge);
+        if (r >= 0)
+                r = check_log(judge);
+        hop_judge_free(judge);
         if (r >= 0) {
-                v.result = HOP_RESULT_OK;
                 if (pcrs && compare(&v, pcrs) < 0)
                         v.result = HOP_RESULT_MISMATCH;
                 v.pristine = v.result == HOP_RESULT_OK && v.n_hops == 0;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "eventlog/hop.h"
+#include "eventlog/parse.h"
 #include "eventlog/replay.h"
 
 enum hop_result { HOP_RESULT_OK, HOP_RESULT_MISMATCH, HOP_RESULT_MALFORMED };
@@ -50,6 +51,15 @@ void hop_verdict_release(struct hop_verdict *verdict);
  * could be reached (out of memory). */
 int hop_check(struct span log, const struct replay *pcrs, struct hop_verdict *ret,
                 struct error *error);
+
+/* The same, event by event, for those who go through a log themselves: all events in their order
+ * (the header, too), then end. 0, or the end of it: -EBADMSG, the verdict is no and why; -ENOMEM.
+ * log and verdict must stay. verdict->replay stays at its start, and nothing is compared. */
+struct hop_judge;
+int hop_judge_new(const struct event_log *log, struct hop_verdict *verdict, struct hop_judge **ret);
+int hop_judge_event(struct hop_judge *judge, const struct tcg_event *event);
+int hop_judge_end(struct hop_judge *judge);
+void hop_judge_free(struct hop_judge *judge);
 
 /* Replay of the events of one hop under the payload PCRs of its ledger, from zero: what a firmware
  * boot of the payload would have given. The log is checked first. -ENOENT: no such hop; -EBADMSG:

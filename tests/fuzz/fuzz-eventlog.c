@@ -31,12 +31,13 @@ static void check_text(const struct tcg_event *event)
 
 static void check_explain(const struct tcg_event *event, const struct banks *banks)
 {
-        _cleanup_buf_ struct buf preimage = {0};
+        _cleanup_buf_ struct buf scratch = {0};
+        struct explanation found;
         struct hasher *hasher;
 
         if (event->data.size > 4096 || hasher_new(banks, &hasher) < 0)
                 return;
-        require(event_explain(event, hasher, &preimage) >= 0);
+        require(event_explain(event, hasher, &scratch, &found) >= 0);
         hasher_free(hasher);
 }
 

@@ -446,7 +446,8 @@ static void explanations(void)
                         {EV_IPL, TEXT(""), TEXT("x"), false},
         };
         struct banks banks = banks_of("sha1 sha384");
-        _cleanup_buf_ struct buf preimage = {0};
+        _cleanup_buf_ struct buf scratch = {0};
+        struct explanation found;
         struct hasher *hasher;
 
         REQUIRE(hasher_new(&banks, &hasher) == 0);
@@ -454,10 +455,12 @@ static void explanations(void)
                 struct tcg_event event = measured(&banks, 8, rows[i].type, rows[i].hashed);
 
                 event.data = rows[i].data;
-                CHECK_EQ(event_explain(&event, hasher, &preimage), rows[i].explained);
-                CHECK(!rows[i].explained || span_equal(buf_span(&preimage), rows[i].hashed));
+                CHECK_EQ(event_explain(&event, hasher, &scratch, &found), 0);
+                CHECK((found.how != UNEXPLAINED) == rows[i].explained);
+                CHECK(!rows[i].explained || span_equal(found.preimage, rows[i].hashed));
                 event.digests.d[1].bytes[47] ^= 1; /* one bank of two isn't enough */
-                CHECK_EQ(event_explain(&event, hasher, &preimage), 0);
+                CHECK_EQ(event_explain(&event, hasher, &scratch, &found), 0);
+                CHECK(found.how == UNEXPLAINED && found.other);
         }
         hasher_free(hasher);
 }
