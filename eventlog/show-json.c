@@ -6,88 +6,6 @@
 #include "eventlog/body-parts.h"
 #include "eventlog/show.h"
 
-/* ---- JSON ---- */
-
-static void put(struct show_json *w, const char *text)
-{
-        buf_put(w->out, text, strlen(text));
-}
-
-static void put_hex(struct show_json *w, struct span bytes)
-{
-        size_t before = w->out->size;
-
-        buf_put_zeros(w->out, 2 * bytes.size + 1);
-        if (buf_failed(w->out))
-                return;
-        hex_encode(bytes, (char *)w->out->data + before);
-        w->out->size--;
-}
-
-static void put_number(struct show_json *w, uint64_t number)
-{
-        char digits[20];
-        size_t at = sizeof(digits);
-
-        do
-                digits[--at] = (char)('0' + number % 10);
-        while (number /= 10);
-        buf_put(w->out, digits + at, sizeof(digits) - at);
-}
-
-static void put_string(struct show_json *w, struct span text, enum text_encoding encoding)
-{
-        put(w, "\"");
-        escape_text(text, encoding, ESCAPE_JSON, w->out);
-        put(w, "\"");
-}
-
-/* A comma where one belongs, and the name of a member, which is one of ours. */
-static void member(struct show_json *w, const char *name)
-{
-        if (!w->first)
-                put(w, ",");
-        w->first = false;
-        if (!name)
-                return;
-        put(w, "\"");
-        put(w, name);
-        put(w, "\":");
-}
-
-static void open_with(struct show_json *w, const char *name, const char *bracket)
-{
-        member(w, name);
-        put(w, bracket);
-        w->first = true;
-}
-
-static void close_with(struct show_json *w, const char *bracket)
-{
-        put(w, bracket);
-        w->first = false;
-}
-
-static void member_number(struct show_json *w, const char *name, uint64_t number)
-{
-        member(w, name);
-        put_number(w, number);
-}
-
-static void member_hex(struct show_json *w, const char *name, struct span bytes)
-{
-        member(w, name);
-        put(w, "\"");
-        put_hex(w, bytes);
-        put(w, "\"");
-}
-
-static void member_text(struct show_json *w, const char *name, struct span text)
-{
-        member(w, name);
-        put_string(w, text, TEXT_UTF8);
-}
-
 /* ---- bodies ---- */
 
 static void put_address(struct show_json *w, uint64_t number)
@@ -103,8 +21,8 @@ static void put_address(struct show_json *w, uint64_t number)
                 if (shift == 0)
                         break;
         }
-        buf_put(w->out, text, n);
-        put(w, "\"");
+        buf_put(w->json.out, text, n);
+        json_put(&w->json, "\"");
 }
 
 static void put_guid(struct show_json *w, struct span bytes)
@@ -116,14 +34,14 @@ static void put_guid(struct show_json *w, struct span bytes)
                 return;
         memcpy(&guid, bytes.data, sizeof(guid));
         guid_to_text(&guid, text);
-        put_string(w, SPAN(text, strlen(text)), TEXT_UTF8);
+        json_put_string(&w->json, SPAN(text, strlen(text)), TEXT_UTF8);
 }
 
 static void put_device_path(struct show_json *w, struct span path)
 {
         w->wide.size = 0;
         (void)device_path_to_text(path, false, &w->wide);
-        put_string(w, buf_span(&w->wide), TEXT_UTF16);
+        json_put_string(&w->json, buf_span(&w->wide), TEXT_UTF16);
 }
 
 /* It was checked, but not escaped as ours is. */
@@ -131,7 +49,7 @@ static void put_json_string(struct show_json *w, struct span text)
 {
         w->wide.size = 0;
         (void)json_string(&(struct json){.kind = JSON_STRING, .text = text}, &w->wide);
-        put_string(w, buf_span(&w->wide), TEXT_UTF8);
+        json_put_string(&w->json, buf_span(&w->wide), TEXT_UTF8);
 }
 
 /* Objects and arrays nest; which of the two ends is kept in a bit each. */
@@ -149,40 +67,41 @@ static void put_field(void *context, const struct body_field *field)
         case BODY_OBJECT:
         case BODY_ARRAY:
                 state->arrays = state->arrays << 1 | (field->kind == BODY_ARRAY);
-                open_with(w, field->name, field->kind == BODY_ARRAY ? "[" : "{");
+                json_open(&w->json, field->name, field->kind == BODY_ARRAY ? "[" : "{");
                 return;
         case BODY_END:
-                close_with(w, state->arrays & 1 ? "]" : "}");
+                json_close(&w->json, state->arrays & 1 ? "]" : "}");
                 state->arrays >>= 1;
                 return;
         default:
                 break;
         }
-        member(w, field->name);
+        json_member(&w->json, field->name);
         switch (field->kind) {
         case BODY_NUMBER:
-                put_number(w, field->number);
+                json_put_number(&w->json, field->number);
                 break;
         case BODY_ADDRESS:
                 put_address(w, field->number);
                 break;
         case BODY_BOOL:
-                put(w, field->number ? "true" : "false");
+                json_put(&w->json, field->number ? "true" : "false");
                 break;
         case BODY_WORD:
-                put_string(w, SPAN(field->word, strlen(field->word)), TEXT_UTF8);
+                json_put_string(&w->json, SPAN(field->word, strlen(field->word)), TEXT_UTF8);
                 break;
         case BODY_UTF8:
         case BODY_UTF16:
-                put_string(w, field->bytes, field->kind == BODY_UTF8 ? TEXT_UTF8 : TEXT_UTF16);
+                json_put_string(&w->json, field->bytes,
+                                field->kind == BODY_UTF8 ? TEXT_UTF8 : TEXT_UTF16);
                 break;
         case BODY_JSON_STRING:
                 put_json_string(w, field->bytes);
                 break;
         case BODY_BYTES:
-                put(w, "\"");
-                put_hex(w, field->bytes);
-                put(w, "\"");
+                json_put(&w->json, "\"");
+                json_put_hex(&w->json, field->bytes);
+                json_put(&w->json, "\"");
                 break;
         case BODY_GUID:
                 put_guid(w, field->bytes);
@@ -201,26 +120,26 @@ static void put_field(void *context, const struct body_field *field)
 
 void show_json_begin(struct show_json *w, struct buf *out)
 {
-        *w = (struct show_json){.out = out, .first = true};
-        open_with(w, NULL, "{");
-        member_number(w, "version", 1);
-        open_with(w, "events", "[");
+        *w = (struct show_json){.json = {.out = out, .first = true}};
+        json_open(&w->json, NULL, "{");
+        json_member_number(&w->json, "version", 1);
+        json_open(&w->json, "events", "[");
 }
 
 static void put_place(struct show_json *w, const struct show_row *row)
 {
-        member_number(w, "log", row->log);
-        member_number(w, "index", row->index);
-        member_number(w, "offset", row->offset);
-        member_number(w, "size", row->size);
-        member(w, "pcr");
+        json_member_number(&w->json, "log", row->log);
+        json_member_number(&w->json, "index", row->index);
+        json_member_number(&w->json, "offset", row->offset);
+        json_member_number(&w->json, "size", row->size);
+        json_member(&w->json, "pcr");
         if (row->has_pcr)
-                put_number(w, row->pcr);
+                json_put_number(&w->json, row->pcr);
         else
-                put(w, "null");
+                json_put(&w->json, "null");
         if (row->has_nv_index)
-                member_number(w, "nv_index", row->nv_index);
-        member_text(w, "type", row->type);
+                json_member_number(&w->json, "nv_index", row->nv_index);
+        json_member_text(&w->json, "type", row->type);
 }
 
 void show_json_row(struct show_json *w, const struct show_row *row)
@@ -230,51 +149,52 @@ void show_json_row(struct show_json *w, const struct show_row *row)
         struct error reason;
 
         if (w->n_rows++ > 0)
-                put(w, ",");
-        put(w, "\n{");
-        w->first = true;
+                json_put(&w->json, ",");
+        json_put(&w->json, "\n{");
+        w->json.first = true;
         put_place(w, row);
-        open_with(w, "digests", "{");
+        json_open(&w->json, "digests", "{");
         for (size_t i = 0; i < row->digests.n; i++)
-                member_hex(w, row->digests.d[i].alg->name,
+                json_member_hex(&w->json, row->digests.d[i].alg->name,
                                 SPAN(row->digests.d[i].bytes, row->digests.d[i].alg->size));
-        close_with(w, "}");
-        member(w, "data");
+        json_close(&w->json, "}");
+        json_member(&w->json, "data");
         if (row->data_known) {
-                put(w, "\"");
-                put_hex(w, row->data);
-                put(w, "\"");
+                json_put(&w->json, "\"");
+                json_put_hex(&w->json, row->data);
+                json_put(&w->json, "\"");
         } else {
-                put(w, "null");
+                json_put(&w->json, "null");
         }
-        member_text(w, "text", row->text);
-        open_with(w, "body", "{");
+        json_member_text(&w->json, "text", row->text);
+        json_open(&w->json, "body", "{");
         if (row->body(row->record, &sink, &reason) >= 0)
                 reason.text[0] = '\0';
-        close_with(w, "}");
-        member_text(w, "malformed", SPAN(reason.text, strlen(reason.text)));
-        close_with(w, "}");
+        json_close(&w->json, "}");
+        json_member_text(&w->json, "malformed", SPAN(reason.text, strlen(reason.text)));
+        json_close(&w->json, "}");
 }
 
 void show_json_log(struct show_json *w, const char *name, const char *kind,
                 const struct banks *banks, const char *reason)
 {
-        put(w, w->n_logs++ > 0 ? ",\n{" : "\n],\"logs\":[\n{");
-        w->first = true;
-        member_text(w, "name", SPAN(name, strlen(name)));
-        member_text(w, "kind", SPAN(kind, strlen(kind)));
-        open_with(w, "banks", "[");
+        json_put(&w->json, w->n_logs++ > 0 ? ",\n{" : "\n],\"logs\":[\n{");
+        w->json.first = true;
+        json_member_text(&w->json, "name", SPAN(name, strlen(name)));
+        json_member_text(&w->json, "kind", SPAN(kind, strlen(kind)));
+        json_open(&w->json, "banks", "[");
         for (size_t i = 0; i < banks->n; i++) {
-                member(w, NULL);
-                put_string(w, SPAN(banks->alg[i]->name, strlen(banks->alg[i]->name)), TEXT_UTF8);
+                json_member(&w->json, NULL);
+                json_put_string(&w->json, SPAN(banks->alg[i]->name, strlen(banks->alg[i]->name)),
+                                TEXT_UTF8);
         }
-        close_with(w, "]");
-        member_text(w, "malformed", SPAN(reason, strlen(reason)));
-        close_with(w, "}");
+        json_close(&w->json, "]");
+        json_member_text(&w->json, "malformed", SPAN(reason, strlen(reason)));
+        json_close(&w->json, "}");
 }
 
 void show_json_end(struct show_json *w)
 {
-        put(w, w->n_logs == 0 ? "\n],\"logs\":[]}\n" : "\n]}\n");
+        json_put(&w->json, w->n_logs == 0 ? "\n],\"logs\":[]}\n" : "\n]}\n");
         buf_release(&w->wide);
 }

@@ -9,6 +9,7 @@
 #include "eventlog/body.h"
 #include "eventlog/event.h"
 #include "eventlog/ima-log.h"
+#include "eventlog/json-writer.h"
 #include "eventlog/parse.h"
 #include "eventlog/replay.h"
 #include "eventlog/systemd-log.h"
@@ -63,9 +64,8 @@ void show_table_malformed(const struct show_table *w, const char *reason);
 /* ---- for programs: docs/architecture.md, "JSON that other programs rely on" ---- */
 
 struct show_json {
-        struct buf *out;
+        struct json_writer json;
         struct buf wide; /* for device paths */
-        bool first;      /* nothing stands yet in the innermost object or array */
         size_t n_rows, n_logs;
 };
 
