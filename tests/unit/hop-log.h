@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "eventlog/append.h"
+#include "eventlog/check.h"
 #include "eventlog/hop-check.h"
 #include "tests/unit/tap.h"
 
@@ -215,6 +216,23 @@ static inline void save(const char *name, struct span log)
         CHECK(f && fwrite(log.data, 1, log.size, f) == log.size && fclose(f) == 0);
 }
 
+/* What `log check` says of it, too: the same of hops, and never ok where hops aren't. */
+static inline void check_whole(
+                struct span log, const struct replay *pcrs, const struct hop_verdict *verdict)
+{
+        _cleanup_check_result_ struct check_result result = {0};
+        const struct check_input input = {.chain = {.firmware = log}, .pcrs = pcrs};
+        struct error error;
+
+        CHECK_EQ(check_logs(&input, &result, &error), 0);
+        CHECK_EQ(result.hops.hops_ok, verdict->hops_ok);
+        if (verdict->result == HOP_RESULT_OK || verdict->hops_ok)
+                CHECK(result.result == verdict->result || result.notes[NOTE_DIGEST].n > 0);
+        else
+                CHECK(result.result != HOP_RESULT_OK &&
+                                strcmp(result.hops.reason.text, verdict->reason.text) == 0);
+}
+
 /* Writes and checks a list; release the verdict. */
 static inline void check(struct list *l, const struct replay *pcrs, const char *name,
                 struct hop_verdict *ret)
@@ -226,6 +244,7 @@ static inline void check(struct list *l, const struct replay *pcrs, const char *
         if (name)
                 save(name, buf_span(&log));
         CHECK_EQ(hop_check(buf_span(&log), pcrs, ret, &error), 0);
+        check_whole(buf_span(&log), pcrs, ret);
 }
 
 /* What the TPM reads after these events: every PCR of every bank is known. */
