@@ -1,30 +1,46 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mkexec log replay: the PCR values that an event log tells. */
+/* mkexec log replay: the PCR values that logs tell, together. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "eventlog/replay.h"
-#include "shim/log-sources.h"
+#include "eventlog/hop-check.h"
+#include "shim/log-chain.h"
 #include "shim/log-words.h"
 #include "shim/plan-json.h"
 #include "shim/verb.h"
 
-enum { OPT_JSON = 256, OPT_HELP };
+enum { OPT_JSON = 256, OPT_BOOT, OPT_PAYLOAD_VIEW, OPT_HELP };
 
 static const struct option log_options[] = {
                 {"json", no_argument, NULL, OPT_JSON},
+                {"boot", required_argument, NULL, OPT_BOOT},
+                {"payload-view", no_argument, NULL, OPT_PAYLOAD_VIEW},
                 {"help", no_argument, NULL, OPT_HELP},
                 {NULL},
 };
 
 static void help(void)
 {
-        puts("mkexec log replay [--json] [FILE]\n\n"
-             "The PCR values that the log tells. Without FILE: this boot's log, with what the\n"
-             "boot before left of it in the initrd and with hops that were aborted. '-': standard\n"
-             "input.");
+        puts("mkexec log replay [OPTIONS] [FILE...]\n\n"
+             "The PCR values that logs tell, replayed together: one TCG or CCEL log, systemd's "
+             "logs\n"
+             "in the order of boots, an IMA list. Without FILE: this machine's. '-': standard "
+             "input.\n\n"
+             "  --json           as JSON\n"
+             "  --boot N         at the end of boot N, before the kexec that ended it\n"
+             "  --payload-view   what the payload of that boot (default: the last) measured,\n"
+             "                   in the PCRs that it named: what they read if firmware starts it");
 }
 
-static void print_replay_json(const struct replay *replay)
+struct arguments {
+        bool json, payload_view;
+        uint32_t boot; /* 0: the last */
+};
+
+/* ---- output ---- */
+
+static void print_json(const struct replay *replay, bool cc, size_t boot, size_t boots)
 {
         struct json_object *object = json_object_new_object(), *banks = json_object_new_object();
 
@@ -45,11 +61,17 @@ static void print_replay_json(const struct replay *replay)
         }
         json_object_object_add(object, "version", json_object_new_int(1));
         json_object_object_add(object, "pcrs", banks);
+        json_object_object_add(object, "boot", json_object_new_int64((int64_t)boot));
+        json_object_object_add(object, "boots", json_object_new_int64((int64_t)boots));
+        json_object_object_add(object, "measurement_registers", json_object_new_boolean(cc));
         json_print(object);
 }
 
-static void print_replay_text(const struct replay *replay)
+/* As --pcrs takes it. */
+static void print_text(const struct replay *replay, bool cc)
 {
+        if (cc)
+                puts("# measurement registers: 0 is MRTD, n + 1 is RTMR n");
         for (size_t b = 0; b < replay->banks.n; b++)
                 for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++) {
                         char hex[2 * DIGEST_MAX_BYTES + 1];
@@ -62,43 +84,107 @@ static void print_replay_text(const struct replay *replay)
                 }
 }
 
-static int replay(struct span log, bool json)
-{
-        struct replay values = {0};
-        struct error error = {{0}};
-        int r = replay_log(log, &values, &error);
+/* ---- replay ---- */
 
-        if (json)
-                print_replay_json(&values);
+/* Without a header all banks that have a place; only those that a record fills are printed. */
+static struct banks banks_of(const struct chain *chain)
+{
+        struct event_log log;
+        struct banks banks = {0};
+
+        if (chain->firmware.size > 0 && event_log_open(&log, chain->firmware, NULL) == 0)
+                return log.banks;
+        for (size_t i = 0; i < 4; i++)
+                banks_add(&banks, alg_by_index(i));
+        return banks;
+}
+
+static bool is_cc(const struct chain *chain)
+{
+        struct event_log log;
+
+        return event_log_open(&log, chain->firmware, NULL) == 0 && log.cc;
+}
+
+/* Boot n + 1 was started by hop n. */
+static int payload_view(
+                const struct chain *chain, size_t boot, struct replay *ret, struct error *error)
+{
+        if (boot == 1)
+                return error_set(error, ENOENT,
+                                "boot 1 was started by firmware: there is no payload view of it");
+        return hop_payload_view(chain->firmware, (uint32_t)boot - 1, ret, error);
+}
+
+static int replay(const struct log_chain *logs, const struct arguments *a)
+{
+        const struct chain *chain = &logs->chain;
+        size_t boots = chain_boots(chain->firmware);
+        struct chain_visitor visitor = {.stop_at_hop = a->boot < boots ? a->boot : 0};
+        struct chain_result result = {.n_boots = boots};
+        struct banks banks = banks_of(chain);
+        struct error error = {{0}};
+        size_t boot = a->boot ?: boots;
+        int r;
+
+        if (boot > boots)
+                return fail_text(EXIT_USAGE, "the logs tell of %zu boot%s: there is no boot %zu",
+                                boots, boots == 1 ? "" : "s", boot);
+        if (a->payload_view)
+                r = payload_view(chain, boot, &result.replay, &error);
         else
-                print_replay_text(&values);
+                r = chain_walk(chain, &banks, NULL, &visitor, &result, &error);
+        if (a->payload_view && r < 0)
+                return fail(EXIT_USAGE, &error);
+        if (a->json)
+                print_json(&result.replay, is_cc(chain), boot, boots);
+        else
+                print_text(&result.replay, is_cc(chain));
         return r < 0 ? fail(EXIT_USAGE, &error) : EXIT_DONE;
+}
+
+/* 0, 1 for help, -1 if it can't be. */
+static int parse_option(int option, struct arguments *a)
+{
+        char *end;
+        unsigned long boot;
+
+        switch (option) {
+        case OPT_JSON:
+                a->json = true;
+                return 0;
+        case OPT_PAYLOAD_VIEW:
+                a->payload_view = true;
+                return 0;
+        case OPT_BOOT:
+                boot = *optarg >= '1' && *optarg <= '9' ? strtoul(optarg, &end, 10) : 0;
+                if (boot == 0 || boot > UINT32_MAX || *end)
+                        return -1;
+                a->boot = (uint32_t)boot;
+                return 0;
+        case 'h':
+        case OPT_HELP:
+                return 1;
+        default:
+                return -1;
+        }
 }
 
 int log_replay(int argc, char **argv)
 {
-        struct log_source source = {0};
-        bool json = false;
+        _cleanup_log_sources_ struct log_sources sources = {0};
+        struct arguments a = {0};
+        struct log_chain logs;
         struct error error = {{0}};
-        int option, code;
+        int option, r;
 
-        while ((option = getopt_long(argc, argv, "h", log_options, NULL)) >= 0)
-                switch (option) {
-                case OPT_JSON:
-                        json = true;
-                        break;
-                case 'h':
-                case OPT_HELP:
-                        return help(), EXIT_DONE;
-                default:
-                        return usage_error("log");
-                }
-        if (argc - optind > 1)
-                return usage_error("log");
-        if (log_source_read(argv[optind], &source, &error) < 0)
-                code = fail(EXIT_USAGE, &error);
-        else
-                code = replay(source.bytes, json);
-        log_source_release(&source);
-        return code;
+        while ((option = getopt_long(argc, argv, "h", log_options, NULL)) >= 0) {
+                r = parse_option(option, &a);
+                if (r != 0)
+                        return r < 0 ? usage_error("log") : (help(), EXIT_DONE);
+        }
+        r = log_sources_read(argv + optind, (size_t)(argc - optind), &sources, &error);
+        if (r == 0)
+                r = log_chain_make(&sources, &logs, &error);
+        return r < 0 ? fail(EXIT_USAGE, &error) : replay(&logs, &a);
 }

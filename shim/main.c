@@ -20,8 +20,7 @@ static const struct verb verbs[] = {
                 {"unload", "", "Forget what was loaded; leaves no trace in the TPM", verb_unload},
                 {"status", "[--json|--machine]",
                                 "What is loaded, what the log tells of earlier hops", verb_status},
-                {"log", "show|check|replay [FILE]", "Replay an event log and check the hops in it",
-                                verb_log},
+                {"log", "WORD [FILE...]", "Show event logs, replay them, check them", verb_log},
 };
 
 int fail(int code, const struct error *error)

@@ -19,7 +19,7 @@ _mkexec() {
         --handover) offer='auto load file' ;;
         --bank) offer='sha1 sha256 sha384 sha512 sm3_256 sha3_256 sha3_384 sha3_512' ;;
         --tcti) offer='device:/dev/tpmrm0 device:/dev/tpm0 swtpm:' ;;
-        --cmdline | --profile | --timeout | --memory-limit | --pcr) return ;;
+        --cmdline | --profile | --timeout | --memory-limit | --pcr | --boot) return ;;
     esac
 
     if [ -z "$files$offer" ]; then
@@ -36,7 +36,8 @@ _mkexec() {
                 else
                     offer='--json --help' files=all
                     case ${COMP_WORDS[2]} in
-                        check) offer="$offer --pcrs" ;;
+                        check) offer="$offer --pcrs --tpm --tcti --verbose" ;;
+                        replay) offer="$offer --boot --payload-view" ;;
                         show) offer='--json --yaml --binary --pcr --bank --no-pager --help' ;;
                     esac
                 fi

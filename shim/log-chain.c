@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "shim/log-chain.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int put_systemd(
+                struct log_chain *c, const struct log_source *source, size_t i, struct error *error)
+{
+        if (c->chain.n_systemd == CHAIN_BOOTS_MAX)
+                return error_set(error, EPROTO, "%s: more than %d logs of systemd", source->name,
+                                CHAIN_BOOTS_MAX);
+        c->chain.systemd[c->chain.n_systemd] = source->bytes;
+        c->systemd[c->chain.n_systemd++] = i;
+        return 0;
+}
+
+static int put_one(struct span *where, size_t *index, const struct log_source *source, size_t i,
+                struct error *error)
+{
+        if (where->data)
+                return error_set(error, EPROTO, "%s: a second %s", source->name,
+                                log_kind_name(source->kind));
+        /* An empty log is there, too, and is named as such by its reader. */
+        *where = source->bytes.size > 0 ? source->bytes : SPAN("", 0);
+        *index = i;
+        return 0;
+}
+
+static int put(struct log_chain *c, const struct log_source *source, size_t i, struct error *error)
+{
+        switch (source->kind) {
+        case LOG_UNKNOWN: /* the reader says what is wrong with it */
+        case LOG_TCG:
+        case LOG_CC:
+                return put_one(&c->chain.firmware, &c->firmware, source, i, error);
+        case LOG_IMA:
+                return put_one(&c->chain.ima, &c->ima, source, i, error);
+        case LOG_SYSTEMD:
+                return put_systemd(c, source, i, error);
+        case LOG_CEL_JSON:
+        case LOG_CEL_TLV:
+                break;
+        }
+        return error_set(error, EPROTO, "%s: a %s can't be replayed", source->name,
+                        log_kind_name(source->kind));
+}
+
+/* The logs of the first boots may be lost; the running system's is the last. */
+static void align(struct log_chain *c)
+{
+        struct chain *chain = &c->chain;
+        size_t boots = chain->n_systemd > 0 ? chain_boots(chain->firmware) : 0, missing;
+
+        if (boots <= chain->n_systemd || boots > CHAIN_BOOTS_MAX)
+                return;
+        missing = boots - chain->n_systemd;
+        memmove(chain->systemd + missing, chain->systemd,
+                        chain->n_systemd * sizeof(chain->systemd[0]));
+        memmove(c->systemd + missing, c->systemd, chain->n_systemd * sizeof(c->systemd[0]));
+        memset(chain->systemd, 0, missing * sizeof(chain->systemd[0]));
+        chain->n_systemd = boots;
+}
+
+int log_chain_make(const struct log_sources *sources, struct log_chain *ret, struct error *error)
+{
+        *ret = (struct log_chain){0};
+        for (size_t i = 0; i < sources->n; i++) {
+                int r = put(ret, &sources->source[i], i, error);
+
+                if (r < 0)
+                        return r;
+        }
+        align(ret);
+        return 0;
+}
+
+size_t log_chain_source(const struct log_chain *c, const struct chain_place *place)
+{
+        return place->part == CHAIN_FIRMWARE  ? c->firmware
+               : place->part == CHAIN_SYSTEMD ? c->systemd[place->boot]
+                                              : c->ima;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From logs of any kinds to what is replayed together: `log replay` and `log check`. */
+#pragma once
+
+#include "eventlog/chain.h"
+#include "shim/log-sources.h"
+
+struct log_chain {
+        struct chain chain;
+        /* Which of the sources is what. */
+        size_t firmware, systemd[CHAIN_BOOTS_MAX], ima;
+};
+
+/* One TCG or CCEL log, systemd's in the order of boots, one IMA list. If systemd's are fewer than
+ * the boots, they are those of the last ones. -EPROTO: two where there can be one, kinds that can't
+ * be replayed. The bytes stay the sources'. */
+int log_chain_make(const struct log_sources *sources, struct log_chain *ret, struct error *error);
+
+/* The source of a record. */
+size_t log_chain_source(const struct log_chain *chain, const struct chain_place *place);
