@@ -21,8 +21,9 @@ static int put_one(struct span *where, size_t *index, const struct log_source *s
         if (where->data)
                 return error_set(error, EPROTO, "%s: a second %s", source->name,
                                 log_kind_name(source->kind));
-        /* An empty log is there, too, and is named as such by its reader. */
-        *where = source->bytes.size > 0 ? source->bytes : SPAN("", 0);
+        if (source->bytes.size == 0)
+                return error_set(error, EBADMSG, "%s is empty", source->name);
+        *where = source->bytes;
         *index = i;
         return 0;
 }

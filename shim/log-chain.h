@@ -13,7 +13,7 @@ struct log_chain {
 
 /* One TCG or CCEL log, systemd's in the order of boots, one IMA list. If systemd's are fewer than
  * the boots, they are those of the last ones. -EPROTO: two where there can be one, kinds that can't
- * be replayed. The bytes stay the sources'. */
+ * be replayed; -EBADMSG: an empty file, which isn't a log. The bytes stay the sources'. */
 int log_chain_make(const struct log_sources *sources, struct log_chain *ret, struct error *error);
 
 /* The source of a record. */

@@ -84,7 +84,7 @@ static int run(const struct arguments *a, char *const *paths, size_t n_paths)
         _cleanup_log_sources_ struct log_sources sources = {0};
         struct log_chain logs;
         struct replay values;
-        struct log_check check = {.sources = &sources, .logs = &logs};
+        struct log_check check = {.sources = &sources, .logs = &logs, .out = stdout};
         enum hop_result result;
         struct error error = {{0}};
         int r = read_values(a, n_paths == 0, &values, &error);

@@ -58,7 +58,7 @@ static int flush(struct pass *p, size_t least)
                 return -ENOMEM;
         if (p->out.size < least)
                 return 0;
-        if (fwrite(p->out.data, 1, p->out.size, stdout) < p->out.size)
+        if (fwrite(p->out.data, 1, p->out.size, p->check->out) < p->out.size)
                 return -EIO;
         p->out.size = 0;
         return 0;
@@ -305,7 +305,7 @@ int log_check_json(const struct log_check *check, enum hop_result *ret, struct e
 /* ---- for people ---- */
 
 /* "0-9 14" */
-static void print_mask(uint32_t mask)
+static void print_mask(FILE *out, uint32_t mask)
 {
         for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++) {
                 unsigned last = pcr;
@@ -315,16 +315,17 @@ static void print_mask(uint32_t mask)
                 while (last + 1 < PCR_COUNT && mask & 1u << (last + 1))
                         last++;
                 if (last > pcr)
-                        printf(" %u-%u", pcr, last);
+                        fprintf(out, " %u-%u", pcr, last);
                 else
-                        printf(" %u", pcr);
+                        fprintf(out, " %u", pcr);
                 pcr = last;
         }
 }
 
 /* A line for one status: which PCRs, by bank. PCRs that no log measures and that read as after a
  * reset aren't worth it. */
-static void print_pcrs(const struct check_result *result, enum check_pcr status, const char *title)
+static void print_pcrs(FILE *out, const struct check_result *result, enum check_pcr status,
+                const char *title)
 {
         const struct replay *replay = &result->chain.replay;
         bool any = false;
@@ -339,15 +340,16 @@ static void print_pcrs(const struct check_result *result, enum check_pcr status,
                         mask &= replay->measured[b];
                 if (mask == 0)
                         continue;
-                printf("%s%s", any ? ", " : title, replay->banks.alg[b]->name);
-                print_mask(mask);
+                fprintf(out, "%s%s", any ? ", " : title, replay->banks.alg[b]->name);
+                print_mask(out, mask);
                 any = true;
         }
         if (any)
-                putchar('\n');
+                fputc('\n', out);
 }
 
-static void print_values(const struct log_check *check, const struct check_result *result)
+static void print_values(
+                FILE *out, const struct log_check *check, const struct check_result *result)
 {
         static const struct {
                 enum check_pcr status;
@@ -361,60 +363,66 @@ static void print_values(const struct log_check *check, const struct check_resul
         };
 
         if (!check->pcrs) {
-                puts("not compared with PCR values (--pcrs, --tpm): the logs speak for themselves "
-                     "only");
+                fputs("not compared with PCR values (--pcrs, --tpm): the logs speak for themselves "
+                      "only\n",
+                                out);
                 return;
         }
         for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
-                print_pcrs(result, lines[i].status, lines[i].title);
+                print_pcrs(out, result, lines[i].status, lines[i].title);
         for (size_t k = 0; k < check->pcrs->banks.n; k++)
                 if (replay_bank(&result->chain.replay, check->pcrs->banks.alg[k]->id) < 0)
-                        printf("bank %s isn't in the logs: nothing is proved there\n",
+                        fprintf(out, "bank %s isn't in the logs: nothing is proved there\n",
                                         check->pcrs->banks.alg[k]->name);
 }
 
 /* What the verdict rests on: never more than was compared. */
-static void print_boots(const struct check_result *result)
+static void print_boots(FILE *out, const struct check_result *result)
 {
         const struct hop_verdict *hops = &result->hops;
 
         if (!result->firmware) {
-                puts("no firmware log: nothing tells what the PCRs started from");
+                fputs("no firmware log: nothing tells what the PCRs started from\n", out);
                 return;
         }
         if (result->cc) {
-                puts("measurement registers of a confidential guest: 0 is MRTD, n + 1 is RTMR n");
+                fputs("measurement registers of a confidential guest: 0 is MRTD, n + 1 is RTMR n\n",
+                                out);
                 return;
         }
-        puts(hops->first_boot ? "boot 1: measured by firmware"
-                              : "boot 1: not in the log, which has no event of firmware's");
+        fputs(hops->first_boot ? "boot 1: measured by firmware\n"
+                               : "boot 1: not in the log, which has no event of firmware's\n",
+                        out);
         for (size_t i = 0; i < hops->n_hops; i++)
-                printf("boot %zu: reported by boot %zu%s\n", i + 2, i + 1,
+                fprintf(out, "boot %zu: reported by boot %zu%s\n", i + 2, i + 1,
                                 hops->hops[i].aborted ? " (opened, then aborted)" : "");
 }
 
-static void print_remarks(const struct log_check *check, const struct check_result *result)
+static void print_remarks(
+                FILE *out, const struct log_check *check, const struct check_result *result)
 {
         if (result->hops.weak)
-                puts("SHA-1 is the only bank: the log proves little");
+                fputs("SHA-1 is the only bank: the log proves little\n", out);
         if (result->hops.unknown_bank)
-                puts("a bank of the header can't be computed here and isn't checked");
+                fputs("a bank of the header can't be computed here and isn't checked\n", out);
         for (size_t i = 0; i < check->sources->n; i++)
                 if (check->sources->source[i].incomplete)
-                        printf("%s: systemd died while it measured: an event may be missing\n",
+                        fprintf(out,
+                                        "%s: systemd died while it measured: an event may be "
+                                        "missing\n",
                                         check->sources->source[i].name);
         for (unsigned i = 0; i < CHECK_NOTES; i++) {
                 const struct check_noted *noted = &result->notes[i];
 
                 if (noted->n == 0 || check_note_refused((enum check_note)i))
                         continue;
-                printf("remark: %s", check_note_text((enum check_note)i));
+                fprintf(out, "remark: %s", check_note_text((enum check_note)i));
                 if (noted->pcrs) {
-                        printf(" (%zu, PCR", noted->n);
-                        print_mask(noted->pcrs);
-                        putchar(')');
+                        fprintf(out, " (%zu, PCR", noted->n);
+                        print_mask(out, noted->pcrs);
+                        fputc(')', out);
                 }
-                putchar('\n');
+                fputc('\n', out);
         }
 }
 
@@ -453,10 +461,11 @@ static int count_row(void *context, const struct check_event *event)
         return 0;
 }
 
-static void print_logs(const struct log_check *check, const struct pass *p)
+static void print_logs(FILE *out, const struct log_check *check, const struct pass *p)
 {
         for (size_t i = 0; check->sources->n > 1 && i < check->sources->n; i++)
-                printf("log %zu: %s, %s, %zu records%s%s\n", i, check->sources->source[i].name,
+                fprintf(out, "log %zu: %s, %s, %zu records%s%s\n", i,
+                                check->sources->source[i].name,
                                 log_kind_name(check->sources->source[i].kind), p->ends[i].n_records,
                                 p->ends[i].malformed.text[0] ? ", malformed: " : "",
                                 p->ends[i].malformed.text);
@@ -467,21 +476,24 @@ int log_check_text(const struct log_check *check, bool verbose, enum hop_result 
 {
         _cleanup_check_result_ struct check_result result = {0}, again = {0};
         _cleanup_pass_ struct pass p = {0};
+        FILE *out = check->out;
         int r = pass_start(&p, check, error);
 
         if (r == 0)
                 r = pass_run(&p, count_row, &result, error);
         if (r < 0)
                 return r;
-        printf("%s%s%s\n", log_check_verdict(result.result), result.reason.text[0] ? ": " : "",
-                        result.reason.text);
-        print_boots(&result);
-        print_logs(check, &p);
-        printf("events: %zu verified by their data, %zu unverifiable, %zu malformed, %zu wrong\n",
+        fprintf(out, "%s%s%s\n", log_check_verdict(result.result),
+                        result.reason.text[0] ? ": " : "", result.reason.text);
+        print_boots(out, &result);
+        print_logs(out, check, &p);
+        fprintf(out,
+                        "events: %zu verified by their data, %zu unverifiable, %zu malformed, %zu "
+                        "wrong\n",
                         result.n_events[CHECK_VERIFIED], result.n_events[CHECK_UNVERIFIABLE],
                         result.n_events[CHECK_MALFORMED], result.n_events[CHECK_MISMATCH]);
-        print_values(check, &result);
-        print_remarks(check, &result);
+        print_values(out, check, &result);
+        print_remarks(out, check, &result);
         *ret = result.result;
         if (!verbose)
                 return 0;

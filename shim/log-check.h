@@ -2,6 +2,8 @@
 /* What `log check` prints of a result of eventlog/check.h. */
 #pragma once
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "eventlog/check.h"
 #include "shim/log-chain.h"
@@ -10,9 +12,10 @@ struct log_check {
         const struct log_sources *sources;
         const struct log_chain *logs;
         const struct replay *pcrs; /* NULL: nothing to compare with */
+        FILE *out;
 };
 
-/* All of it as JSON on stdout, rows as they are judged. Returns 0 and the verdict, or -errno. */
+/* All of it as JSON, rows as they are judged. Returns 0 and the verdict, or -errno. */
 int log_check_json(const struct log_check *check, enum hop_result *ret, struct error *error);
 /* For people: the verdict, boots, PCRs, remarks; with verbose each event that isn't verified. */
 int log_check_text(const struct log_check *check, bool verbose, enum hop_result *ret,
