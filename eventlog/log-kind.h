@@ -19,6 +19,8 @@ struct named_log {
         const char *name; /* for people: a path */
         enum log_kind kind;
         struct span bytes;
+        uint32_t boot;     /* of systemd's: which boot measured it, from 1; 0: not known */
+        const char *lacks; /* what is known to be missing, for people; NULL: nothing */
 };
 
 /* By the first bytes; a guess that the reader of that kind may still refuse. */

@@ -181,6 +181,8 @@ static int show_table(struct pass *p, const struct named_log *logs, size_t n, st
 
                 p->log = i;
                 show_table_log(&p->table, n > 1 ? log->name : NULL, log_kind_name(log->kind));
+                if (log->lacks)
+                        show_table_note(&p->table, log->lacks);
                 r = show_log(p, log, &end, result < 0 ? NULL : error);
                 if (r == -EBADMSG)
                         show_table_malformed(&p->table, end.reason.text);
@@ -209,8 +211,8 @@ static int show_json(struct pass *p, const struct named_log *logs, size_t n, str
                         result = r;
         }
         for (size_t i = 0; i < n; i++)
-                show_json_log(&json, logs[i].name, log_kind_word(logs[i].kind), &ends[i].banks,
-                                ends[i].reason.text);
+                show_json_log(&json, &(struct show_json_log){&logs[i], &ends[i].banks,
+                                                     ends[i].reason.text});
         show_json_end(&json);
         return result;
 }

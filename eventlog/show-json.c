@@ -175,21 +175,34 @@ void show_json_row(struct show_json *w, const struct show_row *row)
         json_close(&w->json, "}");
 }
 
-void show_json_log(struct show_json *w, const char *name, const char *kind,
-                const struct banks *banks, const char *reason)
+static void member_words(struct show_json *w, const char *name, const char *words)
 {
+        json_member_text(&w->json, name, SPAN(words, strlen(words)));
+}
+
+void show_json_log(struct show_json *w, const struct show_json_log *shown)
+{
+        const struct named_log *log = shown->log;
+
         json_put(&w->json, w->n_logs++ > 0 ? ",\n{" : "\n],\"logs\":[\n{");
         w->json.first = true;
-        json_member_text(&w->json, "name", SPAN(name, strlen(name)));
-        json_member_text(&w->json, "kind", SPAN(kind, strlen(kind)));
+        member_words(w, "name", log->name);
+        member_words(w, "kind", log_kind_word(log->kind));
+        json_member(&w->json, "boot");
+        if (log->boot > 0)
+                json_put_number(&w->json, log->boot);
+        else
+                json_put(&w->json, "null");
+        member_words(w, "lacks", log->lacks ? log->lacks : "");
         json_open(&w->json, "banks", "[");
-        for (size_t i = 0; i < banks->n; i++) {
+        for (size_t i = 0; i < shown->banks->n; i++) {
+                const char *bank = shown->banks->alg[i]->name;
+
                 json_member(&w->json, NULL);
-                json_put_string(&w->json, SPAN(banks->alg[i]->name, strlen(banks->alg[i]->name)),
-                                TEXT_UTF8);
+                json_put_string(&w->json, SPAN(bank, strlen(bank)), TEXT_UTF8);
         }
         json_close(&w->json, "]");
-        json_member_text(&w->json, "malformed", SPAN(reason, strlen(reason)));
+        member_words(w, "malformed", shown->reason);
         json_close(&w->json, "}");
 }
 

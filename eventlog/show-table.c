@@ -81,6 +81,15 @@ void show_table_log(const struct show_table *w, const char *name, const char *ki
         buf_format(w->out, "\n");
 }
 
+void show_table_note(const struct show_table *w, const char *note)
+{
+        color(w, RED);
+        buf_format(w->out, "%5s ", "!");
+        escape_text(SPAN(note, strlen(note)), TEXT_UTF8, ESCAPE_LINE, w->out);
+        color(w, PLAIN);
+        buf_format(w->out, "\n");
+}
+
 void show_table_row(const struct show_table *w, const struct show_row *row)
 {
         struct error reason;

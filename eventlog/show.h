@@ -10,6 +10,7 @@
 #include "eventlog/event.h"
 #include "eventlog/ima-log.h"
 #include "eventlog/json-writer.h"
+#include "eventlog/log-kind.h"
 #include "eventlog/parse.h"
 #include "eventlog/replay.h"
 #include "eventlog/systemd-log.h"
@@ -58,6 +59,8 @@ struct show_table {
 /* Before the rows of a log: the names of the columns. name: NULL if there is one log only. */
 void show_table_log(const struct show_table *w, const char *name, const char *kind);
 void show_table_row(const struct show_table *w, const struct show_row *row);
+/* Before its rows: what is to be known of it, in one line. */
+void show_table_note(const struct show_table *w, const char *note);
 /* Behind the rows of a log that couldn't be read to its end. */
 void show_table_malformed(const struct show_table *w, const char *reason);
 
@@ -72,9 +75,12 @@ struct show_json {
 /* begin, then rows, then logs, then end, which releases what the writer holds. */
 void show_json_begin(struct show_json *w, struct buf *out);
 void show_json_row(struct show_json *w, const struct show_row *row);
-/* name: UTF-8 at best; reason: why it couldn't be read to its end, "" if it could. */
-void show_json_log(struct show_json *w, const char *name, const char *kind,
-                const struct banks *banks, const char *reason);
+struct show_json_log {
+        const struct named_log *log; /* its name: UTF-8 at best */
+        const struct banks *banks;
+        const char *reason; /* why it couldn't be read to its end, "" if it could */
+};
+void show_json_log(struct show_json *w, const struct show_json_log *shown);
 void show_json_end(struct show_json *w);
 
 /* ---- for users of tpm2_eventlog: its YAML, --eventlog-version=2, of TCG event logs ---- */

@@ -57,20 +57,42 @@ bool boot_log_is_carried(const struct state_dir *state)
         return (state && state_has(state, STATE_CARRIED)) || access(CARRIED_LOG_PATH, R_OK) == 0;
 }
 
+/* *ret points into *file. -EBADMSG: it isn't one of this log. */
+static int take_carried(const struct state_dir *state, struct span kernel, struct buf *file,
+                struct carried_log *ret, struct error *error)
+{
+        int r = read_carried(state, file, error);
+
+        if (r == 0)
+                r = carried_log_parse(buf_span(file), ret, error);
+        if (r == 0 && !carried_log_continues(ret, kernel))
+                r = error_set(error, EBADMSG, "it continues another log than this kernel's");
+        return r;
+}
+
+int boot_log_read_systemd_logs(const struct state_dir *state, struct span kernel, struct buf *ret,
+                struct error *error)
+{
+        _cleanup_buf_ struct buf file = {0};
+        struct carried_log carried;
+        int r = take_carried(state, kernel, &file, &carried, error);
+
+        if (r < 0)
+                return r;
+        buf_put_span(ret, carried.systemd_logs);
+        return buf_failed(ret) ? error_set(error, ENOMEM, "out of memory") : 0;
+}
+
 /* Appends the continuation, if the file is one of this log. */
 static void put_carried(const struct state_dir *state, struct span kernel, struct buf *ret)
 {
         _cleanup_buf_ struct buf file = {0};
         struct error error = {{0}};
         struct carried_log carried;
-        int r = read_carried(state, &file, &error);
+        int r = take_carried(state, kernel, &file, &carried, &error);
 
         if (r == -ENOENT || r == -EACCES)
                 return;
-        if (r == 0)
-                r = carried_log_parse(buf_span(&file), &carried, &error);
-        if (r == 0 && !carried_log_continues(&carried, kernel))
-                r = error_set(&error, EBADMSG, "it continues another log than this kernel's");
         if (r < 0)
                 progress_warn("the log that the boot before left is left out: %s", error.text);
         else

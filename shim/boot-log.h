@@ -33,6 +33,12 @@ const char *boot_log_path(void);
 int boot_log_read(const struct state_dir *state, struct tpm *tpm, struct buf *ret,
                 struct boot_log_parts *parts, struct error *error);
 
+/* The logs of systemd that stand in the initrd beside the log which continues the kernel's (its
+ * first parts.kernel bytes), as shim/handover/systemd-logs.h has them. -ENOENT: the boot before
+ * left nothing there; -EACCES: only root can tell; -EBADMSG: it isn't of this log. */
+int boot_log_read_systemd_logs(const struct state_dir *state, struct span kernel, struct buf *ret,
+                struct error *error);
+
 /* Whether a kexec started the running kernel that the log doesn't tell of: a plain one, or a hop by
  * kexec_file_load whose log was lost. 1, by the kernel's boot_params; 0: these don't say so, which
  * proves nothing; -errno: they can't be read. */

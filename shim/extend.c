@@ -7,6 +7,7 @@
 #include "eventlog/append.h"
 #include "eventlog/hop.h"
 #include "shim/boot-log.h"
+#include "shim/boot-systemd.h"
 #include "shim/handover/kexec.h"
 #include "shim/next-kernel.h"
 #include "shim/progress.h"
@@ -210,9 +211,9 @@ static int abort_in_tpm(struct tpm *tpm, const struct state_dir *dir, const stru
         r = abort_event(plan, n, &data, &event);
         if (r == 0 && !done)
                 r = tpm_pcr_extend(tpm, HOP_PCR, &event.digests, error);
-        if (r < 0)
-                return r;
-        return remember(dir, plan, n, &event, error);
+        if (r == 0)
+                r = remember(dir, plan, n, &event, error);
+        return r == 0 ? boot_systemd_aborted(dir, error) : r;
 }
 
 /* The guard, or at least nothing: the kernel may have counted the loads that are allowed. */
@@ -244,6 +245,7 @@ int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *jo
                                 guard_error.text);
         if (r < 0 || *ret_n > 0)
                 staged_drop(dir); /* only now: a guard may need the staged kernel */
+        state_remove(dir, STATE_SYSTEMD_NEXT);
         state_remove(dir, STATE_JOURNAL);
         return r;
 }

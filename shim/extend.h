@@ -7,7 +7,8 @@
 #include "shim/staged.h"
 #include "tcg2/tpm.h"
 
-/* Reads the PCRs that the plan touches, in its banks. -ESTALE: other banks are active now than at load. */
+/* Reads the PCRs that the plan touches, in its banks. -ESTALE: other banks are active now than at
+ * load. */
 int extend_read(struct tpm *tpm, const struct plan *plan, struct replay *ret, struct error *error);
 
 /* Registers must read as at load: else -ESTALE, naming PCR and bank. PCRs of the close list may
@@ -21,9 +22,9 @@ int extend_run(struct tpm *tpm, const struct plan *plan, struct error *error);
 int extend_check_end(struct tpm *tpm, const struct plan *plan, struct error *error);
 
 /* Ends a hop that was begun (journal): finds how many extends took place, extends the abort event,
- * adds all of them to aborted.log, puts the guard back, drops what was staged, removes the journal.
- * Each step may be repeated by the next call. *ret_n: extends that had taken place (0: the TPM was
- * not touched, what is staged stays). */
+ * adds all of them to aborted.log (and what systemd measured before them to systemd.logs), puts the
+ * guard back, drops what was staged, removes the journal. Each step may be repeated by the next
+ * call. *ret_n: extends that had taken place (0: the TPM was not touched, what is staged stays). */
 int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *journal,
                 size_t *ret_n, struct error *error);
 

@@ -13,6 +13,7 @@
 #include "base/utf16.h"
 #include "eventlog/append.h"
 #include "shim/boot-log.h"
+#include "shim/boot-systemd.h"
 #include "shim/pcr-values.h"
 #include "shim/profile.h"
 #include "shim/sandbox.h"
@@ -110,6 +111,17 @@ static int open_tpm(const struct hop_options *o, bool for_load, struct hop_run *
         return r;
 }
 
+/* By what systemd's logs take now; exec reads them anew. */
+static int find_systemd_room(const struct state_dir *state, struct span log, struct hop_run *run,
+                struct error *error)
+{
+        _cleanup_(boot_systemd_release) struct boot_systemd systemd = BOOT_SYSTEMD_NONE;
+        int r = boot_systemd_read("/sys", state, log, &run->log_parts, &systemd, error);
+
+        run->systemd_logs_room = boot_systemd_room(&systemd);
+        return r;
+}
+
 static int read_facts(const struct hop_options *o, bool for_load, const struct state_dir *state,
                 struct hop_run *run, struct error *error)
 {
@@ -120,9 +132,11 @@ static int read_facts(const struct hop_options *o, bool for_load, const struct s
         if (o->machine)
                 return facts_read_file(o->machine, &run->facts, error);
         r = boot_log_read(state, run->tpm, &log, &run->log_parts, error);
+        bytes = buf_span(&log);
+        if (r == 0 && for_load)
+                r = find_systemd_room(state, bytes, run, error);
         if (r < 0 && for_load)
                 return r;
-        bytes = buf_span(&log);
         r = facts_read(run->tpm, r < 0 ? NULL : &bytes, for_load, &run->facts, error);
         if (r == 0)
                 r = signature_rules_read(o->db, o->dbx, &run->facts.rules, error);

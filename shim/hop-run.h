@@ -54,6 +54,7 @@ struct hop_run {
         struct register_map map;
         uint32_t close_list;
         struct boot_log_parts log_parts;
+        uint32_t systemd_logs_room; /* bytes, for what exec hands on of systemd's logs */
         struct banks log_banks; /* of the event log's header; n 0: no log yet, so the TPM's */
         struct tpm *tpm;        /* NULL: predict without */
         struct tcg2 *tcg2;

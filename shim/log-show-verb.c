@@ -133,9 +133,12 @@ static int write_all(const struct log_sources *sources, const struct log_show_op
 
         if (!logs)
                 return error_set(error, ENOMEM, "out of memory");
-        for (size_t i = 0; i < sources->n; i++)
-                logs[i] = (struct named_log){sources->source[i].name, sources->source[i].kind,
-                                sources->source[i].bytes};
+        for (size_t i = 0; i < sources->n; i++) {
+                const struct log_source *source = &sources->source[i];
+
+                logs[i] = (struct named_log){source->name, source->kind, source->bytes,
+                                source->boot, log_source_lacks(source)};
+        }
         return log_show_write(logs, sources->n, options, error);
 }
 

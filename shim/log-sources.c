@@ -5,12 +5,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "shim/boot-log.h"
+#include "shim/boot-systemd.h"
 #include "shim/mapped-file.h"
 #include "shim/progress.h"
 
@@ -21,7 +21,19 @@ void log_source_release(struct log_source *source)
 {
         buf_release(&source->read);
         mapped_file_close(source->mapped);
+        free(source->own_name);
         *source = (struct log_source){0};
+}
+
+const char *log_source_lacks(const struct log_source *source)
+{
+        if (source->lost)
+                return "lacks all records: they didn't come along over a hop";
+        if (source->cut)
+                return "lacks its oldest records: they didn't fit at a hop";
+        if (source->incomplete)
+                return "may lack a record: whoever measured last didn't finish";
+        return NULL;
 }
 
 void log_sources_release(struct log_sources *sources)
@@ -84,39 +96,66 @@ static const char *place(const char *variable, const char *otherwise)
         return path && path[0] == '/' ? path : otherwise;
 }
 
-/* Aborted hops of this boot are in /run/mkexec, which not everybody may read. */
-static int machine_firmware(struct log_source *source, struct error *error)
+static int machine_firmware(const struct state_dir *state, struct log_source *source,
+                struct boot_log_parts *parts, struct error *error)
 {
-        _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
         _cleanup_(tpm_freep) struct tpm *tpm = NULL;
-        const struct state_dir *state;
         int r;
 
         source->name = "this boot's event log";
-        state_open_read(&dir, NULL);
-        state = dir.fd >= 0 ? &dir : NULL;
         if (boot_log_is_carried(state) && tpm_esys_open(NULL, &tpm, error) < 0)
                 progress_warn("the log that the boot before left can't be compared with the TPM: "
                               "%s",
                                 error->text);
-        r = boot_log_read(state, tpm, &source->read, NULL, error);
+        r = boot_log_read(state, tpm, &source->read, parts, error);
         source->bytes = buf_span(&source->read);
         return r;
 }
 
-/* Writers hold the lock while they append (systemd, tpm2-util.c). */
-static int machine_systemd(struct log_source *source, struct error *error)
+/* Which part of what, in words. */
+static char *name_of_boot(const struct boot_systemd *systemd, const struct systemd_boot *boot)
 {
-        _cleanup_close_ int fd = -1;
+        _cleanup_buf_ struct buf name = {0};
 
-        source->name = place("SYSTEMD_MEASURE_LOG_USERSPACE", "/run/log/systemd/tpm2-measure.log");
-        fd = open(source->name, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return errno == ENOENT ? 0
-                                       : error_set(error, errno, "can't open %s: %m", source->name);
-        if (flock(fd, LOCK_SH) < 0)
-                return error_set(error, errno, "can't lock %s: %m", source->name);
-        return read_open(fd, source, error);
+        buf_format(&name, "systemd's log of boot %u", boot->boot);
+        if (boot->continued)
+                buf_format(&name, ", until its hop was aborted");
+        else if (boot->boot < systemd->boot)
+                buf_format(&name, boot->lost ? ", lost on the way" : ", carried over the hop");
+        else
+                buf_format(&name, " (%s)", boot_systemd_path());
+        buf_put_u8(&name, 0);
+        return buf_failed(&name) ? NULL : strdup((const char *)name.data);
+}
+
+static int put_systemd(const struct boot_systemd *systemd, const struct systemd_boot *boot,
+                struct log_source *source, struct error *error)
+{
+        source->own_name = name_of_boot(systemd, boot);
+        source->name = source->own_name;
+        source->kind = LOG_SYSTEMD;
+        source->boot = boot->boot;
+        source->incomplete = boot->incomplete;
+        source->lost = boot->lost;
+        source->cut = boot->left_out > 0;
+        buf_put_span(&source->read, boot->log);
+        source->bytes = buf_span(&source->read);
+        return !source->name || buf_failed(&source->read)
+                               ? error_set(error, ENOMEM, "out of memory")
+                               : 0;
+}
+
+static int machine_systemd(const struct state_dir *state, struct span log,
+                const struct boot_log_parts *parts, struct log_sources *sources,
+                struct error *error)
+{
+        _cleanup_(boot_systemd_release) struct boot_systemd systemd = BOOT_SYSTEMD_NONE;
+        int r = boot_systemd_read("/sys", state, log, parts, &systemd, error);
+
+        for (size_t i = 0; r == 0 && i < systemd.logs.n; i++)
+                r = put_systemd(&systemd, &systemd.logs.boot[i], &sources->source[sources->n++],
+                                error);
+        return r;
 }
 
 static int machine_ima(struct log_source *source, struct error *error)
@@ -128,9 +167,18 @@ static int machine_ima(struct log_source *source, struct error *error)
         return r == -ENOENT ? 0 : r;
 }
 
+/* Aborted hops of this boot are in /run/mkexec, which not everybody may read. */
+static const struct state_dir *open_state(struct state_dir *dir)
+{
+        state_open_read(dir, NULL);
+        return dir->fd >= 0 ? dir : NULL;
+}
+
 int log_source_read(const char *path, struct log_source *ret, struct error *error)
 {
-        int r = path ? read_file(path, ret, error) : machine_firmware(ret, error);
+        _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
+        int r = path ? read_file(path, ret, error)
+                     : machine_firmware(open_state(&dir), ret, NULL, error);
 
         if (r < 0)
                 return r;
@@ -140,29 +188,41 @@ int log_source_read(const char *path, struct log_source *ret, struct error *erro
         return 0;
 }
 
-static const struct {
-        enum log_kind kind;
-        int (*read)(struct log_source *source, struct error *error);
-} of_machine[] = {
-                {LOG_TCG, machine_firmware},
-                {LOG_SYSTEMD, machine_systemd},
-                {LOG_IMA, machine_ima},
-};
+/* Firmware's, systemd's of each boot, IMA's. */
+#define MACHINE_LOGS_MAX (1 + CHAIN_BOOTS_MAX + 1)
+
+/* Takes away what there is none of. */
+static void drop_empty(struct log_sources *sources, size_t i)
+{
+        if (sources->source[i].bytes.size > 0)
+                return;
+        log_source_release(&sources->source[i]);
+        sources->n--;
+        for (; i < sources->n; i++)
+                sources->source[i] = sources->source[i + 1];
+}
 
 static int read_machine(struct log_sources *sources, struct error *error)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(of_machine); i++) {
-                struct log_source *source = &sources->source[sources->n++];
-                int r = of_machine[i].read(source, error);
+        _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
+        const struct state_dir *state = open_state(&dir);
+        struct log_source *firmware = &sources->source[0], *ima;
+        struct boot_log_parts parts = {0};
+        int r = machine_firmware(state, firmware, &parts, error);
 
-                if (r < 0)
-                        return r;
-                if (source->bytes.size > 0)
-                        source->kind = of_machine[i].kind == LOG_TCG ? log_kind_of(source->bytes)
-                                                                     : of_machine[i].kind;
-                else
-                        log_source_release(&sources->source[--sources->n]);
-        }
+        sources->n = 1;
+        if (r == 0)
+                r = machine_systemd(state, firmware->bytes, &parts, sources, error);
+        if (r < 0)
+                return r;
+        ima = &sources->source[sources->n++];
+        r = machine_ima(ima, error);
+        if (r < 0)
+                return r;
+        ima->kind = LOG_IMA;
+        firmware->kind = log_kind_of(firmware->bytes);
+        drop_empty(sources, sources->n - 1);
+        drop_empty(sources, 0);
         return sources->n > 0 ? 0
                               : error_set(error, ENOENT,
                                                 "this kernel has no TPM event log, and there is no "
@@ -194,8 +254,7 @@ int log_sources_read(
         _cleanup_log_sources_ struct log_sources sources = {0};
         int r;
 
-        sources.source = calloc(
-                        n_paths > 0 ? n_paths : ARRAY_SIZE(of_machine), sizeof(*sources.source));
+        sources.source = calloc(n_paths > 0 ? n_paths : MACHINE_LOGS_MAX, sizeof(*sources.source));
         if (!sources.source)
                 return error_set(error, ENOMEM, "out of memory");
         r = n_paths > 0 ? read_files(paths, n_paths, &sources, error)

@@ -71,7 +71,7 @@ static int open_files(const struct state_dir *dir, struct next_kernel *next, str
                 r = open_checked(dir, STATE_INITRD, staged->log_room, staged->initrd_sha256,
                                 &next->initrd_fd, error);
         if (r == 0)
-                next->systemd_log_capacity = NEXT_SYSTEMD_LOG_ROOM;
+                next->systemd_logs_room = staged->systemd_logs_room;
         return r;
 }
 
@@ -99,7 +99,7 @@ static int set_logs(const struct state_dir *dir, struct next_kernel *next,
                         .base_bytes = logs->kernel_bytes,
                         .log = SPAN(logs->log.data + logs->kernel_bytes,
                                         logs->log.size - logs->kernel_bytes),
-                        .systemd_log = logs->systemd_log,
+                        .systemd_logs = logs->systemd_logs,
         };
         _cleanup_buf_ struct buf archive = {0};
         _cleanup_close_ int fd = -1;

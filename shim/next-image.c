@@ -29,16 +29,14 @@ static int open_image(const struct state_dir *dir, struct next_kernel *next, str
                 r = error_set(error, ESTALE,
                                 "the staged image isn't the one of the staged plan: load again");
         if (r == 0)
-                next->systemd_log_capacity = next->image.systemd_log.capacity;
+                next->systemd_logs_room = next->image.systemd_logs.capacity;
         return r;
 }
 
 static int set_logs(const struct state_dir *dir, struct next_kernel *next,
                 const struct next_logs *logs, struct error *error)
 {
-        int r = logs->systemd_log.size > 0
-                                ? handover_set_systemd_log(&next->image, logs->systemd_log, error)
-                                : 0;
+        int r = handover_set_systemd_logs(&next->image, logs->systemd_logs, error);
 
         return r == 0 ? handover_set_log(&next->image, logs->log, error) : r;
 }

@@ -8,21 +8,19 @@
 #include "shim/handover/handover.h"
 #include "shim/staged.h"
 
-#define NEXT_SYSTEMD_LOG_ROOM (64u * 1024) /* for the first system's own measurements */
-
-/* What exec puts into it: this boot's log with the hop, and the first system's own. */
+/* What exec puts into it: this boot's log with the hop, and systemd's of this boot and before. */
 struct next_logs {
         struct span log;
-        size_t kernel_bytes; /* of the log, at its start: what this kernel shows of it */
-        struct span systemd_log;
+        size_t kernel_bytes;      /* of the log, at its start: what this kernel shows of it */
+        struct span systemd_logs; /* as shim/handover/systemd-logs.h has them */
 };
 
 struct next_kernel {
         const struct next_kernel_ops *ops;
-        uint64_t systemd_log_capacity; /* bytes; 0: no place for it */
-        struct handover_image image;   /* next-image.c */
-        int kernel_fd, initrd_fd;      /* next-files.c */
-        const struct staged *staged;   /* borrowed */
+        uint64_t systemd_logs_room;  /* bytes */
+        struct handover_image image; /* next-image.c */
+        int kernel_fd, initrd_fd;    /* next-files.c */
+        const struct staged *staged; /* borrowed */
 };
 
 struct next_kernel_ops {

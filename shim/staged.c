@@ -41,6 +41,8 @@ static void handed_files_to_json(const struct staged *staged, struct json_object
                         object, "initrd_sha256", hex_to_json(SPAN(staged->initrd_sha256, 32)));
         json_object_object_add(
                         object, "log_room", json_object_new_int64((int64_t)staged->log_room));
+        json_object_object_add(object, "systemd_logs_room",
+                        json_object_new_int64((int64_t)staged->systemd_logs_room));
         json_object_object_add(object, "command_line",
                         hex_to_json(SPAN(staged->command_line, strlen(staged->command_line))));
 }
@@ -77,6 +79,8 @@ static bool handed_files_from_json(struct json_object *object, struct staged *st
         if (!sha256_from_json(object, "kernel_sha256", staged->kernel_sha256) ||
                         !sha256_from_json(object, "initrd_sha256", staged->initrd_sha256) ||
                         !number_from_json(object, "log_room", LOG_ROOM_MAX, &staged->log_room) ||
+                        !number_from_json(object, "systemd_logs_room", staged->log_room,
+                                        &staged->systemd_logs_room) ||
                         !hex_from_json(object, "command_line", &text) ||
                         (text.size > 0 && memchr(text.data, '\0', text.size)))
                 return false;

@@ -23,9 +23,10 @@ struct staged {
         uint64_t guard_page; /* physical address of the guard image */
         uint64_t image_id;   /* that the image of this plan has in its header; 63 random bits */
         /* HANDOVER_FILE */
-        uint8_t kernel_sha256[32]; /* of the file STATE_KERNEL */
-        uint8_t initrd_sha256[32]; /* of STATE_INITRD from log_room on */
-        uint64_t log_room;         /* bytes before the initrd for the event log's archive */
+        uint8_t kernel_sha256[32];  /* of the file STATE_KERNEL */
+        uint8_t initrd_sha256[32];  /* of STATE_INITRD from log_room on */
+        uint64_t log_room;          /* bytes before the initrd for the event log's archive */
+        uint64_t systemd_logs_room; /* of these */
         char *command_line;
 };
 

@@ -23,6 +23,10 @@
 #define STATE_ABORTED "aborted.log"
 /* a journal whose hop could not be made out from the registers; for people to look at */
 #define STATE_UNEXPLAINED "unexplained"
+/* systemd's logs up to a hop of this boot that was aborted (shim/boot-systemd.h); exec writes it
+ * under the second name, in case that it comes to that */
+#define STATE_SYSTEMD      "systemd.logs"
+#define STATE_SYSTEMD_NEXT "systemd.logs-if-aborted"
 /* what the boot before left of the log (shim/handover/carried-log.h), put here by a unit or hook
  * before the initrd's root goes away */
 #define STATE_CARRIED "carried.log"

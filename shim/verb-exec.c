@@ -6,12 +6,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "eventlog/append.h"
 #include "shim/boot-log.h"
+#include "shim/boot-systemd.h"
 #include "shim/extend.h"
 #include "shim/handover/carried-log.h"
 #include "shim/handover/kexec.h"
@@ -19,9 +19,6 @@
 #include "shim/progress.h"
 #include "shim/sandbox.h"
 #include "shim/verb.h"
-
-#define SYSTEMD_LOG           "/run/log/systemd/tpm2-measure.log"
-#define SYSTEMD_LOG_MAX_BYTES (16u * 1024 * 1024)
 
 struct exec_options {
         const char *tcti;
@@ -54,52 +51,19 @@ static void help(void)
              "terminal");
 }
 
-/* The records of the first system (systemd-pcrextend), as they are; the newest whole ones if there
- * are too many. */
-static int read_systemd_log(
-                uint64_t capacity, struct buf *ret, struct span *ret_log, struct error *error)
-{
-        _cleanup_close_ int fd = open(SYSTEMD_LOG, O_RDONLY | O_CLOEXEC);
-        struct span rest;
-        int r;
-
-        if (fd < 0)
-                return 0; /* a system without systemd-pcrextend has none */
-        if (flock(fd, LOCK_SH) < 0)
-                return error_set(error, errno, "can't lock " SYSTEMD_LOG ": %m");
-        r = buf_read_fd(fd, SYSTEMD_LOG_MAX_BYTES, ret);
-        if (r < 0)
-                return error_set(error, -r, "can't read " SYSTEMD_LOG ": %s", strerror(-r));
-        rest = buf_span(ret);
-        while (rest.size > capacity) {
-                const uint8_t *next = memchr(
-                                rest.data + 1, 0x1e, rest.size - 1); /* RFC 7464 record start */
-
-                if (!next)
-                        return error_set(error, EMSGSIZE, SYSTEMD_LOG " has a record of %zu bytes",
-                                        rest.size);
-                rest = SPAN(next, rest.size - (size_t)(next - rest.data));
-        }
-        if (rest.size < ret->size)
-                progress_warn("the oldest %zu bytes of " SYSTEMD_LOG " don't fit and stay behind",
-                                ret->size - rest.size);
-        *ret_log = rest;
-        return 0;
-}
-
 static int put_logs(const struct state_dir *dir, struct tpm *tpm, const struct plan *plan,
-                struct next_kernel *next, struct error *error)
+                struct next_kernel *next, struct boot_systemd *systemd, struct error *error)
 {
-        _cleanup_buf_ struct buf log = {0}, systemd_log = {0};
+        _cleanup_buf_ struct buf log = {0}, systemd_logs = {0};
         struct boot_log_parts parts;
         struct next_logs logs = {0};
-        int r = 0;
+        int r = boot_log_read(dir, tpm, &log, &parts, error);
 
-        if (next->systemd_log_capacity > 0)
-                r = read_systemd_log(
-                                next->systemd_log_capacity, &systemd_log, &logs.systemd_log, error);
         if (r == 0)
-                r = boot_log_read(dir, tpm, &log, &parts, error);
+                r = boot_systemd_read("/sys", dir, buf_span(&log), &parts, systemd, error);
+        if (r == 0)
+                r = boot_systemd_hand_on(
+                                systemd, dir, next->systemd_logs_room, &systemd_logs, error);
         if (r == 0 && log.size == 0)
                 event_log_put_header(&log, &plan->banks);
         if (r == 0)
@@ -110,11 +74,12 @@ static int put_logs(const struct state_dir *dir, struct tpm *tpm, const struct p
                 return error_set(error, ENOMEM, "out of memory");
         logs.log = buf_span(&log);
         logs.kernel_bytes = parts.kernel;
+        logs.systemd_logs = buf_span(&systemd_logs);
         return next->ops->set_logs(dir, next, &logs, error);
 }
 
 static int prepare(const struct state_dir *dir, struct tpm *tpm, struct staged *staged,
-                struct next_kernel *next, struct error *error)
+                struct next_kernel *next, struct boot_systemd *systemd, struct error *error)
 {
         int r = kexec_check_possible("", 2, error); /* the guard must be able to come back */
 
@@ -122,7 +87,7 @@ static int prepare(const struct state_dir *dir, struct tpm *tpm, struct staged *
                 r = extend_check_start(tpm, &staged->plan, error);
         if (r == 0)
                 r = next_kernel_open(dir, staged, next, error);
-        return r == 0 ? put_logs(dir, tpm, &staged->plan, next, error) : r;
+        return r == 0 ? put_logs(dir, tpm, &staged->plan, next, systemd, error) : r;
 }
 
 /* From here to the reboot only SIGKILL ends us: a half-extended hop helps nobody. (After SIGKILL
@@ -149,13 +114,15 @@ static void spare_from_oom(void)
 static int enter_sandbox(
                 const struct state_dir *dir, struct progress *progress, struct error *error)
 {
+        char variable[BOOT_SYSTEMD_VARIABLE_SIZE];
         struct sandbox sandbox = {
                         .verb = SANDBOX_EXEC,
                         .volume_fd = -1,
                         .state_fd = dir->fd,
-                        .files = {boot_log_path(), CARRIED_LOG_PATH, SYSTEMD_LOG},
+                        .files = {boot_log_path(), CARRIED_LOG_PATH, boot_systemd_path(), variable},
         };
 
+        boot_systemd_variable("/sys", variable);
         return sandbox_enter(&sandbox, progress, error);
 }
 
@@ -185,6 +152,8 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
                 struct error *error)
 {
         _cleanup_(next_kernel_release) struct next_kernel next = NEXT_KERNEL_NONE;
+        /* its lock is held to the end: what is measured meanwhile would stand in no log */
+        _cleanup_(boot_systemd_release) struct boot_systemd systemd = BOOT_SYSTEMD_NONE;
         _cleanup_(staged_release) struct staged staged = STAGED_NONE;
         _cleanup_(tpm_freep) struct tpm *tpm = NULL;
         struct progress progress = progress_new(options->progress);
@@ -206,11 +175,13 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
         if (r == 0)
                 r = staged_read(dir, STATE_PLAN, &staged, error);
         if (r == 0)
-                r = prepare(dir, tpm, &staged, &next, error);
+                r = prepare(dir, tpm, &staged, &next, &systemd, error);
         if (r == 0)
                 r = staged_write(dir, STATE_JOURNAL, &staged, error);
-        if (r < 0)
+        if (r < 0) {
+                state_remove(dir, STATE_SYSTEMD_NEXT);
                 return r;
+        }
         progress_done(&progress, 0, "prepared the final log and the journal");
 
         r = point_of_no_return(tpm, &staged.plan, &next, &progress, error);

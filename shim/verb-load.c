@@ -98,7 +98,7 @@ static int make_image(struct load *load, struct error *error)
                         .machine_variables = run->facts.variables,
                         .n_machine_variables = run->facts.n_variables,
                         .own_registers = own_registers(&run->map),
-                        .systemd_log_capacity = NEXT_SYSTEMD_LOG_ROOM,
+                        .systemd_logs_capacity = load->run.systemd_logs_room,
                         .log_capacity = load->log.size,
         };
         int r = handover_prepare(run->fw, &run->end, &setup, &load->image, error);
@@ -160,8 +160,9 @@ static int stage_files(const struct state_dir *dir, struct load *load, struct st
 {
         size_t continuation = load->log.size - load->run.log_parts.kernel;
 
+        staged->systemd_logs_room = load->run.systemd_logs_room;
         return next_files_stage(dir, &load->files,
-                        carried_log_room(continuation, NEXT_SYSTEMD_LOG_ROOM), staged, error);
+                        carried_log_room(continuation, load->run.systemd_logs_room), staged, error);
 }
 
 /* The guard is in the kernel: what an earlier load left goes. Never a plan beside another plan's

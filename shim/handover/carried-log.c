@@ -10,16 +10,16 @@
 
 #define PAGE          4096u
 #define FILE_MAGIC    "MKEXLOG1"
-#define FILE_VERSION  1u
+#define FILE_VERSION  2u /* 1 had one log of systemd */
 #define FILE_OVERHEAD (8u + 4 + 8 + 32 + 4 + 4)
 /* "newc" headers (Documentation/driver-api/early-userspace/buffer-format.rst) with short names */
 #define CPIO_OVERHEAD     (3u * (110 + 16))
 #define CPIO_DIRECTORY    040700u
 #define CPIO_REGULAR_FILE 0100400u
 
-uint64_t carried_log_room(uint64_t log_bytes, uint64_t systemd_log_bytes)
+uint64_t carried_log_room(uint64_t log_bytes, uint64_t systemd_logs_bytes)
 {
-        uint64_t bytes = CPIO_OVERHEAD + FILE_OVERHEAD + log_bytes + systemd_log_bytes + 4;
+        uint64_t bytes = CPIO_OVERHEAD + FILE_OVERHEAD + log_bytes + systemd_logs_bytes + 4;
 
         return (bytes + PAGE - 1) / PAGE * PAGE;
 }
@@ -52,7 +52,7 @@ int carried_log_put_archive(
 {
         _cleanup_buf_ struct buf file = {0};
 
-        if (log->log.size > UINT32_MAX / 2 || log->systemd_log.size > UINT32_MAX / 2)
+        if (log->log.size > UINT32_MAX / 2 || log->systemd_logs.size > UINT32_MAX / 2)
                 return error_set(error, EFBIG, "the event log is too long");
         buf_put(&file, FILE_MAGIC, 8);
         buf_put_u32(&file, FILE_VERSION);
@@ -60,8 +60,8 @@ int carried_log_put_archive(
         buf_put(&file, log->base_sha256, 32);
         buf_put_u32(&file, (uint32_t)log->log.size);
         buf_put_span(&file, log->log);
-        buf_put_u32(&file, (uint32_t)log->systemd_log.size);
-        buf_put_span(&file, log->systemd_log);
+        buf_put_u32(&file, (uint32_t)log->systemd_logs.size);
+        buf_put_span(&file, log->systemd_logs);
         if (buf_failed(&file))
                 return error_set(error, ENOMEM, "out of memory");
         put_entry(ret, 1, CPIO_DIRECTORY, ".mkexec", SPAN(NULL, 0));
@@ -91,7 +91,7 @@ int carried_log_parse(struct span file, struct carried_log *ret, struct error *e
         if (!cursor_u64(&c, &log.base_bytes) || !cursor_take(&c, 32, &sha256) ||
                         !cursor_u32(&c, &log_bytes) || !cursor_take(&c, log_bytes, &log.log) ||
                         !cursor_u32(&c, &systemd_bytes) ||
-                        !cursor_take(&c, systemd_bytes, &log.systemd_log) || cursor_left(&c) != 0)
+                        !cursor_take(&c, systemd_bytes, &log.systemd_logs) || cursor_left(&c) != 0)
                 return error_set(error, EBADMSG, "a log that isn't whole");
         memcpy(log.base_sha256, sha256.data, 32);
         *ret = log;

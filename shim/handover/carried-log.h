@@ -16,12 +16,12 @@
 struct carried_log {
         uint64_t base_bytes; /* of the log that the kernel shows, whose continuation this is */
         uint8_t base_sha256[32];
-        struct span log;         /* records of the continuation */
-        struct span systemd_log; /* of the system before; as systemd-pcrextend wrote it */
+        struct span log;          /* records of the continuation */
+        struct span systemd_logs; /* as systemd-logs.h has them; not looked into here */
 };
 
 /* Bytes of the largest archive with these contents, a multiple of the page size. */
-uint64_t carried_log_room(uint64_t log_bytes, uint64_t systemd_log_bytes);
+uint64_t carried_log_room(uint64_t log_bytes, uint64_t systemd_logs_bytes);
 /* Puts the whole archive into an empty *ret, filled up with zeros to room bytes (zeros between
  * archives are skipped by the kernel, both when it unpacks and when it looks for microcode).
  * -ENOSPC: it doesn't fit. */

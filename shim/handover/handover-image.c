@@ -153,22 +153,22 @@ int handover_set_log(struct handover_image *image, struct span log, struct error
         return 0;
 }
 
-int handover_set_systemd_log(struct handover_image *image, struct span log, struct error *error)
+int handover_set_systemd_logs(struct handover_image *image, struct span log, struct error *error)
 {
         uint8_t *size, *data;
 
-        if (image->systemd_log.address == 0)
+        if (image->systemd_logs.address == 0)
                 return error_set(error, ENOENT, "the image has no place for systemd's log");
-        if (log.size > image->systemd_log.capacity)
+        if (log.size > image->systemd_logs.capacity)
                 return error_set(error, ENOSPC,
                                 "systemd's log has %zu bytes, the image has room for %llu",
-                                log.size, (unsigned long long)image->systemd_log.capacity);
-        data = contents(image, image->systemd_log.address, image->systemd_log.capacity);
-        size = contents(image, image->systemd_log_size, 4);
+                                log.size, (unsigned long long)image->systemd_logs.capacity);
+        data = contents(image, image->systemd_logs.address, image->systemd_logs.capacity);
+        size = contents(image, image->systemd_logs_size, 4);
         if (!data || !size)
                 return error_set(error, EINVAL,
                                 "the image's room for systemd's log isn't in its segments");
-        memset(data, 0, image->systemd_log.capacity);
+        memset(data, 0, image->systemd_logs.capacity);
         if (log.size > 0)
                 memcpy(data, log.data, log.size);
         put_u32(size, (uint32_t)log.size);
@@ -195,8 +195,8 @@ static void put_header(struct buf *b, const struct handover_image *image, uint64
         buf_put_u64(b, image->entry);
         buf_put_u64(b, image->boot_params);
         put_place(b, &image->log);
-        put_place(b, &image->systemd_log);
-        buf_put_u64(b, image->systemd_log_size);
+        put_place(b, &image->systemd_logs);
+        buf_put_u64(b, image->systemd_logs_size);
         put_place(b, &image->acpi_log);
         for (size_t i = 0; i < image->segments.n; i++) {
                 const struct segment *s = &image->segments.s[i];
@@ -342,7 +342,7 @@ static bool parse_header(struct span header, uint64_t file_size, struct handover
                version == IMAGE_VERSION && cursor_u32(&c, &n) && cursor_u64(&c, &size) &&
                size == file_size && cursor_u64(&c, &image->id) && cursor_u64(&c, &image->entry) &&
                cursor_u64(&c, &image->boot_params) && take_place(&c, &image->log) &&
-               take_place(&c, &image->systemd_log) && cursor_u64(&c, &image->systemd_log_size) &&
+               take_place(&c, &image->systemd_logs) && cursor_u64(&c, &image->systemd_logs_size) &&
                take_place(&c, &image->acpi_log) && take_segments(&c, n, file_size, image);
 }
 
@@ -363,8 +363,8 @@ static bool check_acpi_area(const struct handover_image *image)
         if (own)
                 return image->log.address != 0 && !overlaps(own, image->entry, TRAMPOLINE_SIZE) &&
                        !overlaps(own, image->log.address, image->log.capacity) &&
-                       !overlaps(own, image->systemd_log.address, image->systemd_log.capacity) &&
-                       !overlaps(own, image->systemd_log_size, 4);
+                       !overlaps(own, image->systemd_logs.address, image->systemd_logs.capacity) &&
+                       !overlaps(own, image->systemd_logs_size, 4);
         for (size_t i = 0; i < image->segments.n; i++)
                 if (overlaps(&image->segments.s[i], area->address, area->capacity))
                         return false;
@@ -385,11 +385,11 @@ static bool check_places(const struct handover_image *image)
                                                         HANDOVER_LOG_HEADER + image->log.capacity +
                                                                         HANDOVER_LOG_SLACK)))
                 return false;
-        if (image->systemd_log.address != 0 &&
-                        (image->systemd_log.capacity > OVERLAY_MAX_BYTES ||
-                                        !contents(image, image->systemd_log.address,
-                                                        image->systemd_log.capacity) ||
-                                        !contents(image, image->systemd_log_size, 4)))
+        if (image->systemd_logs.address != 0 &&
+                        (image->systemd_logs.capacity > OVERLAY_MAX_BYTES ||
+                                        !contents(image, image->systemd_logs.address,
+                                                        image->systemd_logs.capacity) ||
+                                        !contents(image, image->systemd_logs_size, 4)))
                 return false;
         return check_acpi_area(image);
 }

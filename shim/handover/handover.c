@@ -222,7 +222,7 @@ static struct overlay_setup overlay_setup_of(const struct preparation *p)
                         .record = &p->record,
                         .shown = p->shown,
                         .n_shown = p->n_shown,
-                        .systemd_log_capacity = p->setup->systemd_log_capacity,
+                        .systemd_logs_capacity = p->setup->systemd_logs_capacity,
                         .tables = p->tables,
                         .n_tables = p->n_tables,
                         .vendor = buf_span(&p->vendor),
@@ -446,10 +446,10 @@ static int plan_image(struct preparation *p, struct handover_image *ret, struct 
                         image.acpi_log = (struct handover_place){
                                         acpi_log->address, acpi_log->n_bytes};
         }
-        if (p->places.systemd_log != 0) {
-                image.systemd_log.address = p->overlay.start + p->places.systemd_log;
-                image.systemd_log.capacity = p->setup->systemd_log_capacity;
-                image.systemd_log_size = p->overlay.start + p->places.systemd_log_size;
+        if (p->places.systemd_logs != 0) {
+                image.systemd_logs.address = p->overlay.start + p->places.systemd_logs;
+                image.systemd_logs.capacity = p->setup->systemd_logs_capacity;
+                image.systemd_logs_size = p->overlay.start + p->places.systemd_logs_size;
         }
         *ret = image;
         return 0;

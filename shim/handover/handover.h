@@ -58,11 +58,11 @@ struct handover_image {
         struct segments segments;
         uint64_t entry;            /* the trampoline's page */
         struct handover_place log; /* LINUX_EFI_TPM_EVENT_LOG area, capacity without its header */
-        struct handover_place systemd_log; /* contents of MkexecSystemdLog */
-        uint64_t systemd_log_size;         /* address of its u32 size */
-        struct handover_place acpi_log;    /* area that the trampoline writes or invalidates; one of
-                                              the segments if kexec does */
-        uint64_t boot_params;              /* for traces */
+        struct handover_place systemd_logs; /* contents of MkexecSystemdLogs */
+        uint64_t systemd_logs_size;         /* address of its u32 size */
+        struct handover_place acpi_log; /* area that the trampoline writes or invalidates; one of
+                                           the segments if kexec does */
+        uint64_t boot_params;           /* for traces */
         /* where the contents are: guest RAM (borrowed, after prepare) or a mapping (after map) */
         struct ram *ram;
         uint8_t *mapping;
@@ -82,7 +82,7 @@ struct handover_setup {
         size_t n_machine_variables;
         uint32_t own_registers; /* bit p: payload PCR p's register is p (see overlay_shows) */
         uint64_t log_capacity;  /* the longest log that may be set; 0: no TPM, no log table */
-        uint32_t systemd_log_capacity; /* 0: no room for it */
+        uint32_t systemd_logs_capacity; /* 0: no room for it */
 };
 
 /* The address of a boot_params page that passed boot_params_check. -ENOEXEC: no hand-over, or not a
@@ -104,9 +104,8 @@ int handover_prepare(struct firmware *fw, const struct firmware_end *end,
  * if it doesn't fit (nothing changed), -ENOENT if the image has no log area. May be called again.
  * An ACPI area that is a segment is written in a mapped image only. */
 int handover_set_log(struct handover_image *image, struct span log, struct error *error);
-/* Longer than the capacity: -ENOSPC; the caller decides whether to cut (whole records from the
- * front). */
-int handover_set_systemd_log(struct handover_image *image, struct span log, struct error *error);
+/* As systemd-logs.h has them. Longer than the capacity: -ENOSPC. */
+int handover_set_systemd_logs(struct handover_image *image, struct span logs, struct error *error);
 
 /* Staged form: own format, written at the file's start (fd of a new file; holes stay holes). Guest
  * RAM is given back on the way: only the file has the contents then. */

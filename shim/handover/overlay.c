@@ -104,11 +104,11 @@ static int put_variables(
         put_shown(l, n, &guid_mkexec, OVERLAY_RECORD_VARIABLE, attributes, buf_span(&record), 0,
                         &ignored);
         buf_release(&record);
-        if (setup->systemd_log_capacity > 0) {
+        if (setup->systemd_logs_capacity > 0) {
                 entry = put_shown(l, n + 1, &guid_mkexec, OVERLAY_SYSTEMD_VARIABLE, attributes,
-                                SPAN(NULL, 0), setup->systemd_log_capacity, &ignored);
-                places->systemd_log = ignored;
-                places->systemd_log_size = entry + offsetof(struct overlay_shown, data_size);
+                                SPAN(NULL, 0), setup->systemd_logs_capacity, &ignored);
+                places->systemd_logs = ignored;
+                places->systemd_logs_size = entry + offsetof(struct overlay_shown, data_size);
         }
         return 0;
 }
@@ -198,7 +198,7 @@ static int lay_out(
 {
         uint64_t code = setup->record->firmware_runtime != 0 ? setup->virtual_start
                                                              : setup->physical;
-        size_t n_shown = setup->n_shown + 1 + (setup->systemd_log_capacity > 0);
+        size_t n_shown = setup->n_shown + 1 + (setup->systemd_logs_capacity > 0);
         int r;
 
         buf_put(l->b, overlay_code, sizeof(overlay_code));
@@ -249,7 +249,7 @@ int overlay_build(const struct overlay_setup *setup, struct buf *ret, struct ove
         int r;
 
         static_assert(sizeof(EFI_GUID) == 16, "goes into the configuration table as it is");
-        if (setup->n_shown > 4096 || setup->systemd_log_capacity > OVERLAY_MAX_BYTES)
+        if (setup->n_shown > 4096 || setup->systemd_logs_capacity > OVERLAY_MAX_BYTES)
                 return error_set(error, E2BIG, "too many variables for the runtime overlay");
         r = lay_out(&layout, setup, &found);
         if (r == -E2BIG)

@@ -20,8 +20,8 @@
 #define OVERLAY_MAX_NAME    128u       /* characters of a hidden name */
 #define OVERLAY_MAX_BYTES   (4u << 20) /* of the whole region */
 
-#define OVERLAY_RECORD_VARIABLE  "MkexecOverlay"    /* vendor guid_mkexec, volatile */
-#define OVERLAY_SYSTEMD_VARIABLE "MkexecSystemdLog" /* the first system's tpm2-measure.log */
+#define OVERLAY_RECORD_VARIABLE  "MkexecOverlay"     /* vendor guid_mkexec, volatile */
+#define OVERLAY_SYSTEMD_VARIABLE "MkexecSystemdLogs" /* as systemd-logs.h has them */
 
 struct overlay_region {
         uint64_t start; /* physical, page-aligned */
@@ -69,7 +69,7 @@ struct overlay_setup {
         const struct overlay_record *record; /* its firmware_runtime is what is passed through to */
         const struct fw_variable *const *shown;
         size_t n_shown;
-        uint32_t systemd_log_capacity; /* bytes kept free for MkexecSystemdLog; 0: none */
+        uint32_t systemd_logs_capacity; /* bytes kept free for MkexecSystemdLogs; 0: none */
         const struct fw_config_table *tables;
         size_t n_tables;
         struct span vendor; /* firmware vendor, UTF-16LE with NUL */
@@ -79,8 +79,8 @@ struct overlay_setup {
 /* Offsets in the region. */
 struct overlay_places {
         uint64_t system_table, config_tables, vendor, runtime_table;
-        uint64_t systemd_log;      /* capacity bytes, 0 if there is none */
-        uint64_t systemd_log_size; /* of the u32 that says how many of them are used */
+        uint64_t systemd_logs;      /* capacity bytes, 0 if there is none */
+        uint64_t systemd_logs_size; /* of the u32 that says how many of them are used */
 };
 
 /* The whole region, a multiple of 4096 bytes. -ENOMEM, -E2BIG. */

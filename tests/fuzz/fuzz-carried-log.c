@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         if (carried_log_parse(SPAN(data, size), &log, NULL) < 0)
                 return 0;
-        room = carried_log_room(log.log.size, log.systemd_log.size);
+        room = carried_log_room(log.log.size, log.systemd_logs.size);
         if (carried_log_put_archive(&log, room, &archive, NULL) < 0 || archive.size != room ||
                         !memmem(archive.data, archive.size, data, size))
                 abort();

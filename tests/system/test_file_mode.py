@@ -130,7 +130,7 @@ def failed_exec_is_aborted(second):
     expect_equal("exit code of exec", second.text("exec-abort.status"), "1")
     expect("ended with abort" in second.text("exec-abort.err"), second.text("exec-abort.err"))
     expect_equal("the guard is back", second.text("exec-abort.loaded"), "1")
-    expect_equal("left in /run/mkexec", second.text("exec-abort.left").split(), ["aborted.log", "carried.log", "lock"])
+    expect_equal("left in /run/mkexec", second.text("exec-abort.left").split(), ["aborted.log", "carried.log", "lock", "systemd.logs"])
     status = json.loads(second.files["status-abort.out"])
     expect_equal("status", (status["loaded"], status["verdict"], status["boots"]), (False, "ok", 3))
 

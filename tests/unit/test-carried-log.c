@@ -18,7 +18,7 @@ static struct carried_log made(void)
 {
         struct carried_log log = {.base_bytes = sizeof(base),
                         .log = SPAN("events of a hop", 15),
-                        .systemd_log = SPAN("\x1e{}\n", 4)};
+                        .systemd_logs = SPAN("\x1e{}\n", 4)};
 
         CHECK_EQ(hash_sha256(SPAN(base, sizeof(base)), log.base_sha256), 0);
         return log;
@@ -28,14 +28,14 @@ static void round_trip(void)
 {
         _cleanup_buf_ struct buf archive = {0};
         struct carried_log log = made(), back;
-        uint64_t room = carried_log_room(log.log.size, log.systemd_log.size);
+        uint64_t room = carried_log_room(log.log.size, log.systemd_logs.size);
 
         CHECK_EQ(room, 4096);
         REQUIRE(carried_log_put_archive(&log, room, &archive, NULL) == 0);
         CHECK_EQ(archive.size, room);
         CHECK(memcmp(archive.data, "070701", 6) == 0);
         REQUIRE(carried_log_parse(carried_file(&archive), &back, NULL) == 0);
-        CHECK(span_equal(back.log, log.log) && span_equal(back.systemd_log, log.systemd_log));
+        CHECK(span_equal(back.log, log.log) && span_equal(back.systemd_logs, log.systemd_logs));
         CHECK(carried_log_continues(&back, SPAN(base, sizeof(base))));
         CHECK(!carried_log_continues(&back, SPAN(base, sizeof(base) - 1)));
         CHECK(!carried_log_continues(&back, SPAN("The log that the kernel shows", sizeof(base))));
@@ -77,10 +77,10 @@ static void room(void)
                 _cleanup_buf_ struct buf archive = {0};
                 uint64_t enough = carried_log_room(n, n / 2);
 
-                log.log.size = log.systemd_log.size = 0;
+                log.log.size = log.systemd_logs.size = 0;
                 buf_put_zeros(&small, n);
                 log.log = SPAN(small.data, n);
-                log.systemd_log = SPAN(small.data, n / 2);
+                log.systemd_logs = SPAN(small.data, n / 2);
                 CHECK_EQ(carried_log_put_archive(&log, enough, &archive, &e), 0);
                 CHECK_EQ(enough % 4096, 0);
                 small.size = 0;

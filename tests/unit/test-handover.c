@@ -197,7 +197,7 @@ static void world_new(struct world *w)
                         .machine_variables = of_machine,
                         .n_machine_variables = 2,
                         .log_capacity = 10000,
-                        .systemd_log_capacity = 3000,
+                        .systemd_logs_capacity = 3000,
         };
 }
 
@@ -692,11 +692,11 @@ static void staged_and_finished(void)
         memcpy(&size, area, 4);
         CHECK_EQ(size, 0x1000 + HANDOVER_LOG_SLACK);
 
-        CHECK_EQ(handover_set_systemd_log(&image, SPAN("{}\n", 3), &w.error), 0);
-        memcpy(&size, mapped(&image, image.systemd_log_size), 4);
+        CHECK_EQ(handover_set_systemd_logs(&image, SPAN("{}\n", 3), &w.error), 0);
+        memcpy(&size, mapped(&image, image.systemd_logs_size), 4);
         CHECK_EQ(size, 3);
-        CHECK(memcmp(mapped(&image, image.systemd_log.address), "{}\n", 4) == 0);
-        CHECK_EQ(handover_set_systemd_log(&image, SPAN(log_bytes, 3001), &w.error), -ENOSPC);
+        CHECK(memcmp(mapped(&image, image.systemd_logs.address), "{}\n", 4) == 0);
+        CHECK_EQ(handover_set_systemd_logs(&image, SPAN(log_bytes, 3001), &w.error), -ENOSPC);
         handover_image_release(&image);
         /* the file is as it was */
         CHECK_EQ(handover_image_map(fd, &image, &w.error), 0);
@@ -777,7 +777,7 @@ static void without_a_log(void)
 
         world_new(&w);
         w.setup.log_capacity = 0;
-        w.setup.systemd_log_capacity = 0;
+        w.setup.systemd_logs_capacity = 0;
         w.facts.acpi_log = (struct acpi_log){
                         .kind = ACPI_LOG_PAGES, .address = ACPI_PAGES, .n_bytes = 0x3000};
         CHECK_EQ(world_prepare(&w), 0);
@@ -785,7 +785,7 @@ static void without_a_log(void)
         CHECK(w.image.segments.s[w.image.segments.n - 1].end <= GUEST_END);
         CHECK_EQ(handover_set_log(&w.image, SPAN(log_bytes, a_log(log_bytes, 100)), &w.error),
                         -ENOENT);
-        CHECK_EQ(handover_set_systemd_log(&w.image, SPAN("", 0), &w.error), -ENOENT);
+        CHECK_EQ(handover_set_systemd_logs(&w.image, SPAN("", 0), &w.error), -ENOENT);
         world_free(&w);
 }
 
@@ -815,7 +815,7 @@ static void forged_images(void)
                         if (handover_image_map(fd, &image, &w.error) == 0) {
                                 (void)handover_set_log(&image,
                                                 SPAN(log_bytes, a_log(log_bytes, 200)), NULL);
-                                (void)handover_set_systemd_log(&image, SPAN("x", 1), NULL);
+                                (void)handover_set_systemd_logs(&image, SPAN("x", 1), NULL);
                                 handover_image_release(&image);
                         } else {
                                 refused++;

@@ -180,7 +180,7 @@ static bool overlay_new(struct overlay *o, bool with_firmware)
         struct overlay_setup setup = {
                         .shown = shown,
                         .n_shown = 2,
-                        .systemd_log_capacity = 5000,
+                        .systemd_logs_capacity = 5000,
                         .tables = tables,
                         .n_tables = 2,
                         .vendor = SPAN(vendor, 12),
@@ -396,7 +396,7 @@ static void writes_are_refused_or_passed(void)
         CHECK(set(u"StubInfo", &guid_loader, BS_RT, 3, data) == EFI_WRITE_PROTECTED);
         CHECK(set(u"LoaderInfo", &guid_loader, BS_RT, 0, NULL) == EFI_WRITE_PROTECTED);
         CHECK(set(u"MkexecOverlay", &guid_mkexec, BS_RT, 3, data) == EFI_WRITE_PROTECTED);
-        CHECK(set(u"MkexecSystemdLog", &guid_mkexec, BS_RT, 3, data) == EFI_WRITE_PROTECTED);
+        CHECK(set(u"MkexecSystemdLogs", &guid_mkexec, BS_RT, 3, data) == EFI_WRITE_PROTECTED);
         CHECK_EQ(firmware_calls, 0);
         CHECK(set(u"BootNext", &guid_global_variable, 7, 3, data) == EFI_SUCCESS);
         CHECK(same16(last_set, u"BootNext"));
@@ -429,10 +429,10 @@ static void the_systemd_log(void)
         uint32_t used = 4711;
 
         REQUIRE(overlay_new(&o, true));
-        CHECK(get(&o, u"MkexecSystemdLog", &guid_mkexec, data, &size) == EFI_NOT_FOUND);
-        memset(o.region + o.places.systemd_log, 'j', used);
-        memcpy(o.region + o.places.systemd_log_size, &used, 4);
-        CHECK(get(&o, u"MkexecSystemdLog", &guid_mkexec, data, &size) == EFI_SUCCESS);
+        CHECK(get(&o, u"MkexecSystemdLogs", &guid_mkexec, data, &size) == EFI_NOT_FOUND);
+        memset(o.region + o.places.systemd_logs, 'j', used);
+        memcpy(o.region + o.places.systemd_logs_size, &used, 4);
+        CHECK(get(&o, u"MkexecSystemdLogs", &guid_mkexec, data, &size) == EFI_SUCCESS);
         CHECK_EQ(size, 4711);
         CHECK_EQ(data[4710], 'j');
         CHECK_EQ(iterate(&o, names, 20), 8);
