@@ -138,6 +138,7 @@ static int read_while_cut(const char *path, char said[512])
         ssize_t n;
         pid_t child;
 
+        said[0] = '\0';
         if (pipe(fds) < 0)
                 return -1;
         child = fork();
@@ -150,8 +151,8 @@ static int read_while_cut(const char *path, char said[512])
                 _exit(77);
         }
         close(fds[1]);
-        n = read(fds[0], said, 511);
-        said[n > 0 ? n : 0] = '\0';
+        for (size_t size = 0; (n = read(fds[0], said + size, 511 - size)) > 0; size += (size_t)n)
+                said[size + (size_t)n] = '\0';
         close(fds[0]);
         return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
