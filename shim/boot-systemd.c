@@ -235,6 +235,17 @@ int boot_systemd_read(const char *sysfs_root, const struct state_dir *state, str
         return 0;
 }
 
+void boot_systemd_chain(const struct boot_systemd *systemd, struct span firmware, struct chain *ret)
+{
+        *ret = (struct chain){.firmware = firmware};
+        for (size_t i = 0; i < systemd->logs.n; i++) {
+                const struct systemd_boot *boot = &systemd->logs.boot[i];
+
+                ret->systemd[boot->boot - 1] = boot->log;
+                ret->n_systemd = boot->boot;
+        }
+}
+
 /* ---- handing on ---- */
 
 uint32_t boot_systemd_room(const struct boot_systemd *systemd)

@@ -34,6 +34,10 @@ void boot_systemd_release(struct boot_systemd *systemd);
 int boot_systemd_read(const char *sysfs_root, const struct state_dir *state, struct span log,
                 const struct boot_log_parts *parts, struct boot_systemd *ret, struct error *error);
 
+/* What is replayed together with firmware's log; without IMA's list. */
+void boot_systemd_chain(
+                const struct boot_systemd *systemd, struct span firmware, struct chain *ret);
+
 /* Before the hop: leaves out what doesn't fit into room bytes, with a warning, and writes the rest
  * to *ret. What is to be remembered if the hop is aborted goes to state. */
 int boot_systemd_hand_on(struct boot_systemd *systemd, const struct state_dir *state, uint64_t room,

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "shim/boot-log.h"
+#include "shim/boot-systemd.h"
 #include "shim/esp.h"
 #include "shim/extend.h"
 #include "shim/facts.h"
@@ -67,6 +68,50 @@ static void status_release(struct status *s)
         state_close(&s->dir);
 }
 
+/* The PCRs that the event log alone doesn't explain, and all logs together do, get the values that
+ * the event log gives: nothing is to be said of them. */
+static int leave_out_systemd(struct status *s, struct replay *values)
+{
+        _cleanup_(boot_systemd_release) struct boot_systemd systemd = BOOT_SYSTEMD_NONE;
+        const struct hop_verdict *v = &s->verdict;
+        struct chain_result all;
+        struct chain chain;
+        int r = boot_systemd_read("/sys", s->dir.fd >= 0 ? &s->dir : NULL, buf_span(&s->log),
+                        &s->parts, &systemd, &s->reason);
+
+        if (r < 0)
+                return r;
+        boot_systemd_chain(&systemd, buf_span(&s->log), &chain);
+        if (chain_replay(&chain, &v->replay.banks, NULL, &all, NULL) < 0)
+                return 0; /* then it explains nothing */
+        for (size_t b = 0; b < v->replay.banks.n; b++) {
+                int k = replay_bank(values, v->replay.banks.alg[b]->id);
+
+                for (unsigned pcr = 0; pcr < 16; pcr++)
+                        if (v->differs[b] & 1u << pcr &&
+                                        memcmp(all.replay.pcr[b][pcr].bytes,
+                                                        values->pcr[k][pcr].bytes,
+                                                        v->replay.banks.alg[b]->size) == 0)
+                                values->pcr[k][pcr] = v->replay.pcr[b][pcr];
+        }
+        return 0;
+}
+
+/* The event log alone first: most machines without systemd need no more. */
+static int check(struct status *s)
+{
+        struct replay values = s->values;
+        int r = hop_check(buf_span(&s->log), &s->values, &s->verdict, &s->reason);
+
+        if (r < 0 || s->verdict.result == HOP_RESULT_OK || !s->verdict.hops_ok)
+                return r;
+        r = leave_out_systemd(s, &values);
+        if (r < 0)
+                return r;
+        hop_verdict_release(&s->verdict);
+        return hop_check(buf_span(&s->log), &values, &s->verdict, &s->reason);
+}
+
 static int judge(struct status *s)
 {
         int r = boot_log_read(
@@ -83,7 +128,7 @@ static int judge(struct status *s)
         if (r == 0)
                 r = tpm_pcr_read(s->tpm, &s->banks, 0xffff, &s->values, &s->reason);
         if (r == 0)
-                r = hop_check(buf_span(&s->log), &s->values, &s->verdict, &s->reason);
+                r = check(s);
         if (r < 0)
                 return r;
         s->have_verdict = true;
