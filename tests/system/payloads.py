@@ -32,6 +32,14 @@ INSTALLER_SUITE = "bookworm"
 INSTALLER_KERNEL = re.compile(r"kernel-image-\d\S*-amd64-di")
 
 
+# systemd's programs and what they need, unpacked with a C library of their own: they run on any Debian.
+SYSTEMD_PACKAGE = "systemd"
+SYSTEMD_LIBRARIES = (
+    "libsystemd-shared", "libc6", "libacl1", "libblkid1", "libcap2", "libcrypt1", "libssl3t64", "libmount1", "libpam0g",
+    "libseccomp2", "libselinux1", "libaudit1", "libcap-ng0", "libpcre2-8-0", "zlib1g", "libzstd1", "libtss2-esys-3.0.2-0t64",
+    "libtss2-mu-4.0.1-0t64", "libtss2-sys1t64", "libtss2-rc0t64", "libtss2-tcti-device0t64", "libtss2-tcti-swtpm0t64")
+
+
 class Unavailable(Exception):
     """A payload that can't be had on this machine; the text is the reason."""
 
@@ -64,6 +72,20 @@ class Kernel:
         if not found:
             raise Unavailable(f"kernel {self.version} came without modules")
         return found[0]
+
+
+@dataclass(frozen=True)
+class Systemd:
+    version: str
+    folder: pathlib.Path
+    LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/systemd")
+    LOADER = "usr/lib64/ld-linux-x86-64.so.2"
+
+    def command(self, program, root=None):
+        """argv of one of its programs, with its own libraries; `root` is where the folder is for who runs it."""
+        root = root or self.folder
+        return [f"{root}/{self.LOADER}", "--library-path", ":".join(f"{root}/{place}" for place in self.LIBRARIES),
+                f"{root}/usr/lib/systemd/{program}"]
 
 
 def cache_folder():
@@ -137,15 +159,19 @@ class Archive:
         rows = run("apt-cache", *self.options, "madison", package).splitlines()
         return list(dict.fromkeys(row.split("|")[1].strip() for row in rows if row.count("|") == 2))
 
+    def suite(self, package, version):
+        rows = [row.split("|") for row in run("apt-cache", *self.options, "madison", package).splitlines()]
+        return next(row[2].split()[1].split("/")[0] for row in rows if len(row) == 3 and row[1].strip() == version)
+
     def depends(self, package, version):
         """(package, version) pairs that this version needs in exactly one version."""
         text = run("apt-cache", *self.options, "show", f"{package}={version}")
         line = next((row for row in text.splitlines() if row.startswith("Depends:")), "")
         return re.findall(r"([a-z0-9.+-]+) \(= ([^)]+)\)", line)
 
-    def unpack(self, package, version, into):
+    def unpack(self, package, version, into, suite=None):
         with tempfile.TemporaryDirectory(dir=self.folder) as place:
-            run("apt-get", *self.options, "download", f"{package}={version}", cwd=place)
+            run("apt-get", *self.options, "download", f"{package}/{suite}" if suite else f"{package}={version}", cwd=place)
             for deb in pathlib.Path(place).glob("*deb"):
                 run("dpkg", "-x", str(deb), str(into))
 
@@ -163,6 +189,13 @@ def unpack_kernel(archive, version, into):
                 done.add(need)
                 queue.append(need)
                 archive.unpack(*need, into)
+
+
+def unpack_systemd(archive, version, into):
+    suite = archive.suite(SYSTEMD_PACKAGE, version)
+    archive.unpack(SYSTEMD_PACKAGE, version, into)
+    for library in SYSTEMD_LIBRARIES:
+        archive.unpack(library, None, into, suite)
 
 
 @contextlib.contextmanager
@@ -220,6 +253,11 @@ def kexec_tools(wanted="2.0.25", refresh=False):
     """The ordinary kexec, unpacked because the package installs itself into the machine's shutdown."""
     folder, _ = provide("kexec-tools", "kexec-tools", lambda a, v, into: a.unpack("kexec-tools", v, into), wanted, refresh)
     return folder / "sbin/kexec" if (folder / "sbin/kexec").exists() else folder / "usr/sbin/kexec"
+
+
+def systemd(wanted="257"):
+    folder, version = provide("systemd", SYSTEMD_PACKAGE, unpack_systemd, wanted, refresh=False, exact=True)
+    return Systemd(version, folder)
 
 
 def kernel(wanted, refresh=False, exact=False):
