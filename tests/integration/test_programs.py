@@ -191,7 +191,7 @@ def tools():
 class Run:
     mkexec: str
     esp: pathlib.Path
-    tpm: Tpm
+    tpm: unchanged.Tpm
     seconds: float = field(default=0.0)
 
     def lay_out(self, row):
