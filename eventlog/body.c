@@ -116,7 +116,7 @@ static bool is_text(struct span text, enum text_encoding encoding)
         uint32_t point;
         bool valid;
 
-        while (text_next(&c, encoding, &point, &valid))
+        while (text_skip_plain(&c, encoding), text_next(&c, encoding, &point, &valid))
                 if (!valid || point == 0x7f ||
                                 (point < 0x20 && point != '\n' && point != '\t' && point != '\r'))
                         return false;

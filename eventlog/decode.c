@@ -70,7 +70,7 @@ static bool is_utf8(struct span data)
         uint32_t point = 0;
         bool valid;
 
-        while (text_next(&c, TEXT_UTF8, &point, &valid))
+        while (text_skip_plain(&c, TEXT_UTF8), text_next(&c, TEXT_UTF8, &point, &valid))
                 if (!valid || (point < 0x20 && point != '\n' && point != '\t' && point != '\r' &&
                                               (point != 0 || cursor_left(&c) > 0)))
                         return false;

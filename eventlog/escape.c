@@ -60,6 +60,19 @@ static bool take_utf16(struct cursor *c, uint32_t *ret)
         return true;
 }
 
+void text_skip_plain(struct cursor *c, enum text_encoding encoding)
+{
+        const uint8_t *bytes = c->bytes.data;
+        size_t at = c->offset;
+
+        if (encoding != TEXT_UTF8)
+                return;
+        while (at < c->bytes.size && bytes[at] >= 0x20 && bytes[at] < 0x7f && bytes[at] != '"' &&
+                        bytes[at] != '\\')
+                at++;
+        c->offset = at;
+}
+
 bool text_next(struct cursor *c, enum text_encoding encoding, uint32_t *point, bool *valid)
 {
         uint16_t unit;
@@ -175,11 +188,14 @@ void escape_text(struct span text, enum text_encoding encoding, enum escape_for 
         size_t plain = 0; /* UTF-8 that can go as it is starts here */
 
         for (;;) {
-                size_t before = c.offset;
+                size_t before;
                 uint32_t point;
                 char escaped[16];
-                bool valid, more = text_next(&c, encoding, &point, &valid);
+                bool valid, more;
 
+                text_skip_plain(&c, encoding);
+                before = c.offset;
+                more = text_next(&c, encoding, &point, &valid);
                 if (more && valid && !steers(point) && point != '\\' &&
                                 !(point == '"' && dialects[dialect].quoted)) {
                         if (encoding == TEXT_UTF16)

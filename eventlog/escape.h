@@ -25,5 +25,9 @@ enum escape_for {
 void escape_text(struct span text, enum text_encoding encoding, enum escape_for dialect,
                 struct buf *ret);
 
+/* Skips UTF-8 that stands for itself everywhere, which most of a log's text is: ASCII that can be
+ * seen, without quotes and backslashes. */
+void text_skip_plain(struct cursor *c, enum text_encoding encoding);
+
 /* The next character, or one byte of what is none (*valid is false then). False at the end. */
 bool text_next(struct cursor *c, enum text_encoding encoding, uint32_t *point, bool *valid);
