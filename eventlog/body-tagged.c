@@ -45,23 +45,22 @@ static void put_ledger(const struct body_sink *sink, const struct hop_open *open
 {
         body_open(sink, BODY_ARRAY, "ledger");
         for (size_t i = 0; i < open->n_events; i++) {
-                const struct hop_ledger_entry *entry = &open->entries[i];
+                struct hop_ledger_entry entry = hop_ledger_at(open, i);
                 char type[EVENT_TYPE_TEXT_SIZE];
 
                 body_open(sink, BODY_OBJECT, NULL);
-                body_number(sink, "payload_pcr", entry->payload_pcr);
-                body_word(sink, "type", event_type_text(entry->type, type));
-                body_bytes(sink, "data_sha256", SPAN(entry->data_sha256, 32));
+                body_number(sink, "payload_pcr", entry.payload_pcr);
+                body_word(sink, "type", event_type_text(entry.type, type));
+                body_bytes(sink, "data_sha256", SPAN(entry.data_sha256, 32));
                 body_close(sink);
         }
         body_close(sink);
 }
 
-/* The ledger is read into memory: one allocation, in logs that have hops. */
 static int body_open_event(
                 const struct tcg_event *event, const struct body_sink *sink, struct error *reason)
 {
-        _cleanup_hop_open_ struct hop_open open = {0};
+        struct hop_open open = {0};
         int r = hop_open_decode(event->data, &open, reason);
 
         body_word(sink, "kind", "hop_open");

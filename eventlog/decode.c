@@ -413,7 +413,7 @@ static void spdm(const struct tcg_event *event, struct buf *scratch, struct buf 
 
 static void hop_open(const struct tcg_event *event, struct buf *ret)
 {
-        _cleanup_hop_open_ struct hop_open open = {0};
+        struct hop_open open = {0};
         char hex[65];
 
         if (hop_open_decode(event->data, &open, NULL) < 0) {

@@ -41,7 +41,6 @@ void hop_judge_free(struct hop_judge *c)
         if (c->sha256)
                 hasher_free(c->sha256);
         buf_release(&c->scratch);
-        hop_open_release(&c->open);
         free(c);
 }
 
@@ -173,7 +172,6 @@ static int begin_hop(struct hop_judge *c, const struct tcg_event *event)
 
         if (event->pcr != HOP_PCR)
                 return refuse(c, event, "an open event that doesn't come first in PCR %d", HOP_PCR);
-        hop_open_release(&c->open);
         r = hop_open_decode(event->data, &c->open, &error);
         if (r == -EBADMSG)
                 return refuse(c, event, "%s", error.text);
@@ -213,7 +211,7 @@ static int check_open_copy(struct hop_judge *c, const struct tcg_event *event, e
 static int check_ledger(struct hop_judge *c, const struct tcg_event *event, enum hop_own own)
 {
         size_t i = c->step - c->n_open;
-        const struct hop_ledger_entry *entry = &c->open.entries[i];
+        struct hop_ledger_entry entry;
         char name[EVENT_TYPE_TEXT_SIZE];
         struct digests sha256;
         int r;
@@ -221,18 +219,19 @@ static int check_ledger(struct hop_judge *c, const struct tcg_event *event, enum
         if (own != HOP_NONE)
                 return refuse(c, event, "%s event where the ledger of hop %u has event %zu of %zu",
                                 own_name(own), c->open.hop, i + 1, c->open.n_events);
-        if (event->pcr != c->open.map[entry->payload_pcr])
+        entry = hop_ledger_at(&c->open, i);
+        if (event->pcr != c->open.map[entry.payload_pcr])
                 return refuse(c, event, "event %zu of hop %u belongs in PCR %u", i + 1, c->open.hop,
-                                c->open.map[entry->payload_pcr]);
-        if (event->type != entry->type)
+                                c->open.map[entry.payload_pcr]);
+        if (event->type != entry.type)
                 return refuse(c, event, "event %zu of hop %u is of type %s in the ledger", i + 1,
-                                c->open.hop, event_type_text(entry->type, name));
+                                c->open.hop, event_type_text(entry.type, name));
         r = hasher_update(c->sha256, event->data);
         if (r >= 0)
                 r = hasher_finish(c->sha256, &sha256);
         if (r < 0)
                 return r == -EBADMSG ? -EIO : r;
-        if (memcmp(sha256.d[0].bytes, entry->data_sha256, 32) != 0)
+        if (memcmp(sha256.d[0].bytes, entry.data_sha256, 32) != 0)
                 return refuse(c, event, "the data of event %zu of hop %u isn't that of the ledger",
                                 i + 1, c->open.hop);
         return 0;
@@ -486,7 +485,7 @@ int hop_check(struct span log, const struct replay *pcrs, struct hop_verdict *re
 static int replay_hop(const struct event_log *log, const struct hop_info *hop,
                 struct replay *replay, struct error *error)
 {
-        _cleanup_hop_open_ struct hop_open open = {0};
+        struct hop_open open = {0};
         size_t offset = hop->offset, index = hop->first_index, n_open;
         struct tcg_event event = {0};
         int r;
@@ -503,7 +502,7 @@ static int replay_hop(const struct event_log *log, const struct hop_info *hop,
                         return r;
                 if (step < n_open)
                         continue;
-                event.pcr = open.entries[step - n_open].payload_pcr;
+                event.pcr = hop_ledger_at(&open, step - n_open).payload_pcr;
                 r = replay_extend(replay, &event);
                 if (r < 0)
                         return error_set(error, -r, "can't extend in software: %s", strerror(-r));

@@ -2,7 +2,6 @@
 #include "eventlog/hop.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -71,10 +70,16 @@ int hop_pcr_at(uint32_t mask, size_t nth)
         return -1;
 }
 
-void hop_open_release(struct hop_open *open)
+struct hop_ledger_entry hop_ledger_at(const struct hop_open *open, size_t i)
 {
-        free(open->entries);
-        *open = (struct hop_open){0};
+        struct cursor c = {.bytes = open->ledger, .offset = i * ENTRY_BYTES};
+        struct hop_ledger_entry entry = {0};
+
+        if (open->entries)
+                return open->entries[i];
+        (void)(cursor_u32(&c, &entry.payload_pcr) && cursor_u32(&c, &entry.type) &&
+                        cursor_copy(&c, entry.data_sha256, sizeof(entry.data_sha256)));
+        return entry;
 }
 
 /* What an open may say, on its way out and in; errnum: EINVAL or EBADMSG. */
@@ -107,11 +112,13 @@ static int check_open(const struct hop_open *open, int errnum, struct error *err
                                 "open event with %zu events, at most %d are possible",
                                 open->n_events, HOP_EVENTS_MAX);
         for (size_t i = 0; i < open->n_events; i++) {
-                if (open->entries[i].payload_pcr >= PCR_COUNT)
+                struct hop_ledger_entry entry = hop_ledger_at(open, i);
+
+                if (entry.payload_pcr >= PCR_COUNT)
                         return error_set(error, errnum,
                                         "event %zu of the ledger has payload PCR %u", i + 1,
-                                        open->entries[i].payload_pcr);
-                if (open->entries[i].type == EV_NO_ACTION)
+                                        entry.payload_pcr);
+                if (entry.type == EV_NO_ACTION)
                         return error_set(error, errnum,
                                         "event %zu of the ledger is EV_NO_ACTION, which isn't "
                                         "extended",
@@ -145,9 +152,11 @@ int hop_open_encode(const struct hop_open *open, struct buf *ret, struct error *
                 buf_put(ret, open->initrd_sha256[i], 32);
         buf_put_u32(ret, (uint32_t)open->n_events);
         for (size_t i = 0; i < open->n_events; i++) {
-                buf_put_u32(ret, open->entries[i].payload_pcr);
-                buf_put_u32(ret, open->entries[i].type);
-                buf_put(ret, open->entries[i].data_sha256, 32);
+                struct hop_ledger_entry entry = hop_ledger_at(open, i);
+
+                buf_put_u32(ret, entry.payload_pcr);
+                buf_put_u32(ret, entry.type);
+                buf_put(ret, entry.data_sha256, 32);
         }
         return buf_failed(ret) ? error_set(error, ENOMEM, "out of memory") : 0;
 }
@@ -180,27 +189,19 @@ static bool take_initrds(struct cursor *c, struct hop_open *open)
 }
 
 /* The rest of the payload; n_events says how much that must be. */
-static int take_ledger(struct cursor *c, struct hop_open *open)
+static bool take_ledger(struct cursor *c, struct hop_open *open)
 {
         uint32_t n;
 
         if (!cursor_u32(c, &n) || n > HOP_EVENTS_MAX || cursor_left(c) != (size_t)n * ENTRY_BYTES)
-                return -EBADMSG;
-        open->entries = calloc(n ? n : 1, sizeof(*open->entries));
-        if (!open->entries)
-                return -ENOMEM;
+                return false;
         open->n_events = n;
-        for (uint32_t i = 0; i < n; i++)
-                if (!cursor_u32(c, &open->entries[i].payload_pcr) ||
-                                !cursor_u32(c, &open->entries[i].type) ||
-                                !cursor_copy(c, open->entries[i].data_sha256, 32))
-                        return -EBADMSG;
-        return 0;
+        return cursor_take(c, cursor_left(c), &open->ledger);
 }
 
 int hop_open_decode(struct span data, struct hop_open *ret, struct error *error)
 {
-        _cleanup_hop_open_ struct hop_open open = {0};
+        struct hop_open open = {0};
         struct cursor c;
         int r;
 
@@ -213,16 +214,13 @@ int hop_open_decode(struct span data, struct hop_open *ret, struct error *error)
                         !cursor_copy(&c, open.payload_sha256, 32) ||
                         !cursor_copy(&c, open.load_options_sha256, 32) || !take_initrds(&c, &open))
                 return error_set(error, EBADMSG, "open event is cut off, or has too many initrds");
-        r = take_ledger(&c, &open);
-        if (r < 0)
-                return error_set(error, -r,
-                                r == -ENOMEM ? "out of memory"
-                                             : "open event whose ledger isn't as long as it says");
+        if (!take_ledger(&c, &open))
+                return error_set(
+                                error, EBADMSG, "open event whose ledger isn't as long as it says");
         r = check_open(&open, EBADMSG, error);
         if (r < 0)
                 return r;
         *ret = open;
-        open.entries = NULL;
         return 0;
 }
 

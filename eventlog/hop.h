@@ -44,16 +44,17 @@ struct hop_open {
         uint8_t payload_sha256[32], load_options_sha256[32]; /* no options: SHA-256 of nothing */
         size_t n_initrds; /* that the broker supplies, in order; <= HOP_INITRDS_MAX */
         uint8_t initrd_sha256[HOP_INITRDS_MAX][32];
-        size_t n_events; /* <= HOP_EVENTS_MAX */
-        struct hop_ledger_entry *entries;
+        size_t n_events;                        /* <= HOP_EVENTS_MAX */
+        const struct hop_ledger_entry *entries; /* of one that is to be encoded, */
+        struct span ledger;                     /* of one that was decoded: into its data */
 };
 
-void hop_open_release(struct hop_open *open);
-#define _cleanup_hop_open_ __attribute__((cleanup(hop_open_release)))
+/* Entry i of the ledger, from 0. */
+struct hop_ledger_entry hop_ledger_at(const struct hop_open *open, size_t i);
 
 /* Appends the tagged event. -EINVAL: it isn't one that decode would take, and why. */
 int hop_open_encode(const struct hop_open *open, struct buf *ret, struct error *error);
-/* Exact: one encoding per value, every byte accounted for. -EBADMSG; -ENOMEM. Release *ret. */
+/* Exact: one encoding per value, every byte accounted for. -EBADMSG. *ret refers to data. */
 int hop_open_decode(struct span data, struct hop_open *ret, struct error *error);
 
 struct hop_end {

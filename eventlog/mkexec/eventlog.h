@@ -5,8 +5,8 @@
  *
  * Any bytes may be given: a log proves nothing until its replay agrees with PCRs that a TPM gave.
  * No function does I/O, keeps anything behind what the caller opened, or allocates per event of a
- * TCG log (once per kexec that it tells of). A log is for one thread at a time, different logs for
- * as many as one likes. Needs libcrypto: pkg-config --libs mkexec-eventlog.
+ * TCG log. A log is for one thread at a time, different logs for as many as one likes. Needs
+ * libcrypto: pkg-config --libs mkexec-eventlog.
  *
  * Functions return 0 (mkexec_log_next also 1) or a negative errno: -EBADMSG for what isn't a log or
  * breaks off, -ENOMEM, -EOPNOTSUPP for a hash that libcrypto lacks. The reason is a line of UTF-8

@@ -19,7 +19,7 @@ static void require(bool condition)
 
 static void check_events(struct span data)
 {
-        _cleanup_hop_open_ struct hop_open open = {0};
+        struct hop_open open = {0};
         _cleanup_buf_ struct buf again = {0};
         struct hop_end end;
 
