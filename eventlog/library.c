@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "eventlog/hop-check.h"
+#include "eventlog/check.h"
 #include "eventlog/log-show.h"
 #include "eventlog/mkexec/eventlog.h"
 #include "eventlog/parse.h"
@@ -171,28 +171,30 @@ int mkexec_log_check(struct mkexec_log *log, const struct mkexec_pcrs *pcrs,
                         [HOP_RESULT_MISMATCH] = MKEXEC_MISMATCH,
                         [HOP_RESULT_MALFORMED] = MKEXEC_MALFORMED,
         };
-        _cleanup_hop_verdict_ struct hop_verdict verdict = {0};
+        _cleanup_check_result_ struct check_result result = {0};
+        struct check_input input = {.chain.firmware = log->log.bytes};
         struct error error = {{0}};
         struct replay given;
         int r = pcrs ? take_pcrs(pcrs, &given) : 0;
 
+        input.pcrs = pcrs ? &given : NULL;
         if (r < 0)
                 error_set(&error, -r, "a bank that doesn't exist, or one twice");
         else
-                r = hop_check(log->log.bytes, pcrs ? &given : NULL, &verdict, &error);
+                r = check_logs(&input, &result, &error);
         if (r < 0) {
                 put_reason(&error, reason);
                 return r;
         }
         *ret = (struct mkexec_verdict){
-                        .result = results[verdict.result],
-                        .compared = pcrs != NULL,
-                        .first_boot = verdict.first_boot,
-                        .n_hops = verdict.n_hops,
-                        .weak = verdict.weak,
-                        .unknown_bank = verdict.unknown_bank,
+                        .result = results[result.result],
+                        .compared = result.compared,
+                        .first_boot = result.hops.first_boot,
+                        .n_hops = result.hops.n_hops,
+                        .weak = result.hops.weak,
+                        .unknown_bank = result.hops.unknown_bank,
         };
-        put_reason(&verdict.reason, &ret->reason);
+        put_reason(&result.reason, &ret->reason);
         return 0;
 }
 

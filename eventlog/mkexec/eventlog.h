@@ -102,8 +102,9 @@ struct mkexec_verdict {
         bool unknown_bank;      /* it has a bank that can't be computed and isn't checked */
 };
 
-/* Structure, mkexec's hops, and with pcrs (or NULL) whether the log explains PCR 0-15 as far as
- * they are known there; PCR 8 must be. 0 with a verdict, also if that is no. */
+/* As `mkexec log check`: structure, digests against data where that must explain them, order,
+ * mkexec's hops, and with pcrs (or NULL) whether the log explains those that are known there. 0
+ * with a verdict, also if that is no. */
 int mkexec_log_check(struct mkexec_log *log, const struct mkexec_pcrs *pcrs,
                 struct mkexec_verdict *ret, struct mkexec_reason *reason);
 

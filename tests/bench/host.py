@@ -286,13 +286,12 @@ def replays(mkexec, path):
 
 
 def peak_bytes(*argv):
-    """Resident at most, mapped files included; no less than this program, so this is for large logs."""
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{argv}: {process.returncode}")
-    return usage.ru_maxrss * 1024
+    """Resident at most, mapped files included. Linux counts what a process was before it became the program, too: so a
+    small one starts it."""
+    start = "import resource as r, subprocess as s, sys; s.run(sys.argv[1:], stdout=s.DEVNULL, check=True); " \
+            "print(r.getrusage(r.RUSAGE_CHILDREN).ru_maxrss)"
+    done = subprocess.run([sys.executable, "-IS", "-c", start, *argv], capture_output=True, text=True, check=True)
+    return int(done.stdout) * 1024
 
 
 def limit(name, value, goal, unit):
@@ -320,7 +319,8 @@ def one_log(mkexec, path, n_turns, banks, peer):
         limit("replay without reading, processor", replay - read, 200, "ms")
     else:
         limit("replay, processor", replay, 500, "ms")
-    limit("check --json and show --json, processor", check + show, 2500, "ms")
+    limit("check --json, processor", check, 2500, "ms")
+    limit("show --json, processor", show, 2500, "ms")
     for name, argv in words.items():
         limit(f"peak memory of {name} beyond the file", (peak_bytes(mkexec, *argv, path) - path.stat().st_size) / MB, 8, "MB")
 
