@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The TPM seam over tpm2-tss (ESYS, and its TCTI for raw commands). The only file that knows
- * TSS2_RC. */
+/* The TPM seam over tpm2-tss (ESYS, and its TCTI for raw commands). With tpm-nv.c and
+ * tpm-rc.c the only file that knows TSS2_RC. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -13,6 +13,7 @@
 #include <tss2/tss2_rc.h>
 #include <tss2/tss2_tctildr.h>
 
+#include "tcg2/tpm-rc.h"
 #include "tcg2/tpm.h"
 
 struct tpm_esys {
@@ -26,23 +27,6 @@ static struct tpm_esys *esys_of(struct tpm *tpm)
         return (struct tpm_esys *)tpm; /* its first member */
 }
 
-/* ESYS's results, and each response that it hands out, are malloc'ed. */
-static void esys_freep(void *p)
-{
-        Esys_Free(*(void **)p);
-}
-#define _cleanup_esys_ __attribute__((cleanup(esys_freep)))
-
-/* -EREMOTEIO if the TPM itself (or the kernel's resource manager for it) gave the code. */
-static int fail(struct error *error, TSS2_RC rc, const char *what)
-{
-        uint32_t layer = rc & TSS2_RC_LAYER_MASK;
-        bool answered = layer == TSS2_TPM_RC_LAYER || layer == TSS2_RESMGR_TPM_RC_LAYER;
-
-        return error_set(error, answered ? EREMOTEIO : EIO, "%s: %s (0x%x)", what,
-                        Tss2_RC_Decode(rc), rc);
-}
-
 /* ---- operations ---- */
 
 static int get_capability(struct tpm_esys *t, TPM2_CAP capability, uint32_t property,
@@ -54,7 +38,7 @@ static int get_capability(struct tpm_esys *t, TPM2_CAP capability, uint32_t prop
         rc = Esys_GetCapability(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, capability,
                         property, count, &more, ret);
         if (rc != TSS2_RC_SUCCESS)
-                return fail(error, rc, "TPM2_GetCapability");
+                return tpm_rc_error(error, rc, "TPM2_GetCapability");
         return 0;
 }
 
@@ -168,7 +152,7 @@ static int read_once(struct tpm_esys *t, const struct banks *banks, uint32_t mas
                 rc = Esys_PCR_Read(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &selection,
                                 &counter, &selected, &values);
                 if (rc != TSS2_RC_SUCCESS)
-                        return fail(error, rc, "TPM2_PCR_Read");
+                        return tpm_rc_error(error, rc, "TPM2_PCR_Read");
                 r = take_values(selected, values, pcrs, left, error);
                 if (r < 0)
                         return r;
@@ -216,7 +200,8 @@ static int esys_pcr_extend(
         rc = Esys_PCR_Extend(esys_of(tpm)->esys, ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE,
                         ESYS_TR_NONE, &values);
         if (rc != TSS2_RC_SUCCESS)
-                return error_prefix(error, fail(error, rc, "TPM2_PCR_Extend"), "PCR %u", pcr);
+                return error_prefix(
+                                error, tpm_rc_error(error, rc, "TPM2_PCR_Extend"), "PCR %u", pcr);
         return 0;
 }
 
@@ -272,10 +257,10 @@ static int esys_transmit(
 
         rc = Tss2_Tcti_Transmit(t->tcti, command.size, command.data);
         if (rc != TSS2_RC_SUCCESS)
-                return fail(error, rc, "sending a command to the TPM");
+                return tpm_rc_error(error, rc, "sending a command to the TPM");
         rc = Tss2_Tcti_Receive(t->tcti, &size, bytes, TSS2_TCTI_TIMEOUT_BLOCK);
         if (rc != TSS2_RC_SUCCESS)
-                return fail(error, rc, "receiving the TPM's answer");
+                return tpm_rc_error(error, rc, "receiving the TPM's answer");
         buf_put(response, bytes, size);
         return buf_failed(response) ? -ENOMEM : 0;
 }
@@ -290,12 +275,18 @@ static void esys_free(struct tpm *tpm)
         free(t);
 }
 
+static struct ESYS_CONTEXT *esys_context(struct tpm *tpm)
+{
+        return esys_of(tpm)->esys;
+}
+
 static const struct tpm_ops esys_ops = {
                 .bank_list = esys_bank_list,
                 .pcr_read = esys_pcr_read,
                 .pcr_extend = esys_pcr_extend,
                 .properties = esys_properties,
                 .transmit = esys_transmit,
+                .esys_context = esys_context,
                 .free = esys_free,
 };
 
@@ -379,15 +370,10 @@ int tpm_esys_open(const char *tcti, struct tpm **ret, struct error *error)
         }
         rc = Esys_Initialize(&t->esys, t->tcti, NULL);
         if (rc != TSS2_RC_SUCCESS) {
-                r = fail(error, rc, "Esys_Initialize");
+                r = tpm_rc_error(error, rc, "Esys_Initialize");
                 esys_free(&t->tpm);
                 return r;
         }
         *ret = &t->tpm;
         return 0;
-}
-
-struct ESYS_CONTEXT *tpm_esys_context(struct tpm *tpm)
-{
-        return tpm->ops == &esys_ops ? esys_of(tpm)->esys : NULL;
 }

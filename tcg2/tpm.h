@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The TPM as the rest of mkexec sees it: a seam of a few operations, so that a recorded or made-up
- * TPM can stand in for the real one (tests). tpm-esys.c is the real one, over tpm2-tss; it alone
- * knows TSS2_RC. Errors: -EREMOTEIO if the TPM answered with an error code (the text has it in the
- * TSS's words), -EIO if it couldn't be reached or its answer made no sense, others where said. */
+ * TPM can stand in for the real one (tests). tpm-esys.c is the real one, over tpm2-tss; it,
+ * tpm-nv.c and tpm-rc.c alone know TSS2_RC. Errors: -EREMOTEIO if the TPM answered with an error
+ * code (the text has it in the TSS's words), -EIO if it couldn't be reached or its answer made no
+ * sense, others where said. */
 #pragma once
 
 #include <stdint.h>
@@ -27,6 +28,7 @@ struct tpm_properties {
 };
 
 struct tpm;
+struct ESYS_CONTEXT;
 
 /* A row of TPM2_GetCapability(TPM2_CAP_PCRS). */
 struct tpm_bank {
@@ -46,6 +48,7 @@ struct tpm_ops {
         int (*properties)(struct tpm *tpm, struct tpm_properties *ret, struct error *error);
         int (*transmit)(struct tpm *tpm, struct span command, struct buf *response,
                         struct error *error);
+        struct ESYS_CONTEXT *(*esys_context)(struct tpm *tpm); /* NULL: not over tpm2-tss */
         void (*free)(struct tpm *tpm);
 };
 
@@ -92,6 +95,12 @@ static inline int tpm_transmit(
         return tpm->ops->transmit(tpm, command, response, error);
 }
 
+/* For tpm-nv.c; NULL for a TPM that isn't one of tpm_esys_open. */
+static inline struct ESYS_CONTEXT *tpm_esys_context(struct tpm *tpm)
+{
+        return tpm->ops->esys_context ? tpm->ops->esys_context(tpm) : NULL;
+}
+
 static inline void tpm_free(struct tpm *tpm)
 {
         tpm->ops->free(tpm);
@@ -102,8 +111,3 @@ DEFINE_CLEANUP(struct tpm *, tpm_free)
 /* tcti: as tpm2-tools takes it ("swtpm:port=2321", "device:/dev/tpm0"); NULL: $TPM2TOOLS_TCTI, else
  * /dev/tpmrm0, else /dev/tpm0. -ENODEV: no TPM there, -EACCES: not allowed, -EBUSY: in use. */
 int tpm_esys_open(const char *tcti, struct tpm **ret, struct error *error);
-
-/* The ESYS_CONTEXT behind a TPM of tpm_esys_open, for policy/ticket and policy/seal; NULL for
- * others. */
-struct ESYS_CONTEXT;
-struct ESYS_CONTEXT *tpm_esys_context(struct tpm *tpm);

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/ticket.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "policy/policy-digest.h"
+
+#define MAGIC        "MKXT"
+#define VERSION      1
+#define HEADER_BYTES 8
+#define SLOT_HANDLES 0x10000u
+#define OWNER_FIRST  0x01800000u
+#define OWNER_LAST   0x01bfffffu
+#define TRIES        8 /* IMA or systemd may extend a PCR at any time, hardly for long */
+
+#define ATTRIBUTES                                                                       \
+        (NV_OWNERWRITE | NV_POLICYREAD | NV_NO_DA | NV_CLEAR_STCLEAR | NV_READ_STCLEAR | \
+                        NV_WRITE_STCLEAR)
+#define STATE_BITS (NV_WRITTEN | NV_WRITELOCKED | NV_READLOCKED)
+
+const char *const ticket_state_names[] = {
+                [TICKET_READY] = "ready",
+                [TICKET_OTHER_PCRS] = "other-pcrs",
+                [TICKET_USED] = "used",
+                [TICKET_EMPTY] = "empty",
+                [TICKET_FOREIGN] = "foreign",
+};
+
+bool ticket_name_ok(const char *name)
+{
+        static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                      "0123456789-_.";
+        size_t n = strlen(name);
+
+        return n > 0 && n <= TICKET_NAME_MAX && name[0] != '.' && strspn(name, allowed) == n;
+}
+
+bool ticket_base_ok(uint32_t base)
+{
+        return base % (TICKET_SLOTS * SLOT_HANDLES) == 0 && base >= OWNER_FIRST &&
+               base + (TICKET_SLOTS * SLOT_HANDLES - 1) <= OWNER_LAST;
+}
+
+static uint32_t pcrs_of(uint32_t handle)
+{
+        return handle % SLOT_HANDLES;
+}
+
+/* PolicyPCR, and nothing else: both reading and locking need it. */
+static int policy_of(const struct replay *values, uint32_t mask, uint8_t ret[32])
+{
+        struct digest policy;
+        int r;
+
+        policy_start(alg_by_id(TPM_ALG_SHA256), &policy);
+        r = policy_pcr(&policy, values, mask);
+        if (r == 0)
+                memcpy(ret, policy.bytes, 32);
+        return r;
+}
+
+/* ---- put ---- */
+
+static int encode(const char *name, struct span secret, struct secret *ret, struct error *error)
+{
+        size_t n = strlen(name);
+        const uint8_t header[HEADER_BYTES] = {MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], VERSION,
+                        (uint8_t)n, (uint8_t)(secret.size >> 8), (uint8_t)secret.size};
+        int r = secret_new(HEADER_BYTES + n + secret.size, ret, error);
+
+        if (r < 0)
+                return r;
+        memcpy(ret->data, header, HEADER_BYTES);
+        memcpy(ret->data + HEADER_BYTES, name, n);
+        memcpy(ret->data + HEADER_BYTES + n, secret.data, secret.size);
+        ret->size = ret->capacity;
+        return 0;
+}
+
+static int check_put(struct tpm_nv *nv, const char *name, struct span secret, struct error *error)
+{
+        size_t overhead = HEADER_BYTES + strlen(name), limit = tpm_nv_limit(nv);
+
+        if (limit > UINT16_MAX)
+                limit = UINT16_MAX;
+        if (secret.size == 0)
+                return error_set(error, EINVAL, "ticket '%s': the secret is empty", name);
+        if (secret.size > limit || overhead > limit - secret.size)
+                return error_set(error, EMSGSIZE,
+                                "ticket '%s': the secret has %zu bytes, an NV index of this TPM "
+                                "takes %zu: put a key that the secret is encrypted with",
+                                name, secret.size, limit > overhead ? limit - overhead : 0);
+        return 0;
+}
+
+/* In the first slot whose handle is free. */
+static int define(struct tpm_nv *nv, uint32_t base, struct nv_index *index, struct error *error)
+{
+        uint32_t mask = pcrs_of(index->handle);
+        int r = -EEXIST;
+
+        for (uint32_t slot = 0; slot < TICKET_SLOTS && r == -EEXIST; slot++) {
+                index->handle = base + slot * SLOT_HANDLES + mask;
+                r = tpm_nv_define(nv, index, error);
+        }
+        if (r == -EEXIST)
+                return error_set(error, ENOSPC,
+                                "all NV indices for tickets, 0x%08x to 0x%08x, are taken: 'mkexec "
+                                "ticket list' shows them, 'mkexec ticket drop' gives them up",
+                                base + mask, index->handle);
+        if (r == -ENOSPC)
+                return error_prefix(error, r,
+                                "the TPM's NV memory is full ('tpm2_getcap handles-nv-index' "
+                                "lists what is there)");
+        if (r == -EACCES)
+                return error_prefix(error, r,
+                                "the TPM's owner has another password than that of "
+                                "--owner-auth");
+        return r;
+}
+
+/* Contents and lock; then the public area must be what a reader will compute. */
+static int fill(struct tpm_nv *nv, struct nv_index *index, struct span contents,
+                struct error *error)
+{
+        struct nv_index found;
+        int r = tpm_nv_write(nv, index->handle, contents, error);
+
+        if (r == 0)
+                r = tpm_nv_write_lock(nv, index->handle, error);
+        if (r == 0)
+                r = tpm_nv_public(nv, index->handle, &found, error);
+        if (r < 0)
+                return r;
+        index->attributes |= NV_WRITTEN | NV_WRITELOCKED;
+        if (found.attributes != index->attributes || found.size != index->size ||
+                        memcmp(found.policy, index->policy, sizeof(found.policy)) != 0)
+                return error_set(error, EPROTO,
+                                "NV index 0x%08x: isn't what was just made: somebody else changes "
+                                "it",
+                                index->handle);
+        return 0;
+}
+
+int ticket_put(struct tpm_nv *nv, uint32_t base, const char *name, struct span secret,
+                const struct replay *values, uint32_t mask, struct ticket *ret, struct error *error)
+{
+        struct nv_index index = {.handle = base + mask, .attributes = ATTRIBUTES};
+        _cleanup_secret_ struct secret contents = {0};
+        int r;
+
+        if (!ticket_name_ok(name) || !ticket_base_ok(base) || mask == 0 || mask & ~TICKET_PCRS)
+                return error_set(error, EINVAL, "ticket '%s': bad name, base or PCRs", name);
+        r = check_put(nv, name, secret, error);
+        if (r < 0)
+                return r;
+        r = policy_of(values, mask, index.policy);
+        if (r < 0)
+                return error_set(error, -r, "ticket '%s': can't compute its policy: %s", name,
+                                strerror(-r));
+        r = encode(name, secret, &contents, error);
+        if (r < 0)
+                return r;
+        index.size = (uint16_t)contents.size;
+        r = define(nv, base, &index, error);
+        if (r < 0)
+                return error_prefix(error, r, "ticket '%s'", name);
+        r = fill(nv, &index, secret_span(&contents), error);
+        if (r < 0) {
+                tpm_nv_undefine(nv, index.handle, NULL);
+                return error_prefix(error, r, "ticket '%s'", name);
+        }
+        *ret = (struct ticket){index.handle, mask, index.size, TICKET_OTHER_PCRS, index};
+        return 0;
+}
+
+/* ---- looking ---- */
+
+static int judge(const struct nv_index *index, const struct replay *now, struct ticket *ret)
+{
+        uint8_t wanted[32];
+        int r;
+
+        *ret = (struct ticket){.handle = index->handle,
+                        .pcrs = pcrs_of(index->handle),
+                        .size = index->size,
+                        .state = TICKET_FOREIGN,
+                        .index = *index};
+        if ((index->attributes & ~(uint32_t)STATE_BITS) != ATTRIBUTES || ret->pcrs == 0 ||
+                        index->size <= HEADER_BYTES)
+                return 0;
+        if (!(index->attributes & NV_WRITTEN)) {
+                ret->state = TICKET_EMPTY;
+                return 0;
+        }
+        if (!(index->attributes & NV_WRITELOCKED))
+                return 0; /* whoever wrote it may write again */
+        if (index->attributes & NV_READLOCKED) {
+                ret->state = TICKET_USED;
+                return 0;
+        }
+        r = policy_of(now, ret->pcrs, wanted);
+        if (r < 0)
+                return r;
+        ret->state = memcmp(wanted, index->policy, sizeof(wanted)) == 0 ? TICKET_READY
+                                                                        : TICKET_OTHER_PCRS;
+        return 0;
+}
+
+int ticket_list(struct tpm_nv *nv, uint32_t base, const struct replay *now, struct ticket *ret,
+                size_t *n, struct error *error)
+{
+        uint32_t handles[4 * TICKET_SLOTS];
+        size_t n_handles = *n < ARRAY_SIZE(handles) ? *n : ARRAY_SIZE(handles);
+        int r = tpm_nv_list(nv, base, base + TICKET_SLOTS * SLOT_HANDLES - 1, handles, &n_handles,
+                        error);
+
+        *n = 0;
+        for (size_t i = 0; r == 0 && i < n_handles; i++) {
+                struct nv_index index = {.handle = handles[i]};
+
+                r = tpm_nv_public(nv, handles[i], &index, error);
+                if (r == -ENOENT) { /* gone meanwhile */
+                        r = 0;
+                        continue;
+                }
+                if (r == 0 || r == -EPROTO) /* of another kind: index stays empty, so foreign */
+                        r = judge(&index, now, &ret[(*n)++]);
+                if (r == -ENODATA)
+                        r = error_set(error, ENODATA, "not all PCRs of ticket 0x%08x are known",
+                                        handles[i]);
+        }
+        return r;
+}
+
+/* ---- get ---- */
+
+static struct tpm_nv_policy session_policy(const struct ticket *ticket, const struct replay *now)
+{
+        return (struct tpm_nv_policy){&now->banks, ticket->pcrs};
+}
+
+/* size bytes from offset on, tried again when a PCR (of any index) is extended meanwhile. */
+static int read_part(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
+                uint16_t offset, uint16_t size, struct secret *ret, struct error *error)
+{
+        struct tpm_nv_policy policy = session_policy(ticket, now);
+        size_t before = ret->size;
+        int r = -EAGAIN;
+
+        for (int i = 0; i < TRIES && r == -EAGAIN; i++) {
+                ret->size = before;
+                r = tpm_nv_read(nv, &ticket->index, &policy, offset, size, ret, error);
+        }
+        return r;
+}
+
+static int malformed(const struct ticket *ticket, struct error *error)
+{
+        return error_set(error, EPROTO,
+                        "NV index 0x%08x: the PCRs open it, but its contents aren't a ticket's",
+                        ticket->handle);
+}
+
+static int read_header(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
+                char ret_name[TICKET_NAME_MAX + 1], uint16_t *ret_secret, struct error *error)
+{
+        _cleanup_secret_ struct secret bytes = {0};
+        struct cursor c;
+        struct span magic;
+        uint8_t version, n;
+        int r = secret_new(HEADER_BYTES + TICKET_NAME_MAX, &bytes, error);
+
+        if (r == 0)
+                r = read_part(nv, ticket, now, 0, HEADER_BYTES, &bytes, error);
+        if (r < 0)
+                return r;
+        c = CURSOR(secret_span(&bytes));
+        if (!cursor_take(&c, 4, &magic) || memcmp(magic.data, MAGIC, 4) != 0 ||
+                        !cursor_u8(&c, &version) || version != VERSION || !cursor_u8(&c, &n) ||
+                        n == 0 || n > TICKET_NAME_MAX || !cursor_be16(&c, ret_secret) ||
+                        ticket->size != HEADER_BYTES + n + *ret_secret || *ret_secret == 0)
+                return malformed(ticket, error);
+        bytes.size = 0;
+        r = read_part(nv, ticket, now, HEADER_BYTES, n, &bytes, error);
+        if (r < 0)
+                return r;
+        memcpy(ret_name, bytes.data, n);
+        ret_name[n] = '\0';
+        return ticket_name_ok(ret_name) ? 0 : malformed(ticket, error);
+}
+
+int ticket_name(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
+                char ret[TICKET_NAME_MAX + 1], struct error *error)
+{
+        uint16_t size;
+
+        return read_header(nv, ticket, now, ret, &size, error);
+}
+
+int ticket_lock(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
+                struct error *error)
+{
+        struct tpm_nv_policy policy = session_policy(ticket, now);
+        int r = -EAGAIN;
+
+        for (int i = 0; i < TRIES && r == -EAGAIN; i++)
+                r = tpm_nv_read_lock(nv, &ticket->index, &policy, error);
+        return r;
+}
+
+/* The secret leaves this function only with the index locked. */
+static int take(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
+                uint16_t secret_bytes, struct secret *ret, struct error *error)
+{
+        int r = secret_new(secret_bytes, ret, error);
+
+        if (r == 0)
+                r = read_part(nv, ticket, now, (uint16_t)(ticket->size - secret_bytes),
+                                secret_bytes, ret, error);
+        if (r == 0)
+                r = ticket_lock(nv, ticket, now, error);
+        if (r < 0)
+                secret_release(ret);
+        return r;
+}
+
+/* Why there is no ticket of that name: what there is instead, the most telling first. */
+static int explain(const char *name, const struct ticket *tickets, size_t n, struct error *error)
+{
+        static const struct {
+                enum ticket_state state;
+                int errnum;
+                const char *text;
+        } rows[] = {
+                        {TICKET_OTHER_PCRS, EKEYREJECTED,
+                                        "is for other PCR values than these: it was put for "
+                                        "another kernel, or something else was extended"},
+                        {TICKET_USED, EBUSY, "was already used; it stays locked until a reset"},
+                        {TICKET_FOREIGN, EPROTO,
+                                        "isn't as 'ticket put' leaves one: it was swapped, or is "
+                                        "another program's"},
+                        {TICKET_EMPTY, ENODATA, "is of another power cycle; its contents are gone"},
+        };
+
+        for (size_t row = 0; row < ARRAY_SIZE(rows); row++)
+                for (size_t i = 0; i < n; i++)
+                        if (tickets[i].state == rows[row].state)
+                                return error_set(error, rows[row].errnum,
+                                                "no ticket '%s' for this kernel: NV index 0x%08x "
+                                                "%s",
+                                                name, tickets[i].handle, rows[row].text);
+        return error_set(error, ENOENT, "no ticket '%s': there is none at all", name);
+}
+
+int ticket_get(struct tpm_nv *nv, uint32_t base, const char *name, const struct replay *now,
+                struct secret *ret, struct error *left, struct error *error)
+{
+        struct ticket tickets[4 * TICKET_SLOTS];
+        size_t n = ARRAY_SIZE(tickets), others = 0;
+        int r = ticket_list(nv, base, now, tickets, &n, error);
+
+        left->text[0] = '\0';
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                char found[TICKET_NAME_MAX + 1];
+                uint16_t size;
+
+                if (tickets[i].state != TICKET_READY)
+                        continue;
+                r = read_header(nv, &tickets[i], now, found, &size, error);
+                if (r < 0)
+                        return r;
+                if (strcmp(found, name) != 0) {
+                        others++;
+                        continue;
+                }
+                r = take(nv, &tickets[i], now, size, ret, error);
+                if (r == 0)
+                        ticket_drop(nv, tickets[i].handle, left);
+                return r;
+        }
+        if (r == 0 && others > 0)
+                return error_set(error, ENOENT,
+                                "no ticket '%s'; %zu of other names are there for this kernel",
+                                name, others);
+        return r < 0 ? r : explain(name, tickets, n, error);
+}
+
+/* ---- the end ---- */
+
+/* A write-locked index can't be written until the next reset; one of the same size in its place
+ * can. Whether a chip keeps a copy elsewhere nobody can tell. */
+static int overwrite(struct tpm_nv *nv, const struct nv_index *old, struct error *error)
+{
+        struct nv_index index = *old;
+        _cleanup_buf_ struct buf contents = {0};
+        int r;
+
+        index.attributes = ATTRIBUTES & ~(uint32_t)NV_WRITE_STCLEAR;
+        buf_put_zeros(&contents, index.size);
+        if (buf_failed(&contents))
+                return error_set(error, ENOMEM, "out of memory");
+        r = tpm_nv_define(nv, &index, error);
+        if (r == 0) {
+                r = tpm_nv_write(nv, index.handle, buf_span(&contents), error);
+                if (r == 0)
+                        r = tpm_nv_undefine(nv, index.handle, error);
+                else
+                        tpm_nv_undefine(nv, index.handle, NULL);
+        }
+        return r;
+}
+
+int ticket_drop(struct tpm_nv *nv, uint32_t handle, struct error *error)
+{
+        struct nv_index index;
+        int r = tpm_nv_public(nv, handle, &index, error);
+
+        if (r == -ENOENT)
+                return 0;
+        if (r == 0)
+                r = tpm_nv_undefine(nv, handle, error);
+        if (r == 0)
+                r = overwrite(nv, &index, error);
+        return r < 0 ? error_prefix(error, r, "can't give up ticket 0x%08x", handle) : 0;
+}

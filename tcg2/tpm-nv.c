@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tcg2/tpm-nv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tss2/tss2_esys.h>
+
+#include "base/cleanup.h"
+#include "tcg2/tpm-rc.h"
+
+struct tpm_nv {
+        ESYS_CONTEXT *esys;
+        ESYS_TR salt_key; /* ESYS_TR_NONE until the first session */
+        uint16_t chunk;   /* bytes that one TPM2_NV_Read or TPM2_NV_Write can carry */
+        uint32_t limit;   /* bytes of an index */
+};
+
+/* ---- answers ---- */
+
+/* What callers tell apart. Codes of format 1 come with the number of the handle, parameter or
+ * session that they are about (Part 2, section 6.6.2), which is masked out. */
+static int rc_error(struct error *error, TSS2_RC rc, const char *command, uint32_t handle)
+{
+        static const struct {
+                TSS2_RC rc;
+                int errnum;
+        } rows[] = {
+                        {TPM2_RC_HANDLE, ENOENT},
+                        {TPM2_RC_NV_DEFINED, EEXIST},
+                        {TPM2_RC_NV_SPACE, ENOSPC},
+                        {TPM2_RC_BAD_AUTH, EACCES},
+                        {TPM2_RC_AUTH_FAIL, EACCES},
+                        {TPM2_RC_NV_UNINITIALIZED, ENODATA},
+                        {TPM2_RC_NV_LOCKED, EBUSY},
+                        {TPM2_RC_POLICY_FAIL, EKEYREJECTED},
+                        {TPM2_RC_PCR_CHANGED, EAGAIN},
+        };
+        TSS2_RC plain = rc & TPM2_RC_FMT1 ? rc & (TPM2_RC_FMT1 | 0x3f) : rc;
+        int r = tpm_rc_error(error, rc, command);
+
+        if (r == -EREMOTEIO)
+                for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                        if ((plain & ~TSS2_RC_LAYER_MASK) == rows[i].rc)
+                                r = -rows[i].errnum;
+        return error_prefix(error, r, "NV index 0x%08x", handle);
+}
+
+/* ---- opening ---- */
+
+/* A storage key of the null hierarchy, as in the TCG EK credential profile's template but for the
+ * policy: its seed is new after each reset of the TPM, and it needs nobody's password. */
+static int make_salt_key(struct tpm_nv *nv, struct error *error)
+{
+        static const TPM2B_SENSITIVE_CREATE sensitive;
+        static const TPM2B_DATA outside;
+        static const TPML_PCR_SELECTION creation;
+        const TPM2B_PUBLIC template = {
+                        .publicArea =
+                                        {
+                                                        .type = TPM2_ALG_ECC,
+                                                        .nameAlg = TPM2_ALG_SHA256,
+                                                        .objectAttributes =
+                                                                        TPMA_OBJECT_RESTRICTED |
+                                                                        TPMA_OBJECT_DECRYPT |
+                                                                        TPMA_OBJECT_FIXEDTPM |
+                                                                        TPMA_OBJECT_FIXEDPARENT |
+                                                                        TPMA_OBJECT_SENSITIVEDATAORIGIN |
+                                                                        TPMA_OBJECT_USERWITHAUTH |
+                                                                        TPMA_OBJECT_NODA,
+                                                        .parameters.eccDetail =
+                                                                        {
+                                                                                        .symmetric = {.algorithm = TPM2_ALG_AES,
+                                                                                                        .keyBits.aes = 128,
+                                                                                                        .mode.aes = TPM2_ALG_CFB},
+                                                                                        .scheme.scheme =
+                                                                                                        TPM2_ALG_NULL,
+                                                                                        .curveID = TPM2_ECC_NIST_P256,
+                                                                                        .kdf.scheme = TPM2_ALG_NULL,
+                                                                        },
+                                        },
+        };
+        TSS2_RC rc;
+
+        rc = Esys_CreatePrimary(nv->esys, ESYS_TR_RH_NULL, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                        ESYS_TR_NONE, &sensitive, &template, &outside, &creation, &nv->salt_key,
+                        NULL, NULL, NULL, NULL);
+        if (rc != TSS2_RC_SUCCESS)
+                return error_prefix(error, tpm_rc_error(error, rc, "TPM2_CreatePrimary"),
+                                "key for encrypted sessions");
+        return 0;
+}
+
+static int get_property(struct tpm_nv *nv, uint32_t property, uint32_t *ret, struct error *error)
+{
+        _cleanup_esys_ TPMS_CAPABILITY_DATA *data = NULL;
+        TPMI_YES_NO more;
+        TSS2_RC rc;
+
+        rc = Esys_GetCapability(nv->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                        TPM2_CAP_TPM_PROPERTIES, property, 1, &more, &data);
+        if (rc != TSS2_RC_SUCCESS)
+                return tpm_rc_error(error, rc, "TPM2_GetCapability");
+        if (data->data.tpmProperties.count != 1 ||
+                        data->data.tpmProperties.tpmProperty[0].property != property)
+                return error_set(error, EIO, "TPM2_GetCapability: no property 0x%x", property);
+        *ret = data->data.tpmProperties.tpmProperty[0].value;
+        return 0;
+}
+
+int tpm_nv_open(struct tpm *tpm, struct span owner, struct tpm_nv **ret, struct error *error)
+{
+        _cleanup_(tpm_nv_closep) struct tpm_nv *nv = NULL;
+        TPM2B_AUTH auth = {.size = (uint16_t)owner.size};
+        uint32_t chunk;
+        TSS2_RC rc;
+        int r;
+
+        if (!tpm_esys_context(tpm))
+                return error_set(error, EOPNOTSUPP, "this TPM has no NV indices");
+        if (owner.size > TPM2_SHA512_DIGEST_SIZE)
+                return error_set(error, EINVAL, "the owner's password is longer than %u bytes",
+                                TPM2_SHA512_DIGEST_SIZE);
+        nv = calloc(1, sizeof(*nv));
+        if (!nv)
+                return error_set(error, ENOMEM, "out of memory");
+        *nv = (struct tpm_nv){.esys = tpm_esys_context(tpm), .salt_key = ESYS_TR_NONE};
+        if (owner.size > 0)
+                memcpy(auth.buffer, owner.data, owner.size);
+        rc = Esys_TR_SetAuth(nv->esys, ESYS_TR_RH_OWNER, &auth);
+        explicit_bzero(&auth, sizeof(auth));
+        if (rc != TSS2_RC_SUCCESS)
+                return tpm_rc_error(error, rc, "setting the owner's password");
+        r = get_property(nv, TPM2_PT_NV_BUFFER_MAX, &chunk, error);
+        if (r == 0)
+                r = get_property(nv, TPM2_PT_NV_INDEX_MAX, &nv->limit, error);
+        if (r < 0)
+                return r;
+        if (chunk == 0)
+                return error_set(error, EIO, "the TPM says that it can't read NV indices");
+        nv->chunk = chunk < TPM2_MAX_NV_BUFFER_SIZE ? (uint16_t)chunk : TPM2_MAX_NV_BUFFER_SIZE;
+        *ret = TAKE_PTR(nv);
+        return 0;
+}
+
+void tpm_nv_close(struct tpm_nv *nv)
+{
+        TPM2B_AUTH none = {0};
+
+        if (nv->salt_key != ESYS_TR_NONE)
+                Esys_FlushContext(nv->esys, nv->salt_key);
+        Esys_TR_SetAuth(nv->esys, ESYS_TR_RH_OWNER, &none);
+        free(nv);
+}
+
+/* ---- sessions and handles ---- */
+
+struct session {
+        ESYS_CONTEXT *esys;
+        ESYS_TR tr;
+};
+
+static void session_end(struct session *session)
+{
+        if (session->tr != ESYS_TR_NONE)
+                Esys_FlushContext(session->esys, session->tr);
+}
+
+/* Salted; the first parameter of each command and answer is encrypted where there is one. */
+static int session_start(struct tpm_nv *nv, TPM2_SE type, struct session *ret, struct error *error)
+{
+        static const TPMT_SYM_DEF symmetric = {
+                        .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
+        TPMA_SESSION flags = TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_DECRYPT |
+                             TPMA_SESSION_ENCRYPT;
+        TSS2_RC rc;
+        int r = nv->salt_key == ESYS_TR_NONE ? make_salt_key(nv, error) : 0;
+
+        if (r < 0)
+                return r;
+        ret->esys = nv->esys;
+        rc = Esys_StartAuthSession(nv->esys, nv->salt_key, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                        ESYS_TR_NONE, NULL, type, &symmetric, TPM2_ALG_SHA256, &ret->tr);
+        if (rc == TSS2_RC_SUCCESS)
+                rc = Esys_TRSess_SetAttributes(nv->esys, ret->tr, flags, 0xff);
+        return rc == TSS2_RC_SUCCESS ? 0 : tpm_rc_error(error, rc, "TPM2_StartAuthSession");
+}
+
+struct object {
+        ESYS_CONTEXT *esys;
+        ESYS_TR tr;
+};
+
+static void object_close(struct object *object)
+{
+        if (object->tr != ESYS_TR_NONE)
+                Esys_TR_Close(object->esys, &object->tr);
+}
+
+static int object_open(struct tpm_nv *nv, uint32_t handle, struct object *ret, struct error *error)
+{
+        TSS2_RC rc;
+
+        ret->esys = nv->esys;
+        rc = Esys_TR_FromTPMPublic(
+                        nv->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &ret->tr);
+        return rc == TSS2_RC_SUCCESS ? 0 : rc_error(error, rc, "TPM2_NV_ReadPublic", handle);
+}
+
+#define _cleanup_session_ __attribute__((cleanup(session_end)))
+#define _cleanup_object_  __attribute__((cleanup(object_close)))
+#define SESSION_NONE      ((struct session){.tr = ESYS_TR_NONE})
+#define OBJECT_NONE       ((struct object){.tr = ESYS_TR_NONE})
+
+/* ---- anybody ---- */
+
+int tpm_nv_list(struct tpm_nv *nv, uint32_t first, uint32_t last, uint32_t *ret, size_t *n,
+                struct error *error)
+{
+        size_t room = *n;
+        TPMI_YES_NO more = TPM2_YES;
+
+        *n = 0;
+        while (more && *n < room) {
+                _cleanup_esys_ TPMS_CAPABILITY_DATA *data = NULL;
+                TSS2_RC rc = Esys_GetCapability(nv->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES, &more, &data);
+
+                if (rc != TSS2_RC_SUCCESS)
+                        return tpm_rc_error(error, rc, "TPM2_GetCapability");
+                if (data->data.handles.count == 0)
+                        return 0;
+                for (uint32_t i = 0; i < data->data.handles.count; i++) {
+                        uint32_t handle = data->data.handles.handle[i];
+
+                        if (handle < first) /* ascending, from the one that was asked for */
+                                return error_set(error, EIO,
+                                                "TPM2_GetCapability: handles out of order");
+                        if (handle > last || *n == room)
+                                return 0;
+                        ret[(*n)++] = handle;
+                        first = handle + 1;
+                }
+        }
+        return 0;
+}
+
+uint32_t tpm_nv_limit(const struct tpm_nv *nv)
+{
+        return nv->limit;
+}
+
+static int public_of(struct tpm_nv *nv, const struct object *object, uint32_t handle,
+                struct nv_index *ret, struct error *error)
+{
+        _cleanup_esys_ TPM2B_NV_PUBLIC *public = NULL;
+        _cleanup_esys_ TPM2B_NAME *name = NULL;
+        const TPMS_NV_PUBLIC *p;
+        TSS2_RC rc;
+
+        rc = Esys_NV_ReadPublic(nv->esys, object->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                        &public, &name);
+        if (rc != TSS2_RC_SUCCESS)
+                return rc_error(error, rc, "TPM2_NV_ReadPublic", handle);
+        p = &public->nvPublic;
+        if (p->nvIndex != handle || p->nameAlg != TPM2_ALG_SHA256 ||
+                        p->authPolicy.size != sizeof(ret->policy))
+                return error_set(error, EPROTO,
+                                "NV index 0x%08x: not one of ours, another program's", handle);
+        *ret = (struct nv_index){
+                        .handle = handle, .attributes = p->attributes, .size = p->dataSize};
+        memcpy(ret->policy, p->authPolicy.buffer, sizeof(ret->policy));
+        return 0;
+}
+
+int tpm_nv_public(struct tpm_nv *nv, uint32_t handle, struct nv_index *ret, struct error *error)
+{
+        _cleanup_object_ struct object object = OBJECT_NONE;
+        int r = object_open(nv, handle, &object, error);
+
+        return r < 0 ? r : public_of(nv, &object, handle, ret, error);
+}
+
+/* ---- the owner ---- */
+
+int tpm_nv_define(struct tpm_nv *nv, const struct nv_index *index, struct error *error)
+{
+        _cleanup_session_ struct session session = SESSION_NONE;
+        _cleanup_object_ struct object object = OBJECT_NONE;
+        TPM2B_NV_PUBLIC public = {
+                        .nvPublic =
+                                        {
+                                                        .nvIndex = index->handle,
+                                                        .nameAlg = TPM2_ALG_SHA256,
+                                                        .attributes = index->attributes,
+                                                        .authPolicy.size = sizeof(index->policy),
+                                                        .dataSize = index->size,
+                                        },
+        };
+        static const TPM2B_AUTH auth;
+        TSS2_RC rc;
+        int r;
+
+        memcpy(public.nvPublic.authPolicy.buffer, index->policy, sizeof(index->policy));
+        r = session_start(nv, TPM2_SE_HMAC, &session, error);
+        if (r < 0)
+                return r;
+        object.esys = nv->esys;
+        rc = Esys_NV_DefineSpace(nv->esys, ESYS_TR_RH_OWNER, session.tr, ESYS_TR_NONE, ESYS_TR_NONE,
+                        &auth, &public, &object.tr);
+        return rc == TSS2_RC_SUCCESS ? 0
+                                     : rc_error(error, rc, "TPM2_NV_DefineSpace", index->handle);
+}
+
+int tpm_nv_write(struct tpm_nv *nv, uint32_t handle, struct span bytes, struct error *error)
+{
+        _cleanup_session_ struct session session = SESSION_NONE;
+        _cleanup_object_ struct object object = OBJECT_NONE;
+        TPM2B_MAX_NV_BUFFER chunk;
+        struct span part;
+        TSS2_RC rc = TSS2_RC_SUCCESS;
+        int r = object_open(nv, handle, &object, error);
+
+        if (r == 0)
+                r = session_start(nv, TPM2_SE_HMAC, &session, error);
+        for (size_t at = 0; r == 0 && at < bytes.size; at += part.size) {
+                size_t left = bytes.size - at;
+
+                part = SPAN(bytes.data + at, left < nv->chunk ? left : nv->chunk);
+                chunk.size = (uint16_t)part.size;
+                memcpy(chunk.buffer, part.data, part.size);
+                rc = Esys_NV_Write(nv->esys, ESYS_TR_RH_OWNER, object.tr, session.tr, ESYS_TR_NONE,
+                                ESYS_TR_NONE, &chunk, (uint16_t)at);
+                explicit_bzero(&chunk, sizeof(chunk));
+                if (rc != TSS2_RC_SUCCESS)
+                        r = rc_error(error, rc, "TPM2_NV_Write", handle);
+        }
+        return r;
+}
+
+/* A command of the owner's that has nothing but the index. */
+typedef TSS2_RC (*owner_command)(ESYS_CONTEXT *, ESYS_TR, ESYS_TR, ESYS_TR, ESYS_TR, ESYS_TR);
+
+static int run_owner(struct tpm_nv *nv, uint32_t handle, owner_command command, const char *name,
+                struct error *error)
+{
+        _cleanup_session_ struct session session = SESSION_NONE;
+        _cleanup_object_ struct object object = OBJECT_NONE;
+        TSS2_RC rc;
+        int r = object_open(nv, handle, &object, error);
+
+        if (r == 0)
+                r = session_start(nv, TPM2_SE_HMAC, &session, error);
+        if (r < 0)
+                return r;
+        rc = command(nv->esys, ESYS_TR_RH_OWNER, object.tr, session.tr, ESYS_TR_NONE, ESYS_TR_NONE);
+        if (rc != TSS2_RC_SUCCESS)
+                return rc_error(error, rc, name, handle);
+        if (command == Esys_NV_UndefineSpace)
+                object.tr = ESYS_TR_NONE; /* ESYS has closed it */
+        return 0;
+}
+
+int tpm_nv_write_lock(struct tpm_nv *nv, uint32_t handle, struct error *error)
+{
+        return run_owner(nv, handle, Esys_NV_WriteLock, "TPM2_NV_WriteLock", error);
+}
+
+int tpm_nv_undefine(struct tpm_nv *nv, uint32_t handle, struct error *error)
+{
+        return run_owner(nv, handle, Esys_NV_UndefineSpace, "TPM2_NV_UndefineSpace", error);
+}
+
+/* ---- whoever meets the policy ---- */
+
+static void select_pcrs(const struct tpm_nv_policy *policy, TPML_PCR_SELECTION *ret)
+{
+        *ret = (TPML_PCR_SELECTION){.count = (uint32_t)policy->banks->n};
+        for (size_t b = 0; b < policy->banks->n; b++) {
+                ret->pcrSelections[b] = (TPMS_PCR_SELECTION){
+                                .hash = policy->banks->alg[b]->id,
+                                .sizeofSelect = 3,
+                };
+                for (unsigned i = 0; i < 3; i++)
+                        ret->pcrSelections[b].pcrSelect[i] = (uint8_t)(policy->mask >> (8 * i));
+        }
+}
+
+static bool is_index(const struct nv_index *a, const struct nv_index *b)
+{
+        return a->attributes == b->attributes && a->size == b->size &&
+               memcmp(a->policy, b->policy, sizeof(a->policy)) == 0;
+}
+
+/* Opens the index, which must be the one that is meant: ESYS computes each command's authorization
+ * over the Name of what it has read here. */
+static int open_exactly(struct tpm_nv *nv, const struct nv_index *index, struct object *ret,
+                struct error *error)
+{
+        struct nv_index found;
+        int r = object_open(nv, index->handle, ret, error);
+
+        if (r == 0)
+                r = public_of(nv, ret, index->handle, &found, error);
+        if (r == 0 && !is_index(index, &found))
+                return error_set(error, EPROTO,
+                                "NV index 0x%08x: became another one while it was looked at",
+                                index->handle);
+        return r;
+}
+
+/* An assertion holds for one command: afterwards the session is as new. */
+static int assert_policy(struct tpm_nv *nv, const struct session *session, uint32_t handle,
+                const struct tpm_nv_policy *policy, struct error *error)
+{
+        static const TPM2B_DIGEST as_it_is;
+        TPML_PCR_SELECTION selection;
+        TSS2_RC rc;
+
+        select_pcrs(policy, &selection);
+        rc = Esys_PolicyPCR(nv->esys, session->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                        &as_it_is, &selection);
+        return rc == TSS2_RC_SUCCESS ? 0 : rc_error(error, rc, "TPM2_PolicyPCR", handle);
+}
+
+int tpm_nv_read(struct tpm_nv *nv, const struct nv_index *index, const struct tpm_nv_policy *policy,
+                uint16_t offset, uint16_t size, struct secret *ret, struct error *error)
+{
+        _cleanup_session_ struct session session = SESSION_NONE;
+        _cleanup_object_ struct object object = OBJECT_NONE;
+        int r = open_exactly(nv, index, &object, error);
+
+        if (r == 0 && size > ret->capacity - ret->size)
+                r = error_set(error, ENOBUFS, "no room for %u bytes of an NV index", size);
+        if (r == 0)
+                r = session_start(nv, TPM2_SE_POLICY, &session, error);
+        while (r == 0 && size > 0) {
+                TPM2B_MAX_NV_BUFFER *data = NULL;
+                uint16_t part = size < nv->chunk ? size : nv->chunk;
+                TSS2_RC rc;
+
+                r = assert_policy(nv, &session, index->handle, policy, error);
+                if (r < 0)
+                        break;
+                rc = Esys_NV_Read(nv->esys, object.tr, object.tr, session.tr, ESYS_TR_NONE,
+                                ESYS_TR_NONE, part, offset, &data);
+                if (rc != TSS2_RC_SUCCESS)
+                        return rc_error(error, rc, "TPM2_NV_Read", index->handle);
+                if (data->size == part)
+                        memcpy(ret->data + ret->size, data->buffer, part);
+                else
+                        r = error_set(error, EIO, "NV index 0x%08x: the TPM gave %u bytes, not %u",
+                                        index->handle, data->size, part);
+                explicit_bzero(data, sizeof(*data));
+                Esys_Free(data);
+                ret->size += r == 0 ? part : 0;
+                offset = (uint16_t)(offset + part);
+                size = (uint16_t)(size - part);
+        }
+        return r;
+}
+
+int tpm_nv_read_lock(struct tpm_nv *nv, const struct nv_index *index,
+                const struct tpm_nv_policy *policy, struct error *error)
+{
+        _cleanup_session_ struct session session = SESSION_NONE;
+        _cleanup_object_ struct object object = OBJECT_NONE;
+        TSS2_RC rc;
+        int r = open_exactly(nv, index, &object, error);
+
+        if (r == 0)
+                r = session_start(nv, TPM2_SE_POLICY, &session, error);
+        if (r == 0)
+                r = assert_policy(nv, &session, index->handle, policy, error);
+        if (r < 0)
+                return r;
+        rc = Esys_NV_ReadLock(
+                        nv->esys, object.tr, object.tr, session.tr, ESYS_TR_NONE, ESYS_TR_NONE);
+        return rc == TSS2_RC_SUCCESS ? 0 : rc_error(error, rc, "TPM2_NV_ReadLock", index->handle);
+}
