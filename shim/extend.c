@@ -11,6 +11,7 @@
 #include "shim/handover/kexec.h"
 #include "shim/next-kernel.h"
 #include "shim/progress.h"
+#include "shim/tickets.h"
 
 int extend_read(struct tpm *tpm, const struct plan *plan, struct replay *ret, struct error *error)
 {
@@ -226,7 +227,7 @@ static int put_guard_back(
 }
 
 int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *journal,
-                size_t *ret_n, struct error *error)
+                struct ticket_rules *rules, size_t *ret_n, struct error *error)
 {
         struct error guard_error = {{0}};
         int guard = put_guard_back(dir, journal, &guard_error); /* first: nothing else may start */
@@ -243,8 +244,10 @@ int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *jo
                 return error_set(error, -guard,
                                 "reset the machine, the real image is still loaded: %.400s",
                                 guard_error.text);
-        if (r < 0 || *ret_n > 0)
+        if (r < 0 || *ret_n > 0) {
                 staged_drop(dir); /* only now: a guard may need the staged kernel */
+                tickets_drop_or_warn(tpm, rules);
+        }
         state_remove(dir, STATE_SYSTEMD_NEXT);
         state_remove(dir, STATE_JOURNAL);
         return r;
@@ -266,7 +269,7 @@ int extend_recover(const struct state_dir *dir, const char *tcti, struct error *
                         (void)put_guard_back(dir, &journal, NULL);
         }
         if (r == 0)
-                r = extend_abort(tpm, dir, &journal, &n, error);
+                r = extend_abort(tpm, dir, &journal, NULL, &n, error);
         if (r < 0)
                 return error_prefix(error, r,
                                 "an earlier 'mkexec exec' died and can't be finished, reset the "

@@ -5,6 +5,7 @@
 
 #include "policy/predict.h"
 #include "shim/staged.h"
+#include "shim/tickets.h"
 #include "tcg2/tpm.h"
 
 /* Reads the PCRs that the plan touches, in its banks. -ESTALE: other banks are active now than at
@@ -23,10 +24,11 @@ int extend_check_end(struct tpm *tpm, const struct plan *plan, struct error *err
 
 /* Ends a hop that was begun (journal): finds how many extends took place, extends the abort event,
  * adds all of them to aborted.log (and what systemd measured before them to systemd.logs), puts the
- * guard back, drops what was staged, removes the journal. Each step may be repeated by the next
- * call. *ret_n: extends that had taken place (0: the TPM was not touched, what is staged stays). */
+ * guard back, drops what was staged and its tickets, removes the journal. Each step may be repeated
+ * by the next call. *ret_n: extends that had taken place (0: the TPM was not touched, what is staged
+ * stays). rules: for tickets; NULL: those of the file. */
 int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *journal,
-                size_t *ret_n, struct error *error);
+                struct ticket_rules *rules, size_t *ret_n, struct error *error);
 
 /* If a journal is there, a mkexec died in exec: finishes it, and says so on stderr. tcti: for the
  * TPM. */

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "shim/hop-run.h"
+#include "shim/pcr-values.h"
 #include "shim/verb.h"
 
 enum { LOAD = 1, PREDICT = 2, BOTH = LOAD | PREDICT };
@@ -30,6 +31,9 @@ enum {
         OPT_DRY_RUN,
         OPT_GAPS,
         OPT_HANDOVER,
+        OPT_TICKET,
+        OPT_PCR,
+        OPT_OWNER_AUTH,
         OPT_QUIET,
         OPT_VERBOSE,
         OPT_HELP
@@ -72,6 +76,14 @@ static const struct option_row {
                                 "load (kexec_load), file (kexec_file_load), or auto: file where "
                                 "the kernel\n"
                                 "refuses load (default)"},
+                {"ticket", LOAD, OPT_TICKET, "NAME=FILE",
+                                "leave the secret in FILE in the TPM for the second kernel; may be "
+                                "given\n"
+                                "several times"},
+                {"pcr", LOAD, OPT_PCR, "LIST",
+                                "PCRs besides the registers that tickets are bound to"},
+                {"owner-auth", LOAD, OPT_OWNER_AUTH, "FILE",
+                                "the TPM owner's password, for tickets"},
                 {"dry-run", LOAD, OPT_DRY_RUN, NULL, "all but staging"},
                 {"accept-log-gaps", LOAD, OPT_GAPS, NULL,
                                 "go on though the log doesn't explain a register or lacks an "
@@ -155,6 +167,25 @@ static bool take_handover(const char *text, enum handover_option *ret)
         return fail_text(0, "--handover wants load, file or auto, not '%s'", text), false;
 }
 
+static bool take_ticket(char *text, struct hop_options *o)
+{
+        struct hop_ticket *ticket = &o->tickets[o->n_tickets];
+        char *path = strchr(text, '=');
+
+        if (o->n_tickets == HOP_TICKETS_MAX)
+                return fail_text(0, "more than %d tickets", HOP_TICKETS_MAX), false;
+        if (!path || !path[1])
+                return fail_text(0, "--ticket wants NAME=FILE, not '%s'", text), false;
+        *path = '\0';
+        if (!ticket_name_ok(text))
+                return fail_text(0, "'%s' can't be a ticket's name; see 'mkexec ticket --help'",
+                                       text),
+                       false;
+        *ticket = (struct hop_ticket){text, path + 1};
+        o->n_tickets++;
+        return true;
+}
+
 /* False: not an option of ours, or a bad value; says so itself unless getopt has. */
 static bool take_option(int option, struct hop_options *o)
 {
@@ -219,6 +250,17 @@ static bool take_option(int option, struct hop_options *o)
                 return true;
         case OPT_HANDOVER:
                 return take_handover(optarg, &o->handover);
+        case OPT_TICKET:
+                return take_ticket(optarg, o);
+        case OPT_PCR:
+                if (!pcr_list_parse(optarg, &o->ticket_pcrs) || o->ticket_pcrs & ~HOP_CLOSEABLE)
+                        return fail_text(0, "--pcr wants PCRs of 0 to 15 without 10, not '%s'",
+                                               optarg),
+                               false;
+                return true;
+        case OPT_OWNER_AUTH:
+                o->owner_auth = optarg;
+                return true;
         case OPT_QUIET:
                 o->progress = PROGRESS_QUIET;
                 return true;
@@ -249,6 +291,11 @@ int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *r
         if (optind + 1 != argc)
                 return 1 + fail_text(EXIT_USAGE, "%s wants one payload; see 'mkexec %s --help'",
                                            argv[0], argv[0]);
+        if (o.n_tickets > 0 && o.dry_run)
+                return 1 + fail_text(EXIT_USAGE, "--dry-run stages nothing that a ticket could be "
+                                                 "for");
+        if (o.n_tickets == 0 && (o.ticket_pcrs || o.owner_auth))
+                return 1 + fail_text(EXIT_USAGE, "--pcr and --owner-auth are for --ticket");
         if (o.machine && o.base)
                 return 1 + fail_text(EXIT_USAGE, "--machine and --base exclude each other");
         if (o.machine && (o.db || o.dbx))

@@ -7,6 +7,7 @@
 
 #include "eventlog/hop.h"
 #include "policy/predict.h"
+#include "policy/ticket.h"
 #include "shim/boot-log.h"
 #include "shim/esp.h"
 #include "shim/facts.h"
@@ -17,6 +18,12 @@
 #include "tcg2/register-map.h"
 
 enum handover_option { HANDOVER_OPTION_AUTO, HANDOVER_OPTION_LOAD, HANDOVER_OPTION_FILE };
+
+#define HOP_TICKETS_MAX TICKET_SLOTS
+
+struct hop_ticket {
+        const char *name, *path;
+};
 
 struct hop_options {
         const char *verb; /* "load" or "predict" */
@@ -31,6 +38,10 @@ struct hop_options {
                                         again */
         bool trace, json, dry_run, accept_gaps;
         enum handover_option handover;
+        struct hop_ticket tickets[HOP_TICKETS_MAX]; /* load: to be made when all is staged */
+        size_t n_tickets;
+        uint32_t ticket_pcrs; /* mask, besides the registers */
+        const char *owner_auth;
         bool keep_files; /* not an option: hop_run_files is to follow */
         int progress;    /* PROGRESS_* */
 };

@@ -10,6 +10,7 @@
 #include "shim/log-sources.h"
 #include "shim/log-words.h"
 #include "shim/pager.h"
+#include "shim/pcr-values.h"
 #include "shim/verb.h"
 
 enum { OPT_JSON = 256, OPT_YAML, OPT_BINARY, OPT_NO_PAGER, OPT_PCR, OPT_BANK, OPT_HELP };
@@ -44,31 +45,6 @@ struct arguments {
         bool binary, no_pager;
 };
 
-/* "0,4,7" */
-static bool parse_pcrs(const char *text, uint32_t *ret)
-{
-        uint32_t mask = 0;
-
-        for (;;) {
-                char *end;
-                unsigned long pcr;
-
-                if (*text < '0' || *text > '9')
-                        return false;
-                pcr = strtoul(text, &end, 10);
-                if (pcr >= PCR_COUNT)
-                        return false;
-                mask |= 1u << pcr;
-                if (*end == '\0') {
-                        *ret = mask;
-                        return true;
-                }
-                if (*end != ',')
-                        return false;
-                text = end + 1;
-        }
-}
-
 /* 0, 1 for help, -1 if it can't be. */
 static int parse_option(int option, struct arguments *a, bool *form_given)
 {
@@ -88,7 +64,7 @@ static int parse_option(int option, struct arguments *a, bool *form_given)
                 a->no_pager = true;
                 return 0;
         case OPT_PCR:
-                return parse_pcrs(optarg, &a->show.pcrs) ? 0 : -1;
+                return pcr_list_parse(optarg, &a->show.pcrs) ? 0 : -1;
         case OPT_BANK:
                 a->show.bank = alg_by_name(optarg);
                 return a->show.bank ? 0 : -1;

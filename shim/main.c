@@ -20,6 +20,8 @@ static const struct verb verbs[] = {
                 {"unload", "", "Forget what was loaded; leaves no trace in the TPM", verb_unload},
                 {"status", "[--json|--machine]",
                                 "What is loaded, what the log tells of earlier hops", verb_status},
+                {"ticket", "put|get|list|drop|lock",
+                                "Secrets in the TPM for the kernel that was loaded", verb_ticket},
                 {"log", "WORD [FILE...]", "Show event logs, replay them, check them", verb_log},
 };
 

@@ -74,3 +74,27 @@ int pcr_values_read(const char *path, struct replay *ret, struct error *error)
         *ret = values;
         return 0;
 }
+
+bool pcr_list_parse(const char *text, uint32_t *ret)
+{
+        uint32_t mask = 0;
+
+        for (;;) {
+                char *end;
+                unsigned long pcr;
+
+                if (*text < '0' || *text > '9')
+                        return false;
+                pcr = strtoul(text, &end, 10);
+                if (pcr >= PCR_COUNT)
+                        return false;
+                mask |= 1u << pcr;
+                if (*end == '\0') {
+                        *ret = mask;
+                        return true;
+                }
+                if (*end != ',')
+                        return false;
+                text = end + 1;
+        }
+}

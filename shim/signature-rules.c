@@ -9,10 +9,9 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "shim/config-file.h"
 #include "tcg2/key-file.h"
 
-#define CONFIG_DIR    "/etc/mkexec" /* $MKEXEC_CONFIG_DIR, for tests */
-#define CONFIG_MAX    (64u * 1024)
 #define KEY_FILE_MAX  (4u * 1024 * 1024)
 #define MOK_VARIABLES 16 /* MokListRT, MokListRT1 ...: shim splits what is too long for one */
 
@@ -90,65 +89,15 @@ static void config_release(struct config *c)
         free(c->dbx);
 }
 
-static char *trim(char *text)
-{
-        size_t n;
-
-        text += strspn(text, " \t");
-        for (n = strlen(text); n > 0 && strchr(" \t\r", text[n - 1]); n--)
-                ;
-        text[n] = '\0';
-        return text;
-}
-
-/* "key = value", one of ours, once. */
-static int take_line(char *line, struct config *c, struct error *error)
-{
-        struct {
-                const char *key;
-                char **value;
-        } keys[] = {{"require-signature", &c->require_signature}, {"db", &c->db}, {"dbx", &c->dbx}};
-        char *value = strchr(line, '='), *key;
-
-        if (!value)
-                return error_set(error, EINVAL, "want 'key = value'");
-        *value++ = '\0';
-        key = trim(line);
-        value = trim(value);
-        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-                if (strcmp(keys[i].key, key) != 0)
-                        continue;
-                if (*keys[i].value)
-                        return error_set(error, EINVAL, "%s is said twice", key);
-                *keys[i].value = strdup(value);
-                return *keys[i].value ? 0 : error_set(error, ENOMEM, "out of memory");
-        }
-        return error_set(error, EINVAL, "unknown key '%s': there are require-signature, db and dbx",
-                        key);
-}
-
 static int read_config(const char *path, struct config *c, struct error *error)
 {
-        _cleanup_buf_ struct buf text = {0};
-        int r = buf_read_file(path, CONFIG_MAX, &text, error);
-        char *at, *line;
+        const struct config_key keys[] = {
+                        {"require-signature", &c->require_signature},
+                        {"db", &c->db},
+                        {"dbx", &c->dbx},
+        };
+        int r = config_file_read(path, keys, ARRAY_SIZE(keys), error);
 
-        if (r < 0)
-                return r;
-        buf_put_u8(&text, 0);
-        if (buf_failed(&text))
-                return error_set(error, ENOMEM, "out of memory");
-        if (strlen((char *)text.data) + 1 != text.size)
-                return error_set(error, EINVAL, "%s: not a text", path);
-        at = (char *)text.data;
-        for (unsigned number = 1; r == 0 && (line = strsep(&at, "\n")); number++) {
-                line[strcspn(line, "#")] = '\0';
-                line = trim(line);
-                if (*line)
-                        r = take_line(line, c, error);
-                if (r < 0)
-                        error_prefix(error, r, "%s:%u", path, number);
-        }
         if (r == 0 && c->require_signature && strcmp(c->require_signature, "yes") != 0 &&
                         strcmp(c->require_signature, "no") != 0)
                 r = error_set(error, EINVAL, "%s: require-signature is yes or no, not '%s'", path,
@@ -166,9 +115,9 @@ int signature_rules_read(
         _cleanup_free_ char *path = NULL;
         int r;
 
-        if (asprintf(&path, "%s/policy.conf", getenv("MKEXEC_CONFIG_DIR") ?: CONFIG_DIR) < 0)
-                return path = NULL, error_set(error, ENOMEM, "out of memory");
-        r = read_config(path, &config, error);
+        r = config_file_path("policy.conf", &path, error);
+        if (r == 0)
+                r = read_config(path, &config, error);
         if (r < 0 && r != -ENOENT)
                 return r;
         if ((db || dbx) && (config.db || config.dbx))

@@ -47,6 +47,49 @@ static void handed_files_to_json(const struct staged *staged, struct json_object
                         hex_to_json(SPAN(staged->command_line, strlen(staged->command_line))));
 }
 
+static struct json_object *tickets_to_json(const struct staged *staged)
+{
+        struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < staged->n_tickets; i++) {
+                struct json_object *row = json_object_new_object();
+
+                json_object_object_add(
+                                row, "name", json_object_new_string(staged->tickets[i].name));
+                json_object_object_add(
+                                row, "nv_index", json_object_new_int64(staged->tickets[i].handle));
+                json_object_array_add(array, row);
+        }
+        return array;
+}
+
+static bool tickets_from_json(struct json_object *object, struct staged *staged)
+{
+        struct json_object *array;
+        size_t n;
+
+        if (!json_object_object_get_ex(object, "tickets", &array))
+                return true;
+        if (!json_object_is_type(array, json_type_array))
+                return false;
+        n = json_object_array_length(array);
+        if (n > STAGED_TICKETS_MAX)
+                return false;
+        for (size_t i = 0; i < n; i++) {
+                struct json_object *row = json_object_array_get_idx(array, i);
+                const char *name = text_from_json(row, "name");
+                uint64_t handle;
+
+                if (!name || !ticket_name_ok(name) ||
+                                !number_from_json(row, "nv_index", UINT32_MAX, &handle))
+                        return false;
+                strcpy(staged->tickets[i].name, name); /* ticket_name_ok: it fits */
+                staged->tickets[i].handle = (uint32_t)handle;
+        }
+        staged->n_tickets = n;
+        return true;
+}
+
 static bool handover_from_json(struct json_object *object, enum handover *ret)
 {
         const char *name = text_from_json(object, "handover");
@@ -104,6 +147,8 @@ int staged_write(const struct state_dir *dir, const char *name, const struct sta
                 image_to_json(staged, object);
         else
                 handed_files_to_json(staged, object);
+        if (staged->n_tickets > 0)
+                json_object_object_add(object, "tickets", tickets_to_json(staged));
         r = plan_state_to_json(&staged->plan, object);
         text = r == 0 ? json_object_to_json_string(object) : NULL;
         r = text ? state_write(dir, name, SPAN(text, strlen(text)), error)
@@ -121,6 +166,7 @@ static int staged_from_json(struct json_object *object, struct staged *ret, stru
 
         if (!number_from_json(object, "version", 1, &version) || version != 1 || !payload ||
                         !handover_from_json(object, &staged.handover) ||
+                        !tickets_from_json(object, &staged) ||
                         !(staged.handover == HANDOVER_LOAD
                                                         ? image_from_json(object, &staged)
                                                         : handed_files_from_json(object, &staged)))

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "policy/predict.h"
+#include "policy/ticket.h"
 #include "shim/state.h"
 
 enum handover {
@@ -14,6 +15,13 @@ enum handover {
 
 extern const char *const handover_names[]; /* "load", "file": as --handover and status have them */
 #define N_HANDOVERS 2
+
+#define STAGED_TICKETS_MAX TICKET_SLOTS
+
+struct staged_ticket {
+        char name[TICKET_NAME_MAX + 1];
+        uint32_t handle; /* of its NV index */
+};
 
 struct staged {
         char *payload; /* path, as it was named */
@@ -28,6 +36,9 @@ struct staged {
         uint64_t log_room;          /* bytes before the initrd for the event log's archive */
         uint64_t systemd_logs_room; /* of these */
         char *command_line;
+        /* secrets that wait in the TPM for this kernel: names, which the TPM can't tell yet */
+        size_t n_tickets;
+        struct staged_ticket tickets[STAGED_TICKETS_MAX];
 };
 
 void staged_release(struct staged *staged);

@@ -154,6 +154,7 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
         _cleanup_(next_kernel_release) struct next_kernel next = NEXT_KERNEL_NONE;
         /* its lock is held to the end: what is measured meanwhile would stand in no log */
         _cleanup_(boot_systemd_release) struct boot_systemd systemd = BOOT_SYSTEMD_NONE;
+        _cleanup_ticket_rules_ struct ticket_rules rules = TICKET_RULES_NONE;
         _cleanup_(staged_release) struct staged staged = STAGED_NONE;
         _cleanup_(tpm_freep) struct tpm *tpm = NULL;
         struct progress progress = progress_new(options->progress);
@@ -168,6 +169,8 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
                 return error_set(
                                 error, ENODATA, "nothing is loaded; 'mkexec load UKI' comes first");
         r = tpm_esys_open(options->tcti, &tpm, error);
+        if (r == 0)
+                r = ticket_rules_open(NULL, &rules, error);
         if (r < 0)
                 return r;
         spare_from_oom(); /* takes a right that is given up now */
@@ -185,7 +188,7 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
         progress_done(&progress, 0, "prepared the final log and the journal");
 
         r = point_of_no_return(tpm, &staged.plan, &next, &progress, error);
-        aborted = extend_abort(tpm, dir, &staged, &n, &abort_error);
+        aborted = extend_abort(tpm, dir, &staged, &rules, &n, &abort_error);
         if (aborted < 0)
                 return error_prefix(error, r, "exec failed, and ending the hop failed too (%.200s)",
                                 abort_error.text);

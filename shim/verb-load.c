@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mkexec load: run the payload, record, stage. What the kernel gets is the guard image only. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "shim/next-files.h"
 #include "shim/next-kernel.h"
 #include "shim/plan-json.h"
+#include "shim/tickets.h"
 #include "shim/verb.h"
 
 /* One load: what is staged at its end, by either call. */
@@ -26,14 +28,26 @@ struct load {
         struct handover_image image; /* HANDOVER_LOAD */
         struct file_handover files;  /* HANDOVER_FILE */
         struct buf log;              /* with the whole hop */
+        struct ticket_rules rules;
+        int ticket_fds[HOP_TICKETS_MAX]; /* of options->tickets, in their order */
+        size_t n_ticket_fds;
 };
 
-static void load_release(struct load *load)
+/* All that the payload had a part in, its process included. */
+static void load_release_hop(struct load *load)
 {
         handover_image_release(&load->image);
         file_handover_release(&load->files);
         buf_release(&load->log);
         hop_run_release(&load->run); /* the others point into it */
+}
+
+static void load_release(struct load *load)
+{
+        load_release_hop(load);
+        for (size_t i = 0; i < load->n_ticket_fds; i++)
+                close(load->ticket_fds[i]);
+        ticket_rules_release(&load->rules);
 }
 
 /* ---- by which call ---- */
@@ -209,6 +223,56 @@ static int stage(const struct state_dir *dir, struct load *load, struct error *e
         return r;
 }
 
+/* ---- tickets: their files are opened before the sandbox, and read when the guest has ended ----
+ */
+
+static int open_tickets(struct load *load, struct error *error)
+{
+        const struct hop_options *options = load->options;
+        int r = ticket_rules_open(options->owner_auth, &load->rules, error);
+
+        for (size_t i = 0; r == 0 && i < options->n_tickets; i++) {
+                const char *path = options->tickets[i].path;
+
+                load->ticket_fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+                if (load->ticket_fds[i] < 0)
+                        return error_set(error, errno, "can't read the secret in %s: %m", path);
+                load->n_ticket_fds++;
+        }
+        return r;
+}
+
+static int put_ticket(struct load *load, struct tpm *tpm, const struct state_dir *dir, size_t i,
+                struct error *error)
+{
+        const struct hop_options *options = load->options;
+        _cleanup_secret_ struct secret secret = {0};
+        int r = secret_new(SECRET_MAX_BYTES, &secret, error);
+
+        if (r == 0 && (r = secret_read_fd(load->ticket_fds[i], &secret, error)) < 0)
+                return error_prefix(error, r, "%s", options->tickets[i].path);
+        return r < 0 ? r
+                     : tickets_put(tpm, &load->rules, dir, options->tickets[i].name,
+                                       secret_span(&secret), options->ticket_pcrs, error);
+}
+
+/* All or none: what is loaded without a ticket that was asked for would boot into a locked disk. */
+static int put_tickets(struct load *load, struct tpm *tpm, const struct state_dir *dir,
+                struct error *error)
+{
+        int r = 0;
+
+        tickets_drop_or_warn(tpm, &load->rules); /* those of an earlier load */
+        for (size_t i = 0; r == 0 && i < load->n_ticket_fds; i++)
+                r = put_ticket(load, tpm, dir, i, error);
+        if (r < 0) {
+                staged_drop(dir);
+                kexec_unload(NULL);
+                tickets_drop_or_warn(tpm, &load->rules);
+        }
+        return r;
+}
+
 /* ---- the verb ---- */
 
 static void tell_of_ima(const struct load *load)
@@ -219,40 +283,58 @@ static void tell_of_ima(const struct load *load)
                               "it); PCR 10 keeps its value");
 }
 
-static void print_result(const struct load *load)
+static struct json_object *result_to_json(const struct load *load)
 {
-        const struct hop_options *options = load->options;
-        const struct hop_run *run = &load->run;
-        struct json_object *object;
+        struct json_object *object = json_object_new_object();
 
-        if (options->json) {
-                object = json_object_new_object();
-                json_object_object_add(object, "version", json_object_new_int(1));
-                json_object_object_add(
-                                object, "loaded", json_object_new_boolean(!options->dry_run));
-                json_object_object_add(object, "handover",
-                                json_object_new_string(handover_names[load->handover]));
-                json_object_object_add(object, "hop", json_object_new_int64(run->plan.hop));
-                plan_to_json(&run->plan, run->plan.touched, object);
-                if (load->handover == HANDOVER_FILE)
-                        files_to_json(&load->files, object);
-                json_print(object);
-                return;
-        }
-        if (options->progress == PROGRESS_QUIET)
-                return;
-        for (size_t b = 0; b < run->plan.banks.n; b++) {
+        json_object_object_add(object, "version", json_object_new_int(1));
+        json_object_object_add(object, "loaded", json_object_new_boolean(!load->options->dry_run));
+        json_object_object_add(
+                        object, "handover", json_object_new_string(handover_names[load->handover]));
+        json_object_object_add(object, "hop", json_object_new_int64(load->run.plan.hop));
+        plan_to_json(&load->run.plan, load->run.plan.touched, object);
+        if (load->handover == HANDOVER_FILE)
+                files_to_json(&load->files, object);
+        return object;
+}
+
+static void print_plan(const struct plan *plan)
+{
+        for (size_t b = 0; b < plan->banks.n; b++) {
                 char hex[2 * DIGEST_MAX_BYTES + 1];
 
-                hex_encode(SPAN(run->plan.end[b][HOP_PCR].bytes, run->plan.banks.alg[b]->size),
-                                hex);
-                printf("%s %d %s\n", run->plan.banks.alg[b]->name, HOP_PCR, hex);
+                hex_encode(SPAN(plan->end[b][HOP_PCR].bytes, plan->banks.alg[b]->size), hex);
+                printf("%s %d %s\n", plan->banks.alg[b]->name, HOP_PCR, hex);
         }
+}
+
+/* Lets the guest go, makes the tickets, and only then says that all is loaded. */
+static int finish(struct load *load, const struct state_dir *dir, struct error *error)
+{
+        const struct hop_options *options = load->options;
+        struct json_object *result = options->json ? result_to_json(load) : NULL;
+        _cleanup_(tpm_freep) struct tpm *tpm = TAKE_PTR(load->run.tpm);
+        struct plan plan = load->run.plan;
+        int r = 0;
+
+        load->run.plan = (struct plan){0};
+        load_release_hop(load);
+        if (!options->dry_run)
+                r = put_tickets(load, tpm, dir, error);
+        if (r == 0 && result)
+                json_print(result); /* releases it */
+        else if (r == 0 && options->progress != PROGRESS_QUIET)
+                print_plan(&plan);
+        else
+                json_object_put(result);
+        plan_release(&plan);
+        return r;
 }
 
 int verb_load(int argc, char **argv)
 {
-        _cleanup_(load_release) struct load load = {.run = HOP_RUN_NONE};
+        _cleanup_(load_release) struct load load = {
+                        .run = HOP_RUN_NONE, .rules = TICKET_RULES_NONE};
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
         struct hop_options options;
         struct error error = {{0}};
@@ -268,6 +350,8 @@ int verb_load(int argc, char **argv)
                 r = extend_recover(&dir, options.tcti, &error);
         if (r == 0)
                 r = choose_handover(&options, &load.handover, &error);
+        if (r == 0 && !options.dry_run)
+                r = open_tickets(&load, &error);
         options.keep_files = load.handover == HANDOVER_FILE;
         if (r == 0)
                 r = hop_run(&options, true, &dir, &load.run, &error);
@@ -289,6 +373,7 @@ int verb_load(int argc, char **argv)
                                 load.handover == HANDOVER_LOAD ? "kexec_load" : "kexec_file_load");
                 tell_of_ima(&load);
         }
-        print_result(&load);
+        if (finish(&load, &dir, &error) < 0)
+                return fail_text(EXIT_REFUSED, "nothing is loaded: %s", error.text);
         return EXIT_DONE;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mkexec unload: forget what was loaded. Since load only reads the TPM, nothing remains of it. */
+/* mkexec unload: forget what was loaded. Since load only reads the TPM, nothing remains of it, but
+ * for tickets, which are given up. */
 #include <stdio.h>
 
+#include "base/cleanup.h"
 #include "shim/extend.h"
 #include "shim/handover/kexec.h"
+#include "shim/tickets.h"
 #include "shim/verb.h"
 
 static const struct option long_options[] = {
@@ -14,7 +17,9 @@ static const struct option long_options[] = {
 
 int verb_unload(int argc, char **argv)
 {
-        __attribute__((cleanup(state_close))) struct state_dir dir = STATE_DIR_NONE;
+        _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
+        _cleanup_(staged_release) struct staged staged = STAGED_NONE;
+        _cleanup_(tpm_freep) struct tpm *tpm = NULL;
         struct error error = {{0}};
         const char *tcti = NULL;
         int option, r;
@@ -23,7 +28,9 @@ int verb_unload(int argc, char **argv)
                 if (option == 'h') {
                         puts("mkexec unload [--tcti TCTI]\n\nTake the guard image out of the "
                              "kernel and "
-                             "forget what was loaded. The TPM stays as it is.");
+                             "forget what was loaded. The TPM stays as it\nis, but for tickets, "
+                             "which "
+                             "are given up.");
                         return EXIT_DONE;
                 }
                 if (option != 't')
@@ -37,7 +44,15 @@ int verb_unload(int argc, char **argv)
                 r = extend_recover(&dir, tcti, &error);
         if (r == 0)
                 r = kexec_unload(&error);
-        if (r == 0 && staged_drop(&dir) < 0)
+        if (r < 0)
+                return fail(EXIT_REFUSED, &error);
+        (void)staged_read(&dir, STATE_PLAN, &staged, NULL); /* to know of tickets */
+        if (staged_drop(&dir) < 0)
                 return fail_text(EXIT_REFUSED, "can't remove the staged files in /run/mkexec");
-        return r < 0 ? fail(EXIT_REFUSED, &error) : EXIT_DONE;
+        if (tpm_esys_open(tcti, &tpm, &error) == 0)
+                tickets_drop_or_warn(tpm, NULL);
+        else if (staged.n_tickets > 0)
+                return fail_text(EXIT_REFUSED, "%zu tickets are left in the TPM: %s",
+                                staged.n_tickets, error.text);
+        return EXIT_DONE;
 }

@@ -206,7 +206,7 @@ static void every_failure_ends_in_abort(void)
                 soft.fail_forever = true;
                 CHECK(extend_run(&soft.tpm, &s.plan, &error) < 0);
                 /* the TPM is still dead: nothing may be forgotten, but the guard stands */
-                CHECK(extend_abort(&soft.tpm, &dir, &s, &n, &error) < 0);
+                CHECK(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &error) < 0);
                 CHECK_EQ(kexec_entry, GUARD_PAGE);
                 CHECK(state_has(&dir, STATE_JOURNAL));
                 soft.fail_at = -1; /* it recovers, and so does the next call */
@@ -226,7 +226,7 @@ static void before_the_first_extend_all_stays(void)
 
         if (!start(&s, &dir))
                 return;
-        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &error), 0);
+        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &error), 0);
         CHECK_EQ(n, 0);
         CHECK_EQ(soft.n_extends, 0);
         CHECK(state_has(&dir, STATE_PLAN) && !state_has(&dir, STATE_JOURNAL));
@@ -244,7 +244,7 @@ static void abort_is_allowed_after_close(void)
         if (!start(&s, &dir))
                 return;
         CHECK_EQ(extend_run(&soft.tpm, &s.plan, NULL), 0);
-        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &error), 0);
+        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &error), 0);
         CHECK_EQ(n, s.plan.n_events);
         log_explains_tpm(&dir, s.plan.n_events, __LINE__);
         end(&s, &dir);
@@ -268,7 +268,7 @@ static void abort_can_be_repeated(void)
                 soft.fail_forever = true;
                 CHECK(extend_run(&soft.tpm, &s.plan, &error) < 0);
                 soft.fail_at = -1;
-                CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &error), 0);
+                CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &error), 0);
                 CHECK_EQ(staged_write(&dir, STATE_JOURNAL, &s, NULL), 0);
                 if (!logged)
                         state_remove(&dir, STATE_ABORTED);
@@ -291,7 +291,7 @@ static void a_stranger_is_named(void)
                 return;
         CHECK_EQ(extend_run(&soft.tpm, &s.plan, NULL), 0);
         soft.pcrs.pcr[0][8].bytes[3] ^= 0x80;
-        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &error), -EBADMSG);
+        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &error), -EBADMSG);
         CHECK(strstr(error.text, "somebody else") != NULL);
         CHECK_EQ(kexec_entry, GUARD_PAGE);
         CHECK(!state_has(&dir, STATE_PLAN));
@@ -330,7 +330,7 @@ static void guard_of_file_mode_comes_back(void)
         soft.fail_forever = true;
         CHECK_EQ(extend_run(&soft.tpm, &s.plan, &e), -EIO);
         soft.fail_at = -1;
-        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &e), 0);
+        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &e), 0);
         CHECK_EQ(n, 3);
         CHECK(strcmp(file_guard, "a kernel") == 0 && kexec_entry == 0);
         CHECK(!state_has(&dir, STATE_PLAN) && !state_has(&dir, STATE_KERNEL) &&
@@ -356,7 +356,7 @@ static void guard_of_file_mode_is_tried_again(void)
         CHECK_EQ(extend_run(&soft.tpm, &s.plan, &e), -EIO);
         soft.fail_at = -1;
         file_guard_fails = unload_fails = true;
-        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &e), -EPERM);
+        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &e), -EPERM);
         CHECK(strstr(e.text, "reset the machine"));
         CHECK(!state_has(&dir, STATE_PLAN) && state_has(&dir, STATE_KERNEL) &&
                         state_has(&dir, STATE_JOURNAL));
@@ -381,7 +381,7 @@ static void changed_kernel_is_no_guard(void)
         by_file(&s, &dir);
         CHECK_EQ(state_write(&dir, STATE_KERNEL, SPAN("A kernel", 8), NULL), 0);
         kexec_entry = 1;
-        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &e), 0);
+        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &e), 0);
         CHECK(file_guard[0] == '\0' && kexec_entry == 0);
         end(&s, &dir);
 }

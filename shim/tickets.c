@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "shim/tickets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "shim/config-file.h"
+#include "shim/progress.h"
+
+#define OWNER_AUTH_MAX 64 /* TPM2B_AUTH */
+#define ROOM           (4 * TICKET_SLOTS)
+
+/* ---- rules ---- */
+
+void ticket_rules_release(struct ticket_rules *rules)
+{
+        secret_release(&rules->owner);
+        closep(&rules->owner_fd);
+        rules->owner_fd = -1;
+}
+
+/* A password, and maybe a newline behind it, as editors leave one. */
+static int read_owner(struct ticket_rules *rules, struct error *error)
+{
+        int r;
+
+        if (rules->owner_fd < 0 || rules->owner.data)
+                return 0;
+        r = secret_new(OWNER_AUTH_MAX + 1, &rules->owner, error);
+        if (r == 0)
+                r = secret_read_fd(rules->owner_fd, &rules->owner, error);
+        if (r < 0) {
+                secret_release(&rules->owner);
+                return error_prefix(error, r, "the file with the owner's password");
+        }
+        if (rules->owner.data[rules->owner.size - 1] == '\n')
+                rules->owner.size--;
+        return 0;
+}
+
+int tickets_open(struct tpm *tpm, struct ticket_rules *rules, struct tpm_nv **ret,
+                struct error *error)
+{
+        int r = read_owner(rules, error);
+
+        return r < 0 ? r : tpm_nv_open(tpm, secret_span(&rules->owner), ret, error);
+}
+
+static int take_base(const char *path, const char *text, uint32_t *ret, struct error *error)
+{
+        unsigned long long value;
+        char *end;
+
+        errno = 0;
+        value = strtoull(text, &end, 0);
+        if (errno != 0 || end == text || *end || value > UINT32_MAX ||
+                        !ticket_base_ok((uint32_t)value))
+                return error_set(error, EINVAL,
+                                "%s: nv-base is a multiple of 0x100000 from 0x01800000 to "
+                                "0x01b00000, not '%s'",
+                                path, text);
+        *ret = (uint32_t)value;
+        return 0;
+}
+
+int ticket_rules_open(const char *owner_auth, struct ticket_rules *ret, struct error *error)
+{
+        _cleanup_ticket_rules_ struct ticket_rules rules = TICKET_RULES_NONE;
+        _cleanup_free_ char *path = NULL, *base = NULL, *configured = NULL;
+        const struct config_key keys[] = {{"nv-base", &base}, {"owner-auth", &configured}};
+        int r = config_file_path("tickets.conf", &path, error);
+
+        if (r == 0)
+                r = config_file_read(path, keys, ARRAY_SIZE(keys), error);
+        if (r == -ENOENT)
+                r = 0;
+        if (r == 0 && base)
+                r = take_base(path, base, &rules.base, error);
+        if (r == 0 && configured && configured[0] != '/')
+                r = error_set(error, EINVAL, "%s: owner-auth is an absolute path", path);
+        owner_auth = owner_auth ?: configured;
+        if (r == 0 && owner_auth) {
+                rules.owner_fd = open(owner_auth, O_RDONLY | O_CLOEXEC);
+                if (rules.owner_fd < 0)
+                        r = error_set(error, errno, "can't read the owner's password from %s: %m",
+                                        owner_auth);
+        }
+        if (r < 0)
+                return r;
+        *ret = rules;
+        rules = TICKET_RULES_NONE;
+        return 0;
+}
+
+/* ---- what a ticket is bound to ---- */
+
+int ticket_target(struct tpm *tpm, const struct plan *plan, uint32_t more,
+                struct ticket_target *ret, struct error *error)
+{
+        int r = tpm_pcr_read(tpm, &plan->banks, TICKET_PCRS, &ret->values, error);
+
+        if (r < 0)
+                return r;
+        ret->mask = plan->registers | more;
+        for (size_t b = 0; b < plan->banks.n; b++)
+                for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++)
+                        if (plan->touched & 1u << pcr)
+                                ret->values.pcr[b][pcr] = plan->end[b][pcr];
+        return 0;
+}
+
+/* ---- put ---- */
+
+static struct staged_ticket *find(struct staged *staged, const char *name)
+{
+        for (size_t i = 0; i < staged->n_tickets; i++)
+                if (strcmp(staged->tickets[i].name, name) == 0)
+                        return &staged->tickets[i];
+        return NULL;
+}
+
+/* The name's row in the plan, whose old index goes first. */
+static int make_row(struct tpm_nv *nv, struct staged *staged, const char *name,
+                struct staged_ticket **ret, struct error *error)
+{
+        struct staged_ticket *row = find(staged, name);
+
+        *ret = row;
+        if (row)
+                return ticket_drop(nv, row->handle, error);
+        if (staged->n_tickets == STAGED_TICKETS_MAX)
+                return error_set(error, ENOSPC, "more than %d tickets for one load",
+                                STAGED_TICKETS_MAX);
+        *ret = row = &staged->tickets[staged->n_tickets++];
+        memcpy(row->name, name, strlen(name) + 1);
+        return 0;
+}
+
+int tickets_put(struct tpm *tpm, struct ticket_rules *rules, const struct state_dir *dir,
+                const char *name, struct span secret, uint32_t more, struct error *error)
+{
+        _cleanup_(staged_release) struct staged staged = STAGED_NONE;
+        _cleanup_(tpm_nv_closep) struct tpm_nv *nv = NULL;
+        struct ticket_target target;
+        struct staged_ticket *row = NULL;
+        struct ticket ticket;
+        int r;
+
+        if (!state_has(dir, STATE_PLAN))
+                return error_set(error, ENODATA,
+                                "nothing is loaded that a ticket could be for; 'mkexec load UKI' "
+                                "comes first");
+        r = staged_read(dir, STATE_PLAN, &staged, error);
+        if (r == 0)
+                r = ticket_target(tpm, &staged.plan, more, &target, error);
+        if (r == 0)
+                r = tickets_open(tpm, rules, &nv, error);
+        if (r == 0)
+                r = make_row(nv, &staged, name, &row, error);
+        if (r == 0)
+                r = ticket_put(nv, rules->base, name, secret, &target.values, target.mask, &ticket,
+                                error);
+        if (r < 0)
+                return r;
+        row->handle = ticket.handle;
+        r = staged_write(dir, STATE_PLAN, &staged, error);
+        if (r < 0)
+                ticket_drop(nv, ticket.handle, NULL);
+        return r;
+}
+
+/* ---- drop ---- */
+
+int tickets_drop_waiting(
+                struct tpm *tpm, struct ticket_rules *rules, size_t *ret_n, struct error *error)
+{
+        _cleanup_(tpm_nv_closep) struct tpm_nv *nv = NULL;
+        struct ticket tickets[ROOM];
+        struct error left_out;
+        struct banks banks;
+        struct replay now;
+        size_t n = ROOM;
+        int r = tpm_usable_banks(tpm, &banks, &left_out, error), q = 0;
+
+        *ret_n = 0;
+        if (r == 0)
+                r = tpm_pcr_read(tpm, &banks, TICKET_PCRS, &now, error);
+        if (r == 0)
+                r = tickets_open(tpm, rules, &nv, error);
+        if (r == -EOPNOTSUPP)
+                return 0; /* not a TPM that could have any */
+        if (r == 0)
+                r = ticket_list(nv, rules->base, &now, tickets, &n, error);
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                int s = tickets[i].state == TICKET_OTHER_PCRS
+                                        ? ticket_drop(nv, tickets[i].handle, error)
+                                        : 1;
+
+                *ret_n += s == 0;
+                q = s < 0 ? s : q;
+        }
+        return r < 0 ? r : q;
+}
+
+void tickets_drop_or_warn(struct tpm *tpm, struct ticket_rules *rules)
+{
+        _cleanup_ticket_rules_ struct ticket_rules own = TICKET_RULES_NONE;
+        struct error error = {{0}};
+        size_t n = 0;
+        int r = rules ? 0 : ticket_rules_open(NULL, &own, &error);
+
+        if (r == 0)
+                r = tickets_drop_waiting(tpm, rules ?: &own, &n, &error);
+        if (r < 0)
+                progress_warn("a ticket may be left in the TPM ('mkexec ticket list'): %.400s",
+                                error.text);
+        else if (n > 0)
+                progress_warn("%zu ticket%s of the earlier load %s given up", n, n == 1 ? "" : "s",
+                                n == 1 ? "was" : "were");
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tickets (policy/ticket.h) of what is loaded: which PCRs they are bound to, who may make them, and
+ * when they go. Used by load, exec, unload and ticket. */
+#pragma once
+
+#include "policy/ticket.h"
+#include "shim/staged.h"
+
+/* /etc/mkexec/tickets.conf: nv-base, owner-auth (a file with the owner's password). */
+struct ticket_rules {
+        uint32_t base;
+        int owner_fd;        /* -1: the owner has no password */
+        struct secret owner; /* read from it when it is needed: never beside a guest */
+};
+
+#define TICKET_RULES_NONE ((struct ticket_rules){.base = TICKET_BASE, .owner_fd = -1})
+#define SECRET_MAX_BYTES  16384 /* of a file or pipe; no TPM takes as much */
+
+void ticket_rules_release(struct ticket_rules *rules);
+#define _cleanup_ticket_rules_ __attribute__((cleanup(ticket_rules_release)))
+
+/* Opens what it names, before the sandbox is entered. owner_auth: a file named by option, or NULL
+ * for the configured one. -EINVAL, -ENOENT ...: a file that can't be read. */
+int ticket_rules_open(const char *owner_auth, struct ticket_rules *ret, struct error *error);
+
+/* NV indices by these rules. */
+int tickets_open(struct tpm *tpm, struct ticket_rules *rules, struct tpm_nv **ret,
+                struct error *error);
+
+/* PCR values at which a ticket for staged opens: mask of its registers and more, predicted values
+ * of those that the hop extends, current ones of the others. */
+struct ticket_target {
+        uint32_t mask;
+        struct replay values;
+};
+int ticket_target(struct tpm *tpm, const struct plan *plan, uint32_t more,
+                struct ticket_target *ret, struct error *error);
+
+/* Makes the ticket and writes the plan with its name. An earlier one of that name goes. */
+int tickets_put(struct tpm *tpm, struct ticket_rules *rules, const struct state_dir *dir,
+                const char *name, struct span secret, uint32_t more, struct error *error);
+
+/* Gives up every ticket that waits for other PCR values than those of now: there is no load any
+ * more that it could be for. *ret_n: how many went. Those that can't go are named in error. */
+int tickets_drop_waiting(
+                struct tpm *tpm, struct ticket_rules *rules, size_t *ret_n, struct error *error);
+
+/* The same where it must not be the reason to fail: says on stderr what stays. rules: NULL: those
+ * of the file. */
+void tickets_drop_or_warn(struct tpm *tpm, struct ticket_rules *rules);
