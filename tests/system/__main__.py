@@ -32,12 +32,14 @@ import test_machines
 import test_mixed
 import test_payloads
 import test_plain
+import test_ticket
 import vm
 
 # (scenario, needs mkexec, only with --full or by its name). A configuration may say the latter of itself.
 SCENARIOS = ((test_hop, True, False), (test_chain, True, False), (test_abort, True, False), (test_payloads, True, False),
              (test_guard, True, False), (test_file_mode, True, False), (test_lockdown, True, False),
-             (test_baseline, False, False), (test_images, True, False), (test_mixed, True, False), (test_plain, True, True), (test_machines, True, True))
+             (test_baseline, False, False), (test_images, True, False), (test_mixed, True, False),
+             (test_ticket, True, False), (test_plain, True, True), (test_machines, True, True))
 SECONDS = pathlib.Path(__file__).parent / "seconds"
 
 

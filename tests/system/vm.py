@@ -47,7 +47,7 @@ class Direct:
 class Setup:
     """What a machine is made of. `script` is the answer to init's question. `variables` is OVMF's variable store,
     `reboots` lets a reset be one. `machine` are further properties of QEMU's machine type, `devices` further -device
-    arguments, `smbios` values of the option of that name; with `direct` there is no OVMF.
+    arguments, `disks` (file, serial) of further disks that can be written, `smbios` values of the option of that name; with `direct` there is no OVMF.
 
     `shared` names all that the first kernel's boot reads from the ESP: machines that agree in it and in what they are made
     of boot alike, and the first of them is saved for the others. Empty: this one boots by itself and is not saved."""
@@ -60,6 +60,7 @@ class Setup:
     processors: int = 1
     vga: str = "none"
     devices: tuple = ()
+    disks: tuple = ()
     machine: str = ""
     smbios: tuple = ()
     direct: Direct = None
@@ -115,6 +116,9 @@ def command_line(folder, setup, socket):
         "-device", "virtio-blk-pci,drive=esp,serial=esp" + ("" if setup.direct else ",bootindex=0"),
         "-drive", f"if=none,id=payload,format=raw,readonly=on,file={setup.payload}",
         "-device", "virtio-blk-pci,drive=payload,serial=payload",
+        *(word for number, (path, serial) in enumerate(setup.disks) for word in (
+            "-drive", f"if=none,id=disk{number},format=raw,cache=unsafe,file={path}",
+            "-device", f"virtio-blk-pci,drive=disk{number},serial={serial}")),
         *(word for device in setup.devices for word in ("-device", device)),
     ]
 
