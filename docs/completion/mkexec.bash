@@ -13,23 +13,27 @@ _mkexec() {
 
     # The value of an option.
     case $prev in
-        --initrd | --map | --machine | --base | --pcrs | --db | --dbx) [ "$prev/$verb" = --machine/status ] || files=all ;;
+        --initrd | --map | --machine | --base | --pcrs | --db | --dbx | --owner-auth | --output) [ "$prev/$verb" = --machine/status ] || files=all ;;
         --esp) files=folders ;;
         --close) offer='none 11' ;;
         --handover) offer='auto load file' ;;
         --bank) offer='sha1 sha256 sha384 sha512 sm3_256 sha3_256 sha3_384 sha3_512' ;;
         --tcti) offer='device:/dev/tpmrm0 device:/dev/tpm0 swtpm:' ;;
-        --cmdline | --profile | --timeout | --memory-limit | --pcr | --boot) return ;;
+        --cmdline | --profile | --timeout | --memory-limit | --pcr | --boot | --ticket) return ;;
     esac
 
     if [ -z "$files$offer" ]; then
         case $verb in
-            '') offer='predict load exec unload status log --help --version' ;;
+            '') offer='predict load exec unload status log ticket --help --version' ;;
             predict) offer="$hop --machine --base" files=all ;;
-            load) offer="$hop --dry-run --accept-log-gaps" files=all ;;
+            load) offer="$hop --dry-run --accept-log-gaps --ticket --pcr --owner-auth" files=all ;;
             exec) offer='--now --tcti --quiet --verbose --help' ;;
             unload) offer='--tcti --help' ;;
             status) offer='--json --machine --esp --tcti --help' ;;
+            ticket)
+                offer='--pcr --output --all --left --owner-auth --json --tcti --help'
+                [ "$COMP_CWORD" != 2 ] || [[ $cur == -* ]] || offer='put get list drop lock'
+                ;;
             log)
                 if [ "$COMP_CWORD" = 2 ]; then
                     offer='check replay show --help'
