@@ -3,7 +3,6 @@
  * as on a kernel without them: libraries then use what they have instead, an unforeseen one becomes
  * an error with a message, and an exec that is under way still ends in its abort. Killing the
  * process there would do none of it. Calls by another architecture's numbers kill. */
-#include <asm/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kexec.h>

@@ -405,6 +405,32 @@ static void test_lent(void)
         CHECK_EQ(ram_release(ram, 0x10000, 0x11000), 0);
 }
 
+/* The kernel says whether there is anything: EFAULT. */
+static void test_view_after_a_run(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+        _cleanup_ram_ struct ram *ram = new_ram(MIB);
+        struct span view;
+        int pipe_fds[2];
+
+        REQUIRE(ram && ram_commit(ram, 0x10000, 0x12000) == 0);
+        REQUIRE(pipe(pipe_fds) == 0);
+        REQUIRE(ram_view(ram, 0x10000, 8, &view));
+        CHECK_EQ(write(pipe_fds[1], view.data, 8), 8);
+        for (int run = 0; run < 8; run++) {
+                ram_lend(ram);
+                ram_take_back(ram);
+                CHECK(write(pipe_fds[1], view.data, 8) < 0 && errno == EFAULT);
+        }
+        REQUIRE(ram_view(ram, 0x10000, 8, &view));
+        CHECK_EQ(write(pipe_fds[1], view.data, 8), 8);
+        close(pipe_fds[0]);
+        close(pipe_fds[1]);
+#else
+        SKIP("guest RAM stays where it is in builds without AddressSanitizer");
+#endif
+}
+
 static void test_overcommit_accounting(void)
 {
         static const struct ram_range map[] = {{0x10000, 0x80000000}, {4 * GIB, 40 * TIB}};
@@ -480,6 +506,7 @@ static const struct tap_test tests[] = {
                 {"integers", test_integers},
                 {"UTF-16 strings", test_utf16},
                 {"nobody looks while the guest runs", test_lent},
+                {"a view doesn't outlive a run", test_view_after_a_run},
                 {"a huge map is not accounted", test_overcommit_accounting},
                 {"resource limits", test_limits},
 };
