@@ -167,34 +167,60 @@ static void put_value(struct pass *p, const char *name, const struct digest *val
         json_member_hex(&p->json, name, SPAN(value->bytes, value->alg->size));
 }
 
+static void json_pcr(struct pass *p, unsigned pcr, enum check_pcr status,
+                const struct digest *given, const struct digest *replayed)
+{
+        char key[12];
+
+        snprintf(key, sizeof(key), "%u", pcr);
+        json_open(&p->json, key, "{");
+        put_text(p, "status", check_pcr_word(status));
+        if (given)
+                put_value(p, "value", given);
+        if (replayed)
+                put_value(p, "replayed", replayed);
+        json_close(&p->json, "}");
+}
+
 /* PCRs that a log measures or that have a value. */
+static void json_bank(struct pass *p, const struct check_result *result, size_t b)
+{
+        const struct replay *replay = &result->chain.replay, *pcrs = p->check->pcrs;
+        uint32_t logged = replay->measured[b] | replay->lacking[b];
+        int k = pcrs ? replay_bank(pcrs, replay->banks.alg[b]->id) : -1;
+        uint32_t given = k >= 0 ? pcrs->measured[k] : 0;
+
+        json_open(&p->json, replay->banks.alg[b]->name, "{");
+        for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++)
+                if ((logged | given) & 1u << pcr)
+                        json_pcr(p, pcr, result->pcr[b][pcr],
+                                        given & 1u << pcr ? &pcrs->pcr[k][pcr] : NULL,
+                                        logged & 1u << pcr ? &replay->pcr[b][pcr] : NULL);
+        json_close(&p->json, "}");
+}
+
+/* No log explains a bank that no log has. */
+static void json_unlogged_bank(struct pass *p, size_t k)
+{
+        const struct replay *pcrs = p->check->pcrs;
+
+        json_open(&p->json, pcrs->banks.alg[k]->name, "{");
+        for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++)
+                if (pcrs->measured[k] & 1u << pcr)
+                        json_pcr(p, pcr, CHECK_PCR_OPAQUE, &pcrs->pcr[k][pcr], NULL);
+        json_close(&p->json, "}");
+}
+
 static void json_pcrs(struct pass *p, const struct check_result *result)
 {
         const struct replay *replay = &result->chain.replay, *pcrs = p->check->pcrs;
 
         json_open(&p->json, "pcrs", "{");
-        for (size_t b = 0; b < replay->banks.n; b++) {
-                int k = pcrs ? replay_bank(pcrs, replay->banks.alg[b]->id) : -1;
-
-                json_open(&p->json, replay->banks.alg[b]->name, "{");
-                for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++) {
-                        bool given = k >= 0 && (pcrs->measured[k] & 1u << pcr);
-                        bool logged = (replay->measured[b] | replay->lacking[b]) & 1u << pcr;
-                        char key[12];
-
-                        if (!given && !logged)
-                                continue;
-                        snprintf(key, sizeof(key), "%u", pcr);
-                        json_open(&p->json, key, "{");
-                        put_text(p, "status", check_pcr_word(result->pcr[b][pcr]));
-                        if (given)
-                                put_value(p, "value", &pcrs->pcr[k][pcr]);
-                        if (logged)
-                                put_value(p, "replayed", &replay->pcr[b][pcr]);
-                        json_close(&p->json, "}");
-                }
-                json_close(&p->json, "}");
-        }
+        for (size_t b = 0; b < replay->banks.n; b++)
+                json_bank(p, result, b);
+        for (size_t k = 0; pcrs && k < pcrs->banks.n; k++)
+                if (replay_bank(replay, pcrs->banks.alg[k]->id) < 0)
+                        json_unlogged_bank(p, k);
         json_close(&p->json, "}");
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""`mkexec log check` and `log replay`: the rules on logs made here, values of PCRs computed here, hops, several kinds
-of logs together, and time and memory on a long log. Prints TAP.
+"""`mkexec log check` and `log replay`: the rules on logs made here, values of PCRs computed here and of a TPM by swtpm,
+hops, several kinds of logs together, and time and memory on a long log. Prints TAP.
 
 Usage: test_log_check.py MKEXEC
 """
@@ -9,12 +9,15 @@ Usage: test_log_check.py MKEXEC
 import hashlib
 import importlib.util
 import json
+import os
 import pathlib
 import resource
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 OWN = TOP / "tests" / "corpus"
@@ -24,6 +27,10 @@ logs = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(logs)
 
 VERDICTS = {0: "ok", 1: "mismatch", 2: "malformed"}
+
+
+class Skip(Exception):
+    pass
 
 
 class Case:
@@ -68,8 +75,8 @@ def extend(pcrs, pcr, digests):
         pcrs[bank][pcr] = hashlib.new(bank, pcrs[bank][pcr] + digest).digest()
 
 
-def replay(log, pcrs):
-    """Of an agile log without anything that sets start values."""
+def events_of(log):
+    """PCR, type and digests of the events of an agile log, but of those that aren't extended."""
     at = 32 + struct.unpack_from("<I", log, 28)[0]
     names = {number: bank for bank, number in logs.BANKS.items()}
     while at < len(log):
@@ -82,7 +89,13 @@ def replay(log, pcrs):
             at += 2 + size
         at += 4 + struct.unpack_from("<I", log, at)[0]
         if kind != logs.EV_NO_ACTION:
-            extend(pcrs, pcr, digests)
+            yield pcr, kind, digests
+
+
+def replay(log, pcrs):
+    """Of a log without anything that sets start values."""
+    for pcr, _, digests in events_of(log):
+        extend(pcrs, pcr, digests)
     return pcrs
 
 
@@ -228,6 +241,59 @@ def registers_of_a_confidential_guest(case):
     assert document["pcrs"]["sha256"]["2"]["status"] == "proved"
 
 
+# ---- a TPM ----
+
+class Tpm:
+    """swtpm, with the banks of our logs."""
+
+    def __init__(self, folder):
+        self.tcti = f"swtpm:path={folder}/sock"
+        state = folder / "tpm"
+        state.mkdir()
+        self.environment = {**os.environ, "TPM2TOOLS_TCTI": self.tcti}
+        self.process = subprocess.Popen(["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--server",
+                                         f"type=unixio,path={folder}/sock", "--ctrl", f"type=unixio,path={folder}/sock.ctrl",
+                                         "--flags", "not-need-init,startup-clear"], stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            if (folder / "sock").exists():
+                break
+            time.sleep(0.05)
+
+    def tool(self, *arguments):
+        subprocess.run(arguments, env=self.environment, check=True, stdout=subprocess.DEVNULL)
+
+    def extend(self, log):
+        for pcr, _, digests in events_of(log):
+            self.tool("tpm2_pcrextend", f"{pcr}:" + ",".join(f"{bank}={digest.hex()}" for bank, digest in digests.items()))
+
+
+def a_tpm_is_compared(case):
+    if not shutil.which("swtpm") or not shutil.which("tpm2_pcrextend"):
+        raise Skip("needs swtpm and tpm2-tools")
+    tpm = Tpm(case.folder)
+    try:
+        log = logs.boot()
+        tpm.extend(log)
+        path, twin = case.write("boot.bin", log), case.write("twin.bin", logs.boot((1, None)))
+        document = case.check("--tcti", tpm.tcti, path)
+        assert document["verdict"] == "ok" and document["pristine"] and document["compared"], document["reason"]
+        assert all(row["status"] == "proved" for bank in logs.BANKS for row in document["pcrs"][bank].values())
+        assert all(row["status"] == "opaque" for row in document["pcrs"]["sha384"].values())  # active, and not in the log
+        document = case.check("--tcti", tpm.tcti, twin)
+        assert document["verdict"] == "mismatch" and "PCR 0, bank sha1" in document["reason"], document["reason"]
+        tpm.tool("tpm2_pcrextend", "15:sha256=" + "11" * 32)
+        document = case.check("--tcti", tpm.tcti, path)
+        assert document["verdict"] == "ok" and document["pcrs"]["sha256"]["15"]["status"] == "opaque"
+        tpm.tool("tpm2_pcrextend", "8:sha256=" + "11" * 32)
+        document = case.check("--tcti", tpm.tcti, path)
+        assert document["verdict"] == "mismatch" and "PCR 8, bank sha256" in document["reason"], document["reason"]
+    finally:
+        tpm.process.terminate()
+        tpm.process.wait()
+    done = case.run("check", "--tcti", tpm.tcti, path)
+    assert done.returncode == 2 and not done.stdout and done.stderr, done
+
+
 # ---- long logs ----
 
 def peak(case, *arguments):
@@ -255,7 +321,7 @@ def memory_does_not_grow_with_the_log(case):
 
 
 TESTS = [each_rule_and_its_twins, a_file_that_is_no_log_is_refused, values_are_proved_differ_or_are_opaque,
-         logs_of_several_kinds_are_replayed_together, hops_are_judged_and_replayed, registers_of_a_confidential_guest,
+         logs_of_several_kinds_are_replayed_together, hops_are_judged_and_replayed, registers_of_a_confidential_guest, a_tpm_is_compared,
          memory_does_not_grow_with_the_log]
 
 
@@ -267,6 +333,8 @@ def main():
             try:
                 test(Case(sys.argv[1], pathlib.Path(folder)))
                 print(f"ok {number} - {test.__name__.replace('_', ' ')}")
+            except Skip as reason:
+                print(f"ok {number} - {test.__name__.replace('_', ' ')} # SKIP {reason}")
             except (AssertionError, KeyError, ValueError, StopIteration) as error:
                 failed = 1
                 print(f"not ok {number} - {test.__name__.replace('_', ' ')}")
