@@ -44,6 +44,19 @@ static enum check_pcr judge(const struct check_result *result, const struct chec
 
 /* ---- what is wrong ---- */
 
+/* systemd extends these as well. */
+static const char *hint(
+                const struct check_result *result, const struct check_input *input, unsigned pcr)
+{
+        if (!(SYSTEM_PCRS & 1u << pcr) || !result->firmware || result->cc)
+                return "";
+        if (input->systemd_lacks)
+                return "; systemd's logs, which may tell of more, lack records";
+        return input->chain.n_systemd < result->chain.n_boots
+                               ? "; systemd's log, which may tell of more, isn't there"
+                               : "";
+}
+
 static int differs(const struct check_result *result, const struct check_input *input, size_t b,
                 unsigned pcr, struct error *reason)
 {
@@ -70,12 +83,7 @@ static int differs(const struct check_result *result, const struct check_input *
                                 "records",
                                 pcr, bank, result->chain.n_ima);
         return error_set(reason, EBADMSG, "PCR %u, bank %s: isn't what the log's events give%s",
-                        pcr, bank,
-                        (SYSTEM_PCRS & 1u << pcr) && result->firmware && !result->cc &&
-                                                        input->chain.n_systemd <
-                                                                        result->chain.n_boots
-                                        ? "; systemd's log, which may tell of more, isn't there"
-                                        : "");
+                        pcr, bank, hint(result, input, pcr));
 }
 
 static uint32_t pcrs_with(const struct check_result *result, size_t b, enum check_pcr status)

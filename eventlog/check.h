@@ -47,6 +47,8 @@ struct check_input {
         struct chain chain;
         const struct replay *pcrs; /* values of a TPM (replay.h: measured is the mask of known
                                       ones), or NULL */
+        bool systemd_lacks;        /* records of systemd's are known to be missing: said where a PCR
+                                      differs */
         /* Every record in the order of extends; may be NULL. What isn't 0 ends the check. */
         int (*event)(void *context, const struct check_event *event);
         void *context;

@@ -4,14 +4,21 @@
 #include <errno.h>
 #include <string.h>
 
+/* This machine's come with the number of their boot, files in the order of boots. */
 static int put_systemd(
                 struct log_chain *c, const struct log_source *source, size_t i, struct error *error)
 {
-        if (c->chain.n_systemd == CHAIN_BOOTS_MAX)
+        size_t place = source->boot > 0 ? source->boot - 1 : c->chain.n_systemd;
+
+        if (place >= CHAIN_BOOTS_MAX)
                 return error_set(error, EPROTO, "%s: more than %d logs of systemd", source->name,
                                 CHAIN_BOOTS_MAX);
-        c->chain.systemd[c->chain.n_systemd] = source->bytes;
-        c->systemd[c->chain.n_systemd++] = i;
+        c->chain.systemd[place] = source->bytes;
+        c->systemd[place] = i;
+        if (place >= c->chain.n_systemd)
+                c->chain.n_systemd = place + 1;
+        c->of_files |= source->boot == 0;
+        c->lacking |= log_source_lacks(source) != NULL;
         return 0;
 }
 
@@ -47,11 +54,11 @@ static int put(struct log_chain *c, const struct log_source *source, size_t i, s
                         log_kind_name(source->kind));
 }
 
-/* The logs of the first boots may be lost; the running system's is the last. */
+/* Files of the first boots may be lost; the last is that of the last boot. */
 static void align(struct log_chain *c)
 {
         struct chain *chain = &c->chain;
-        size_t boots = chain->n_systemd > 0 ? chain_boots(chain->firmware) : 0, missing;
+        size_t boots = c->of_files ? chain_boots(chain->firmware) : 0, missing;
 
         if (boots <= chain->n_systemd || boots > CHAIN_BOOTS_MAX)
                 return;

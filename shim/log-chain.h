@@ -9,6 +9,8 @@ struct log_chain {
         struct chain chain;
         /* Which of the sources is what. */
         size_t firmware, systemd[CHAIN_BOOTS_MAX], ima;
+        bool of_files; /* systemd's logs don't tell of which boots they are */
+        bool lacking;  /* one of systemd's is known to lack records */
 };
 
 /* One TCG or CCEL log, systemd's in the order of boots, one IMA list. If systemd's are fewer than

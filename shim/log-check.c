@@ -45,6 +45,7 @@ static int pass_run(struct pass *p, int (*event)(void *context, const struct che
         const struct check_input input = {
                         .chain = p->check->logs->chain,
                         .pcrs = p->check->pcrs,
+                        .systemd_lacks = p->check->logs->lacking,
                         .event = event,
                         .context = p,
         };
@@ -273,7 +274,12 @@ static void json_logs(struct pass *p)
                 put_text(p, "name", source->name);
                 put_text(p, "kind", log_kind_word(source->kind));
                 json_member_number(&p->json, "records", p->ends[i].n_records);
-                put_bool(p, "incomplete", source->incomplete);
+                json_member(&p->json, "boot");
+                if (source->boot > 0)
+                        json_put_number(&p->json, source->boot);
+                else
+                        json_put(&p->json, "null");
+                put_text(p, "lacks", log_source_lacks(source) ?: "");
                 put_text(p, "malformed", p->ends[i].malformed.text);
                 json_close(&p->json, "}");
         }
@@ -432,11 +438,9 @@ static void print_remarks(
         if (result->hops.unknown_bank)
                 fputs("a bank of the header can't be computed here and isn't checked\n", out);
         for (size_t i = 0; i < check->sources->n; i++)
-                if (check->sources->source[i].incomplete)
-                        fprintf(out,
-                                        "%s: systemd died while it measured: an event may be "
-                                        "missing\n",
-                                        check->sources->source[i].name);
+                if (log_source_lacks(&check->sources->source[i]))
+                        fprintf(out, "%s %s\n", check->sources->source[i].name,
+                                        log_source_lacks(&check->sources->source[i]));
         for (unsigned i = 0; i < CHECK_NOTES; i++) {
                 const struct check_noted *noted = &result->notes[i];
 
