@@ -131,8 +131,9 @@ def device_event(block, context=PCI):
 
 def device_event2(sub_type, sub, context=PCI, device_type=1, auth_state=0, where=None):
     where = path() if where is None else where
-    return b"SPDM Device Sec2" + struct.pack("<HBBIIIIQQ", 2, auth_state, 0, 20 + 8 + len(where) + len(sub) + len(context), device_type,
-                                             sub_type, len(sub), 0x1122334455667788, len(where)) + where + sub + context
+    length = 20 + 8 + len(where) + len(sub) + len(context)
+    return b"SPDM Device Sec2" + struct.pack("<HBBIIIIQQ", 2, auth_state, 0, length, device_type, sub_type, len(sub),
+                                             0x1122334455667788, len(where)) + where + sub + context
 
 
 def measurements(*blocks):
@@ -144,7 +145,8 @@ def certificates(chain):
 
 
 FIRMWARE = measurement(1, SPDM_FIRMWARE, b"\xaa" * 32)
-NONCE = b"NvIndexDynamic \0" + struct.pack("<H6xQH", 1, 0x1122334455667788, 14) + b"SPDM CHALLENGE" + struct.pack("<H", 32) + b"\xbb" * 32
+NONCE = b"NvIndexDynamic \0" + struct.pack("<H6xQH", 1, 0x1122334455667788, 14) + b"SPDM CHALLENGE" + \
+    struct.pack("<H", 32) + b"\xbb" * 32
 
 # (PCR, type, data, whether bytes cut off its end, and bytes behind it, make it malformed)
 BODIES = [
