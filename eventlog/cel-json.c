@@ -315,7 +315,7 @@ static int take_content(struct buf *scratch, struct cel_record *ret, struct erro
         char lower[NAME_SIZE];
         uint64_t type;
 
-        if (number(&ret->type_json, UINT8_MAX, &type))
+        if (number(&ret->type_json, UINT8_MAX, &type) && type >= CEL_MANAGEMENT)
                 ret->content_type = (unsigned)type;
         else if (ret->type_json.kind != JSON_STRING)
                 return error_set(error, EBADMSG, "no content type");

@@ -9,7 +9,7 @@
 static const char spec_id_prefix[] = "Spec ID Event"; /* what all of them begin with */
 static const uint8_t spec_id_03[16] = "Spec ID Event03";
 
-static bool is_spec_id(struct span data)
+bool event_log_is_header(struct span data)
 {
         struct span prefix;
 
@@ -215,7 +215,7 @@ static const char *wrong_event(const struct event_log *log, const struct tcg_eve
 {
         if (event->type != EV_NO_ACTION && event->pcr >= PCR_COUNT)
                 return "is measured in a PCR that doesn't exist";
-        if (event->type == EV_NO_ACTION && event->index > 0 && is_spec_id(event->data))
+        if (event->type == EV_NO_ACTION && event->index > 0 && event_log_is_header(event->data))
                 return "is a second header";
         /* Zeros in a SHA-1 log read as an event of 32 bytes, and could hide what follows from a
          * reader that stops at them. */

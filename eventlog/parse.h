@@ -38,6 +38,9 @@ int event_log_open(struct event_log *ret, struct span bytes, struct error *error
 int event_log_next(const struct event_log *log, size_t *offset, size_t *index,
                 struct tcg_event *ret, struct error *error);
 
+/* Whether this is the data of a header, of any version: PFP 10.4.5.1, and those of TPM 1.2. */
+bool event_log_is_header(struct span data);
+
 /* for (each record): event points to a struct tcg_event, r is an int that ends as 0 or -EBADMSG. */
 #define EVENT_LOG_FOREACH(log, event, r, error) \
         for (size_t offset_ = 0, index_ = 0;    \

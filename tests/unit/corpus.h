@@ -56,7 +56,8 @@ static inline unsigned for_each(const char *folder, const char *end, void (*each
         while ((entry = readdir(dir))) {
                 size_t size = strlen(entry->d_name);
 
-                if (size < strlen(end) || strcmp(entry->d_name + size - strlen(end), end) != 0)
+                if (entry->d_name[0] == '.' || size < strlen(end) ||
+                                strcmp(entry->d_name + size - strlen(end), end) != 0)
                         continue;
                 snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
                 each(path);
