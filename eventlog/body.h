@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/span.h"
+#include "eventlog/cel.h"
 #include "eventlog/event.h"
 #include "eventlog/ima-log.h"
 #include "eventlog/systemd-log.h"
@@ -45,4 +46,6 @@ int event_body(const struct tcg_event *event, const struct body_sink *sink, stru
 int systemd_record_body(const struct systemd_record *record, const struct body_sink *sink,
                 struct error *reason);
 int ima_record_body(const struct ima_record *record, const struct body_sink *sink,
+                struct error *reason);
+int cel_record_body(const struct cel_record *record, const struct body_sink *sink,
                 struct error *reason);

@@ -306,3 +306,16 @@ int cel_tlv_take(struct cel_log *log, struct cel_record *ret, struct error *erro
         log->offset = c.offset;
         return 1;
 }
+
+bool cel_cos_field(const struct cel_record *record, uint8_t *ret_type, struct span *ret_text)
+{
+        struct cursor c = CURSOR(record->event.data);
+        struct tlv field;
+
+        if (record->content_type != CEL_COS || !record->data_known || !take_tlv(&c, &field) ||
+                        cursor_left(&c) > 0)
+                return false;
+        *ret_type = field.type;
+        *ret_text = field.value;
+        return true;
+}

@@ -89,3 +89,6 @@ int cel_next(struct cel_log *log, struct buf *scratch, struct cel_record *ret, s
 const char *cel_content_name(unsigned content_type);
 const char *cel_management_name(enum cel_management_type type);
 const char *cel_transition_name(uint64_t transition);
+
+/* The one field of Google's content: its number, and text. */
+bool cel_cos_field(const struct cel_record *record, uint8_t *ret_type, struct span *ret_text);

@@ -51,21 +51,37 @@ static bool take_ima_data(struct cursor *c, struct buf *scratch, struct ima_reco
         return true;
 }
 
-/* All but the first templates: fields, each with its length. The second is the file's name in every
- * template that Linux names itself. */
+static struct span until_nul(struct span text)
+{
+        return SPAN(text.data, text.size > 0 ? strnlen((const char *)text.data, text.size) : 0);
+}
+
+/* The second field is the file's name in every template that Linux names itself. */
+struct span ima_template_file(struct span name, struct span data)
+{
+        struct cursor c = CURSOR(data);
+        struct span field;
+        uint32_t size;
+
+        if (is_template(name, IMA_TEMPLATE))
+                return span_sub(data, IMA_TEMPLATE_DIGEST, data.size - IMA_TEMPLATE_DIGEST, &field)
+                                       ? until_nul(field)
+                                       : SPAN(NULL, 0);
+        if (name.size == 0 || memchr(name.data, '|', name.size) || !cursor_u32(&c, &size) ||
+                        !cursor_skip(&c, size) || !cursor_u32(&c, &size) ||
+                        !cursor_take(&c, size, &field))
+                return SPAN(NULL, 0);
+        return until_nul(field);
+}
+
+/* All but the first templates: fields, each with its length. */
 static bool take_data(struct cursor *c, struct ima_record *record)
 {
-        struct span field;
-        struct cursor fields;
         uint32_t size;
 
         if (!cursor_u32(c, &size) || !cursor_take(c, size, &record->data))
                 return false;
-        fields = CURSOR(record->data);
-        if (!memchr(record->name.data, '|', record->name.size) && cursor_u32(&fields, &size) &&
-                        cursor_skip(&fields, size) && cursor_u32(&fields, &size) &&
-                        cursor_take(&fields, size, &field))
-                record->file = SPAN(field.data, strnlen((const char *)field.data, field.size));
+        record->file = ima_template_file(record->name, record->data);
         return true;
 }
 

@@ -42,6 +42,9 @@ int ima_log_open(struct ima_log *ret, struct span bytes, struct error *error);
 int ima_log_next(const struct ima_log *log, size_t *offset, size_t *index, struct buf *scratch,
                 struct ima_record *ret, struct error *error);
 
+/* The file's name in template data as it is hashed; empty where the template has none. */
+struct span ima_template_file(struct span name, struct span data);
+
 enum ima_explained { IMA_UNVERIFIABLE, IMA_VERIFIED, IMA_MISMATCH };
 /* Whether the data explains the digest; a violation has none to explain. -errno if hashing fails.
  */

@@ -33,13 +33,13 @@ const char *log_kind_name(enum log_kind kind)
 
 /* ---- kinds ---- */
 
-/* Both are JSON sequences of the same records; systemd names itself in each. */
+/* Both are JSON sequences of the same records; systemd names itself in each, and has no numbers. */
 static enum log_kind kind_of_json(struct span bytes, size_t start)
 {
         bool sequence = bytes.data[start] == RECORD_SEPARATOR;
         struct span first = SPAN(bytes.data + start + sequence, bytes.size - start - sequence);
         const uint8_t *end;
-        struct json record, type;
+        struct json record, member;
 
         if (!sequence && bytes.data[start] == '[')
                 return LOG_CEL_JSON;
@@ -49,7 +49,9 @@ static enum log_kind kind_of_json(struct span bytes, size_t start)
                 first.size = (size_t)(end - first.data);
         if (json_parse(first, &record, NULL) < 0)
                 return sequence ? LOG_SYSTEMD : LOG_CEL_JSON;
-        return json_get(&record, "content_type", &type, NULL) > 0 && !json_is(&type, "systemd")
+        if (json_get(&record, "recnum", &member, NULL) > 0)
+                return LOG_CEL_JSON;
+        return json_get(&record, "content_type", &member, NULL) > 0 && !json_is(&member, "systemd")
                                ? LOG_CEL_JSON
                                : LOG_SYSTEMD;
 }

@@ -127,10 +127,25 @@ static int show_ima_list(
         return r;
 }
 
-static int show_unknown(
+static int show_cel_log(
                 const struct pass *p, struct span bytes, struct banks *banks, struct error *error)
 {
-        return error_set(error, EBADMSG, "this kind of log can't be shown");
+        _cleanup_buf_ struct buf data = {0};
+        struct cel_record record;
+        struct cel_log log;
+        struct show_row row;
+        int r = cel_open(&log, bytes, error), written;
+
+        while (r >= 0 && (r = cel_next(&log, &data, &record, error)) > 0) {
+                for (size_t i = 0; i < record.event.digests.n; i++)
+                        banks_add(banks, record.event.digests.d[i].alg);
+                written = show_cel(&record, p->scratch, &row);
+                if (written == 0)
+                        written = put_row(p, &row);
+                if (written < 0)
+                        return written;
+        }
+        return r;
 }
 
 static int (*const readers[])(const struct pass *p, struct span bytes, struct banks *banks,
@@ -140,8 +155,8 @@ static int (*const readers[])(const struct pass *p, struct span bytes, struct ba
                 [LOG_CC] = show_tcg,
                 [LOG_SYSTEMD] = show_systemd_log,
                 [LOG_IMA] = show_ima_list,
-                [LOG_CEL_JSON] = show_unknown,
-                [LOG_CEL_TLV] = show_unknown,
+                [LOG_CEL_JSON] = show_cel_log,
+                [LOG_CEL_TLV] = show_cel_log,
 };
 
 bool log_show_is_tcg(enum log_kind kind)

@@ -138,3 +138,108 @@ int show_ima(const struct ima_record *record, struct show_scratch *scratch, stru
                 escape_text(record->file, TEXT_UTF8, ESCAPE_LINE, &scratch->text);
         return done(scratch, &row, ret);
 }
+
+/* ---- Canonical Event Logs ---- */
+
+static int cel_body_of(const void *record, const struct body_sink *sink, struct error *reason)
+{
+        return cel_record_body(record, sink, reason);
+}
+
+/* A record's type where its content isn't an event of firmware's. */
+static struct span cel_type(const struct cel_record *record, struct show_scratch *scratch)
+{
+        const char *name = record->content_type == CEL_MANAGEMENT
+                                           ? cel_management_name(record->management[0].type)
+                                           : cel_content_name(record->content_type);
+
+        if (record->name.size > 0)
+                return record->name;
+        if (record->content_type == CEL_COS)
+                return SPAN("cos", 3);
+        if (name)
+                return SPAN(name, strlen(name));
+        if (record->content_type == CEL_NAMED)
+                json_string(&record->type_json, &scratch->type);
+        else
+                buf_format(&scratch->type, "%u", record->content_type);
+        return buf_span(&scratch->type);
+}
+
+static void management_line(const struct cel_record *record, struct buf *line)
+{
+        for (size_t i = 0; i < record->n_management; i++) {
+                const struct cel_management *entry = &record->management[i];
+
+                buf_format(line, "%s%s", i > 0 ? ", " : "", cel_management_name(entry->type));
+                if (entry->type == CEL_STATE_TRANS)
+                        buf_format(line, ": %s", cel_transition_name(entry->value));
+                else if (entry->type == CEL_TIMESTAMP)
+                        buf_format(line, ": %llu", (unsigned long long)entry->value);
+                else if (entry->type == CEL_VERSION)
+                        buf_format(line, ": %llu.%llu", (unsigned long long)entry->value,
+                                        (unsigned long long)entry->minor);
+        }
+}
+
+static void cel_line(
+                const struct cel_record *record, struct show_scratch *scratch, struct show_row *row)
+{
+        struct span text;
+        uint8_t field;
+
+        switch (record->content_type) {
+        case CEL_MANAGEMENT:
+                management_line(record, &scratch->text);
+                break;
+        case CEL_IMA_TEMPLATE:
+                escape_text(ima_template_file(record->name, record->event.data), TEXT_UTF8,
+                                ESCAPE_LINE, &scratch->text);
+                break;
+        case CEL_SYSTEMD:
+                row->data_known = record->data_known &&
+                                  systemd_unescape(record->event.data, &scratch->data);
+                row->data = buf_span(&scratch->data);
+                event_line_of(row->data, &scratch->text);
+                break;
+        default:
+                if (cel_cos_field(record, &field, &text))
+                        event_line_of(text, &scratch->text);
+                else if (record->data_known)
+                        event_line_of(record->event.data, &scratch->text);
+        }
+}
+
+int show_cel(const struct cel_record *record, struct show_scratch *scratch, struct show_row *ret)
+{
+        struct show_row row = {
+                        .index = record->event.index,
+                        .offset = record->event.offset,
+                        .size = record->event.size,
+                        .has_pcr = record->place != CEL_NV_INDEX,
+                        .has_nv_index = record->place == CEL_NV_INDEX,
+                        .pcr = record->event.pcr,
+                        .nv_index = record->nv_index,
+                        .digests = record->event.digests,
+                        .data_known = record->data_known,
+                        .data = record->event.data,
+                        .body = cel_body_of,
+                        .record = record,
+        };
+        const char *type = event_type_text(record->event.type, scratch->name);
+
+        empty(scratch);
+        if (record->content_type != CEL_PCCLIENT_STD) {
+                row.no_action = record->content_type == CEL_MANAGEMENT &&
+                                record->event.digests.n == 0;
+                row.type = cel_type(record, scratch);
+                cel_line(record, scratch, &row);
+                return done(scratch, &row, ret);
+        }
+        row.own = hop_is_own(&record->event) != HOP_NONE;
+        row.no_action = record->event.type == EV_NO_ACTION;
+        row.type = SPAN(type, strlen(type));
+        if (record->data_known)
+                event_line(&record->event, &scratch->wide, &scratch->text);
+        return done(scratch, &row, ret);
+}

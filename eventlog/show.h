@@ -7,6 +7,7 @@
 #include "base/alg.h"
 #include "base/buf.h"
 #include "eventlog/body.h"
+#include "eventlog/cel.h"
 #include "eventlog/event.h"
 #include "eventlog/ima-log.h"
 #include "eventlog/json-writer.h"
@@ -20,7 +21,7 @@ struct show_row {
         size_t index, offset, size; /* of the record in its log */
         bool has_pcr, has_nv_index;
         uint32_t pcr, nv_index;
-        struct span type; /* "EV_IPL", systemd's event type, IMA's template; UTF-8 at best */
+        struct span type; /* "EV_IPL", systemd's event type, IMA's template ...; UTF-8 at best */
         struct digests digests;
         bool data_known;
         struct span data;    /* what the record holds as event data, or what was measured */
@@ -44,6 +45,7 @@ int show_event(const struct tcg_event *event, struct show_scratch *scratch, stru
 int show_systemd(const struct systemd_record *record, struct show_scratch *scratch,
                 struct show_row *ret);
 int show_ima(const struct ima_record *record, struct show_scratch *scratch, struct show_row *ret);
+int show_cel(const struct cel_record *record, struct show_scratch *scratch, struct show_row *ret);
 
 /* Why the body isn't what the type promises, by a look of its own. */
 bool show_row_malformed(const struct show_row *row, struct error *reason);

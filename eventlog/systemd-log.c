@@ -164,15 +164,12 @@ static bool take_escape(struct cursor *c, uint8_t *ret)
         return take_code(c, letter, ret);
 }
 
-bool systemd_record_measured(const struct systemd_record *record, struct buf *ret)
+bool systemd_unescape(struct span string, struct buf *ret)
 {
-        _cleanup_buf_ struct buf escaped = {0}, plain = {0};
-        struct cursor c;
+        _cleanup_buf_ struct buf plain = {0};
+        struct cursor c = CURSOR(string);
         uint8_t byte;
 
-        if (!json_string(&record->string, &escaped) || buf_failed(&escaped))
-                return false;
-        c = CURSOR(buf_span(&escaped));
         while (cursor_u8(&c, &byte)) {
                 if (byte == '\\' && !take_escape(&c, &byte))
                         return false;
@@ -180,6 +177,14 @@ bool systemd_record_measured(const struct systemd_record *record, struct buf *re
         }
         buf_put_span(ret, buf_span(&plain));
         return !buf_failed(&plain);
+}
+
+bool systemd_record_measured(const struct systemd_record *record, struct buf *ret)
+{
+        _cleanup_buf_ struct buf escaped = {0};
+
+        return json_string(&record->string, &escaped) && !buf_failed(&escaped) &&
+               systemd_unescape(buf_span(&escaped), ret);
 }
 
 /* Types whose digest is that of the string alone (systemd, pcrextend-util.c and pcrextend.c). */

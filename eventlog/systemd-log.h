@@ -34,6 +34,9 @@ int systemd_log_next(struct span log, size_t *offset, size_t *index, struct syst
  * false: there is no string, or it isn't C-escaped text. */
 bool systemd_record_measured(const struct systemd_record *record, struct buf *ret);
 
+/* The same from the string, which is C-escaped. */
+bool systemd_unescape(struct span string, struct buf *ret);
+
 enum systemd_explained {
         SYSTEMD_UNVERIFIABLE, /* the record doesn't tell what was hashed: a volume key's digest is
                                  keyed */

@@ -90,21 +90,16 @@ static void put_variable(struct buf *b, const EFI_GUID *guid, const char *name, 
         buf_put_span(b, data);
 }
 
-/* The members "body" and "malformed" of the event's row. */
-static bool body_of(uint32_t type, struct span data, struct buf *body, struct buf *malformed)
+/* The members "body" and "malformed" of a row. */
+static bool body_of_row(const struct show_row *shown, struct buf *body, struct buf *malformed)
 {
-        _cleanup_show_scratch_ struct show_scratch scratch = {0};
         _cleanup_buf_ struct buf out = {0};
-        struct tcg_event event = {.pcr = 1, .type = type, .data = data};
         size_t offset = 0;
         struct json document, events, row, value;
         struct show_json json;
-        struct show_row shown;
 
-        if (show_event(&event, &scratch, &shown) < 0)
-                return false;
         show_json_begin(&json, &out);
-        show_json_row(&json, &shown);
+        show_json_row(&json, shown);
         show_json_end(&json);
         if (buf_failed(&out) || json_parse(buf_span(&out), &document, NULL) < 0 ||
                         json_get(&document, "events", &events, NULL) != 1 ||
@@ -113,6 +108,15 @@ static bool body_of(uint32_t type, struct span data, struct buf *body, struct bu
                 return false;
         buf_put_span(body, value.text);
         return json_get(&row, "malformed", &value, NULL) == 1 && json_string(&value, malformed);
+}
+
+static bool body_of(uint32_t type, struct span data, struct buf *body, struct buf *malformed)
+{
+        _cleanup_show_scratch_ struct show_scratch scratch = {0};
+        struct tcg_event event = {.pcr = 1, .type = type, .data = data};
+        struct show_row shown;
+
+        return show_event(&event, &scratch, &shown) == 0 && body_of_row(&shown, body, malformed);
 }
 
 /* The body is as wanted, and well-formed; the same without its last byte, if it is strict, isn't.
@@ -282,6 +286,72 @@ static void tables(void)
                                        "610a1b5b324a62\n"));
 }
 
+/* Type, text and body of the row of a CEL record, one behind the other. */
+static void cel_row(struct span log, const char *wanted)
+{
+        _cleanup_show_scratch_ struct show_scratch scratch = {0};
+        _cleanup_buf_ struct buf data = {0}, row = {0}, body = {0}, malformed = {0};
+        struct cel_record record;
+        struct cel_log cel;
+        struct show_row shown;
+        struct error error;
+
+        REQUIRE(cel_open(&cel, log, &error) == 0);
+        REQUIRE(cel_next(&cel, &data, &record, &error) == 1);
+        REQUIRE(show_cel(&record, &scratch, &shown) == 0);
+        REQUIRE(body_of_row(&shown, &body, &malformed));
+        buf_put_span(&row, shown.type);
+        buf_put(&row, "|", 1);
+        buf_put_span(&row, shown.text);
+        buf_put(&row, "|", 1);
+        buf_put_span(&row, buf_span(&body));
+        CHECK(span_equal(buf_span(&row), SPAN(wanted, strlen(wanted))));
+        if (!span_equal(buf_span(&row), SPAN(wanted, strlen(wanted))))
+                printf("# %.*s, wanted %s\n", (int)row.size, (const char *)row.data, wanted);
+}
+
+static void cel_records(void)
+{
+        static const struct {
+                const char *content, *wanted;
+        } rows[] = {
+                        {"\"pcclient_std\",\"content\":{\"event_type\":\"ev_separator\","
+                         "\"event_data\":\"00000000\"}",
+                                        "EV_SEPARATOR|separator|{\"kind\":\"separator\","
+                                        "\"value\":\"0x0\",\"error\":false}"},
+                        {"5,\"content\":{\"event_type\":4,\"event_data\":{}}",
+                                        "EV_SEPARATOR||{\"kind\":\"opaque\"}"},
+                        {"\"cel\",\"content\":[{\"type\":\"state_trans\",\"data\":\"kexec\"},"
+                         "{\"type\":80,\"data\":7}]",
+                                        "state_trans|state_trans: kexec, cel_timestamp: 7|"
+                                        "{\"kind\":\"cel\",\"management\":[{\"type\":"
+                                        "\"state_trans\",\"transition\":\"kexec\"},{\"type\":"
+                                        "\"cel_timestamp\",\"timestamp\":7}]}"},
+                        {"\"systemd\",\"content\":{\"string\":\"a\\\\033[2J\",\"timestamp\":3,"
+                         "\"eventType\":\"phase\",\"bootId\":\"000102030405060708090a0b0c0d0e0f\"}",
+                                        "phase|611b5b324a|{\"kind\":\"systemd\",\"event_type\":"
+                                        "\"phase\",\"string\":\"a\\\\033[2J\",\"boot_id\":"
+                                        "\"000102030405060708090a0b0c0d0e0f\",\"timestamp_us\":3}"},
+                        {"\"ima_template\",\"content\":{\"template_name\":\"ima-ng\","
+                         "\"template_data\":\"01000000ff03000000612f00\"}",
+                                        "ima-ng|a/|{\"kind\":\"ima\",\"template\":\"ima-ng\","
+                                        "\"violation\":false,\"file\":\"a/\"}"},
+                        {"80,\"content\":\"06000000026162\"",
+                                        "cos|ab|{\"kind\":\"cos\",\"field\":6,\"text\":\"ab\"}"},
+                        {"\"ts\\u001bs2\",\"content\":{}",
+                                        "ts\x1bs2||{\"kind\":\"cel_content\",\"content_type\":"
+                                        "\"ts\\u001bs2\"}"},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                _cleanup_buf_ struct buf log = {0};
+
+                buf_format(&log, "{\"recnum\":0,\"pcr\":8,\"digests\":[],\"content_type\":%s}",
+                                rows[i].content);
+                cel_row(buf_span(&log), rows[i].wanted);
+        }
+}
+
 static const struct tap_test tests[] = {
                 {"one escaper, three dialects", escaper},
                 {"variables, and cut ones", variables},
@@ -289,5 +359,6 @@ static const struct tap_test tests[] = {
                 {"other bodies, and cut ones", others},
                 {"hops, with their ledger", hops},
                 {"a row of a table is a line", tables},
+                {"records of Canonical Event Logs", cel_records},
 };
 TAP_MAIN(tests)
