@@ -6,3 +6,4 @@
 int log_show(int argc, char **argv);
 int log_replay(int argc, char **argv);
 int log_check(int argc, char **argv);
+int log_convert(int argc, char **argv);

@@ -22,7 +22,8 @@ static const struct verb verbs[] = {
                                 "What is loaded, what the log tells of earlier hops", verb_status},
                 {"ticket", "put|get|list|drop|lock",
                                 "Secrets in the TPM for the kernel that was loaded", verb_ticket},
-                {"log", "WORD [FILE...]", "Show event logs, replay them, check them", verb_log},
+                {"log", "WORD [FILE...]", "Show event logs, replay, check and convert them",
+                                verb_log},
 };
 
 int fail(int code, const struct error *error)

@@ -15,6 +15,8 @@ static const struct {
                 {"show", log_show, "what is in logs, decoded"},
                 {"replay", log_replay, "the PCR values that a log tells"},
                 {"check", log_check, "structure, hops, and whether a log explains PCR values"},
+                {"convert", log_convert,
+                                "logs in another form: Canonical Event Logs, TCG's, systemd's"},
 };
 
 static void help(void)

@@ -13,11 +13,12 @@ _mkexec() {
 
     # The value of an option.
     case $prev in
-        --initrd | --map | --machine | --base | --pcrs | --db | --dbx | --owner-auth | --output) [ "$prev/$verb" = --machine/status ] || files=all ;;
+        --initrd | --map | --machine | --base | --pcrs | --db | --dbx | --owner-auth | --output | -o) [ "$prev/$verb" = --machine/status ] || files=all ;;
         --esp) files=folders ;;
         --close) offer='none 11' ;;
         --handover) offer='auto load file' ;;
         --bank) offer='sha1 sha256 sha384 sha512 sm3_256 sha3_256 sha3_384 sha3_512' ;;
+        --to) offer='cel-json cel-tlv agile systemd' ;;
         --tcti) offer='device:/dev/tpmrm0 device:/dev/tpm0 swtpm:' ;;
         --cmdline | --profile | --timeout | --memory-limit | --pcr | --boot | --ticket) return ;;
     esac
@@ -36,12 +37,13 @@ _mkexec() {
                 ;;
             log)
                 if [ "$COMP_CWORD" = 2 ]; then
-                    offer='check replay show --help'
+                    offer='check convert replay show --help'
                 else
                     offer='--json --help' files=all
                     case ${COMP_WORDS[2]} in
                         check) offer="$offer --pcrs --tpm --tcti --verbose" ;;
                         replay) offer="$offer --boot --payload-view" ;;
+                        convert) offer='--to --measured-only --output --help' ;;
                         show) offer='--json --yaml --binary --pcr --bank --no-pager --help' ;;
                     esac
                 fi

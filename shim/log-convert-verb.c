@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mkexec log convert: its options, which logs it takes for what, and where the result goes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "eventlog/convert.h"
+#include "shim/log-sources.h"
+#include "shim/log-words.h"
+#include "shim/progress.h"
+#include "shim/verb.h"
+
+enum { OPT_TO = 256, OPT_MEASURED_ONLY, OPT_HELP };
+
+static const struct option log_options[] = {
+                {"to", required_argument, NULL, OPT_TO},
+                {"output", required_argument, NULL, 'o'},
+                {"measured-only", no_argument, NULL, OPT_MEASURED_ONLY},
+                {"help", no_argument, NULL, OPT_HELP},
+                {NULL},
+};
+
+static const struct {
+        const char *name;
+        enum convert_form form;
+        bool binary;
+        const char *summary;
+} forms[] = {
+                {"cel-json", CONVERT_CEL_JSON, false,
+                                "Canonical Event Log as systemd-pcrlock writes it; the default"},
+                {"cel-tlv", CONVERT_CEL_TLV, true, "Canonical Event Log, binary"},
+                {"agile", CONVERT_AGILE, true, "TCG event log: firmware's events and hops"},
+                {"systemd", CONVERT_SYSTEMD, false, "systemd's tpm2-measure.log: its records"},
+};
+
+static void help(void)
+{
+        puts("mkexec log convert [OPTIONS] [FILE...]\n\n"
+             "One log of another form from logs of any kinds: TCG and CCEL logs, systemd's of each "
+             "boot,\nIMA's list, Canonical Event Logs. Without FILE: this boot's. '-': standard "
+             "input.\n\n"
+             "  --to FORM        what to write:");
+        for (size_t i = 0; i < ARRAY_SIZE(forms); i++)
+                printf("                     %-8s  %s\n", forms[i].name, forms[i].summary);
+        puts("  --measured-only  CEL: without events that extended nothing, as systemd-pcrlock\n"
+             "  -o, --output FILE\n"
+             "                   instead of standard output; it is replaced once all is written\n\n"
+             "What a form can't hold is left out, and counted on standard error.");
+}
+
+struct arguments {
+        const char *output;
+        size_t form; /* in forms */
+        bool measured_only;
+};
+
+/* 0, 1 for help, -1 if it can't be. */
+static int parse_option(int option, struct arguments *a)
+{
+        switch (option) {
+        case OPT_TO:
+                for (a->form = 0; a->form < ARRAY_SIZE(forms); a->form++)
+                        if (strcmp(optarg, forms[a->form].name) == 0)
+                                return 0;
+                return -1;
+        case 'o':
+                a->output = optarg;
+                return 0;
+        case OPT_MEASURED_ONLY:
+                a->measured_only = true;
+                return 0;
+        case 'h':
+        case OPT_HELP:
+                return 1;
+        default:
+                return -1;
+        }
+}
+
+/* ---- where it goes ---- */
+
+struct output {
+        FILE *file;
+        const char *path; /* NULL: standard output */
+        char *written;    /* what takes its place in the end; NULL for a path that isn't a file */
+};
+
+static int output_open(struct output *o, const char *path, struct error *error)
+{
+        struct stat st;
+        int fd;
+
+        *o = (struct output){.file = stdout, .path = path};
+        if (!path)
+                return 0;
+        if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+                fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        } else {
+                if (asprintf(&o->written, "%s.%d~", path, (int)getpid()) < 0)
+                        return error_set(error, ENOMEM, "out of memory");
+                fd = open(o->written, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        }
+        o->file = fd < 0 ? NULL : fdopen(fd, "w");
+        if (!o->file) {
+                int r = error_set(error, EIO, "can't write %s: %s", path, strerror(errno));
+
+                free(TAKE_PTR(o->written));
+                return r;
+        }
+        return 0;
+}
+
+static int output_write(void *context, struct buf *out)
+{
+        struct output *o = context;
+
+        if (fwrite(out->data, 1, out->size, o->file) < out->size)
+                return -EIO;
+        out->size = 0;
+        return 0;
+}
+
+/* r: what came of writing; a result that isn't whole takes nothing's place. */
+static int output_close(struct output *o, int r, struct error *error)
+{
+        if (!o->path)
+                return r; /* main looks after standard output */
+        if (fclose(o->file) != 0 && r == 0)
+                r = -EIO;
+        if (r == 0 && o->written && rename(o->written, o->path) < 0)
+                r = -EIO;
+        if (r == -EIO)
+                error_set(error, EIO, "can't write %s: %m", o->path);
+        if (r < 0 && o->written)
+                (void)unlink(o->written);
+        free(o->written);
+        return r;
+}
+
+/* ---- what it is made of ---- */
+
+struct input {
+        struct convert_input convert;
+        struct span cel[16];
+};
+
+static int put_one(struct span *where, const struct log_source *source, struct error *error)
+{
+        if (where->data)
+                return error_set(error, EPROTO, "%s: a second %s", source->name,
+                                log_kind_name(source->kind));
+        *where = source->bytes;
+        return 0;
+}
+
+static int put(struct input *input, const struct log_source *source, struct error *error)
+{
+        struct chain *chain = &input->convert.chain;
+
+        switch (source->kind) {
+        case LOG_UNKNOWN: /* the reader says what is wrong with it */
+        case LOG_TCG:
+        case LOG_CC:
+                return put_one(&chain->firmware, source, error);
+        case LOG_IMA:
+                return put_one(&chain->ima, source, error);
+        case LOG_SYSTEMD:
+                if (chain->n_systemd == CHAIN_BOOTS_MAX)
+                        break;
+                chain->systemd[chain->n_systemd++] = source->bytes;
+                return 0;
+        case LOG_CEL_JSON:
+        case LOG_CEL_TLV:
+                if (input->convert.n_cel == ARRAY_SIZE(input->cel))
+                        break;
+                input->cel[input->convert.n_cel++] = source->bytes;
+                return 0;
+        }
+        return error_set(error, EPROTO, "%s: too many logs of this kind", source->name);
+}
+
+static void warn(const struct convert_result *result)
+{
+        static const char *const words[CONVERT_CLASSES] = {
+                        [CONVERT_EVENT] = "firmware's and mkexec's",
+                        [CONVERT_BY_SYSTEMD] = "systemd's",
+                        [CONVERT_BY_IMA] = "IMA's",
+                        [CONVERT_OTHER] = "others",
+        };
+        _cleanup_buf_ struct buf text = {0};
+
+        for (size_t i = 0; i < CONVERT_CLASSES; i++)
+                if (words[i] && result->n_left_out[i] > 0)
+                        buf_format(&text, "%s%zu of %s", text.size > 0 ? ", " : "",
+                                        result->n_left_out[i], words[i]);
+        if (text.size > 0)
+                progress_warn("records left out, which this form can't hold: %.*s", (int)text.size,
+                                (const char *)text.data);
+        if (result->unknown_digests)
+                progress_warn("digests of algorithms that aren't known here are left out");
+}
+
+static int run(const struct arguments *a, const struct log_sources *sources, struct error *error)
+{
+        _cleanup_buf_ struct buf out = {0};
+        struct input input = {.convert.cel = input.cel};
+        struct output output;
+        struct convert_result result;
+        struct convert_options options = {
+                        .form = forms[a->form].form,
+                        .measured_only = a->measured_only,
+                        .flush = output_write,
+                        .context = &output,
+        };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < sources->n; i++)
+                r = put(&input, &sources->source[i], error);
+        if (r == 0)
+                r = output_open(&output, a->output, error);
+        if (r < 0)
+                return r;
+        r = output_close(&output, convert(&input.convert, &options, &out, &result, error), error);
+        if (r == -EIO)
+                return r; /* that is about the output */
+        if (r == 0)
+                warn(&result);
+        return r < 0 && sources->n == 1 ? error_prefix(error, r, "%s", sources->source[0].name) : r;
+}
+
+int log_convert(int argc, char **argv)
+{
+        _cleanup_log_sources_ struct log_sources sources = {0};
+        struct arguments a = {0};
+        struct error error = {{0}};
+        int option, r;
+
+        while ((option = getopt_long(argc, argv, "ho:", log_options, NULL)) >= 0) {
+                r = parse_option(option, &a);
+                if (r != 0)
+                        return r < 0 ? usage_error("log convert") : (help(), EXIT_DONE);
+        }
+        if (a.measured_only && forms[a.form].form != CONVERT_CEL_JSON &&
+                        forms[a.form].form != CONVERT_CEL_TLV)
+                return usage_error("log convert");
+        if (forms[a.form].binary && !a.output && isatty(STDOUT_FILENO))
+                return fail_text(EXIT_USAGE, "%s is binary, and standard output a terminal: use -o",
+                                forms[a.form].name);
+        r = log_sources_read(argv + optind, (size_t)(argc - optind), &sources, &error);
+        if (r == 0)
+                r = run(&a, &sources, &error);
+        if (r == -EIO && !a.output)
+                return EXIT_DONE; /* main says that the result couldn't be written */
+        if (r < 0)
+                return fail(r == -ENODATA || r == -EIO || r == -ENOMEM ? EXIT_REFUSED : EXIT_USAGE,
+                                &error);
+        return EXIT_DONE;
+}
