@@ -322,6 +322,8 @@ static int take_content(struct buf *scratch, struct cel_record *ret, struct erro
         else if (!name(&ret->type_json, false, lower) ||
                         !cel_content_by_name(lower, &ret->content_type))
                 ret->content_type = CEL_NAMED;
+        if (content->kind == JSON_NULL)
+                return error_set(error, EBADMSG, "no content");
         switch (ret->content_type) {
         case CEL_MANAGEMENT:
                 return take_managements(content, ret, error);
