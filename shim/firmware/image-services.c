@@ -84,20 +84,23 @@ static EFI_STATUS read_from_volume(
         return efi_error(status) ? status : fw_read_guest_file(fw, interface, nodes, ret);
 }
 
-/* In the order of 7.4.1. path: address of the device path whose bytes are given. */
+/* In the order of 7.4.1: a way that can't give the file leaves it to the next, as in edk2. The
+ * answer is what the last one said that knew the path. path: address of the device path whose bytes
+ * are given. */
 static EFI_STATUS read_by_path(struct firmware *fw, uint64_t path, struct span bytes,
                 bool boot_policy, struct buf *ret)
 {
-        EFI_STATUS status = read_from_volume(fw, path, bytes, ret);
+        EFI_STATUS status, answer = read_from_volume(fw, path, bytes, ret);
 
-        if (status != EFI_NOT_FOUND)
-                return status;
-        if (!boot_policy) {
+        if (efi_error(answer) && !boot_policy) {
                 status = read_by_load_file(fw, &guid_load_file2, path, false, ret);
-                if (status != EFI_NOT_FOUND)
-                        return status;
+                answer = status == EFI_NOT_FOUND ? answer : status;
         }
-        return read_by_load_file(fw, &guid_load_file, path, boot_policy, ret);
+        if (efi_error(answer)) {
+                status = read_by_load_file(fw, &guid_load_file, path, boot_policy, ret);
+                answer = status == EFI_NOT_FOUND ? answer : status;
+        }
+        return answer;
 }
 
 /* Asks whoever is to be asked, and loads it. */
