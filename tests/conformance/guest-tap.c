@@ -26,6 +26,8 @@ static void put(const char *text)
         char16 wide[128];
         size_t n = 0;
 
+        if (!st->con_out) /* after ExitBootServices */
+                return;
         for (; *text; text++) {
                 wide[n++] = (char16)*text;
                 if (n == 127 || !text[1]) {
@@ -141,4 +143,22 @@ void *read_file(const char16 *name, uint64_t *size)
         file->close(file);
         root->close(root);
         return bytes;
+}
+
+void *protocol(const struct guid *g)
+{
+        void *found = NULL;
+
+        return bs->locate_protocol(g, NULL, &found) == SUCCESS ? found : NULL;
+}
+
+status leave_boot_services(void)
+{
+        static uint8_t map[32768];
+        uint64_t size = sizeof(map), key, descriptor;
+        uint32_t version;
+
+        if (bs->get_memory_map(&size, map, &key, &descriptor, &version) != SUCCESS)
+                return ABORTED;
+        return bs->exit_boot_services(self, key);
 }

@@ -10,18 +10,6 @@ handle self;
 
 status efi_main(handle image, struct system_table *table);
 
-static uint8_t map[32768];
-
-static status leave_boot_services(void)
-{
-        uint64_t size = sizeof(map), key, descriptor;
-        uint32_t version;
-
-        if (bs->get_memory_map(&size, map, &key, &descriptor, &version) != SUCCESS)
-                return ABORTED;
-        return bs->exit_boot_services(self, key);
-}
-
 static status run_services(void)
 {
         test_memory_services();
@@ -82,6 +70,7 @@ static status run_handover(void)
 
 static status run_stale_key(void)
 {
+        static uint8_t map[32768];
         uint64_t size = sizeof(map), key, descriptor;
         uint32_t version;
         void *block;
@@ -101,8 +90,7 @@ static status run_after(void)
 
 static status run_runtime(void)
 {
-        static const struct guid global = {0x8be4df61, 0x93ca, 0x11d2,
-                        {0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c}};
+        static const struct guid global = GUID_GLOBAL_VARIABLE;
         uint64_t size = 0;
 
         leave_boot_services();

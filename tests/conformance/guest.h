@@ -13,18 +13,23 @@ typedef void *handle;
 typedef void *event;
 typedef __CHAR16_TYPE__ char16;
 
-#define ERR(n)            (1ull << 63 | (n))
-#define SUCCESS           0ull
-#define LOAD_ERROR        ERR(1)
-#define INVALID_PARAMETER ERR(2)
-#define UNSUPPORTED       ERR(3)
-#define BUFFER_TOO_SMALL  ERR(5)
-#define NOT_READY         ERR(6)
-#define OUT_OF_RESOURCES  ERR(9)
-#define NOT_FOUND         ERR(14)
-#define ACCESS_DENIED     ERR(15)
-#define ALREADY_STARTED   ERR(20)
-#define ABORTED           ERR(21)
+#define ERR(n)              (1ull << 63 | (n))
+#define SUCCESS             0ull
+#define LOAD_ERROR          ERR(1)
+#define INVALID_PARAMETER   ERR(2)
+#define UNSUPPORTED         ERR(3)
+#define BUFFER_TOO_SMALL    ERR(5)
+#define NOT_READY           ERR(6)
+#define DEVICE_ERROR        ERR(7)
+#define WRITE_PROTECTED     ERR(8)
+#define OUT_OF_RESOURCES    ERR(9)
+#define VOLUME_FULL         ERR(11)
+#define NOT_FOUND           ERR(14)
+#define ACCESS_DENIED       ERR(15)
+#define ALREADY_STARTED     ERR(20)
+#define ABORTED             ERR(21)
+#define SECURITY_VIOLATION  ERR(26)
+#define WARN_DELETE_FAILURE 2ull
 
 struct guid {
         uint32_t a;
@@ -174,6 +179,13 @@ struct file {
         status (*get_position)(struct file *this, uint64_t *position);
         status (*set_position)(struct file *this, uint64_t position);
         status (*get_info)(struct file *this, const struct guid *g, uint64_t *size, void *buffer);
+        status (*set_info)(struct file *this, const struct guid *g, uint64_t size, void *buffer);
+        status (*flush)(struct file *this);
+        status (*open_ex)(struct file *this, struct file **new, const char16 *name, uint64_t mode,
+                        uint64_t attributes, void *token);
+        status (*read_ex)(struct file *this, void *token);
+        status (*write_ex)(struct file *this, void *token);
+        status (*flush_ex)(struct file *this, void *token);
 };
 
 struct file_info {
@@ -187,6 +199,30 @@ struct file_system {
         uint64_t revision;
         status (*open_volume)(struct file_system *this, struct file **root);
 };
+
+struct tcg2_event {
+        uint32_t size, header_size;
+        uint16_t header_version;
+        uint32_t pcr, type;
+        uint8_t data[];
+} __attribute__((packed));
+
+struct tcg2 {
+        status (*get_capability)(struct tcg2 *this, void *capability);
+        status (*get_event_log)(struct tcg2 *this, uint32_t format, uint64_t *location,
+                        uint64_t *last, bool *truncated);
+        status (*hash_log_extend_event)(struct tcg2 *this, uint64_t flags, uint64_t data,
+                        uint64_t size, struct tcg2_event *event);
+        status (*submit_command)(struct tcg2 *this, uint32_t in_size, const void *in,
+                        uint32_t out_size, void *out);
+        status (*get_active_pcr_banks)(struct tcg2 *this, uint32_t *banks);
+        status (*set_active_pcr_banks)(struct tcg2 *this, uint32_t banks);
+        status (*get_result_of_set_active_pcr_banks)(
+                        struct tcg2 *this, uint32_t *present, uint32_t *response);
+};
+
+enum { EXTEND_ONLY = 1, PE_COFF_IMAGE = 16 };
+enum { EV_POST_CODE = 1, EV_NO_ACTION = 3, EV_EVENT_TAG = 6, EV_IPL = 13 };
 
 struct load_file2 {
         status (*load_file)(struct load_file2 *this, void *path, bool boot_policy, uint64_t *size,
@@ -244,6 +280,20 @@ enum { TPL_APPLICATION = 4, TPL_CALLBACK = 8, TPL_NOTIFY = 16 };
                         0x99, 0x6d, 0x4a, 0x6c, 0x87, 0x24, 0xe0, 0x6d \
                 }                                                      \
         }
+#define GUID_TCG2                                                      \
+        {                                                              \
+                0x607f766c, 0x7455, 0x42be,                            \
+                {                                                      \
+                        0x93, 0x0b, 0xe4, 0xd7, 0x6d, 0xb2, 0x72, 0x0f \
+                }                                                      \
+        }
+#define GUID_GLOBAL_VARIABLE                                           \
+        {                                                              \
+                0x8be4df61, 0x93ca, 0x11d2,                            \
+                {                                                      \
+                        0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c \
+                }                                                      \
+        }
 #define GUID_TEST(n)                                \
         {                                           \
                 0x7e57ab1e, 0x0001, (n),            \
@@ -273,6 +323,10 @@ bool same_guid(const struct guid *a, const struct guid *b);
 struct loaded_image *loaded_image_of(handle h);
 /* A whole file of our own volume in a pool block; NULL. */
 void *read_file(const char16 *name, uint64_t *size);
+/* An interface that there is once; NULL. */
+void *protocol(const struct guid *g);
+/* GetMemoryMap and ExitBootServices. */
+status leave_boot_services(void);
 
 /* ---- the groups of tests ---- */
 void test_memory_services(void);

@@ -11,14 +11,7 @@ handle self;
 status efi_main(handle image, struct system_table *table);
 
 static const struct guid file_system = GUID_FILE_SYSTEM, device_path = GUID_DEVICE_PATH,
-                         tcg2_protocol = {0x607f766c, 0x7455, 0x42be,
-                                         {0x93, 0x0b, 0xe4, 0xd7, 0x6d, 0xb2, 0x72, 0x0f}};
-
-struct tcg2 {
-        status (*get_capability)(struct tcg2 *this, void *capability);
-        status (*get_event_log)(struct tcg2 *this, uint32_t format, uint64_t *location,
-                        uint64_t *last, bool *truncated);
-};
+                         tcg2_protocol = GUID_TCG2;
 
 static void say(const char16 *text)
 {
