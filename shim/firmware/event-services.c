@@ -106,11 +106,11 @@ BOOT_SERVICE(wait_for_event)
         EFI_STATUS status;
         size_t index = 0;
 
+        if (events_tpl(fw) != TPL_APPLICATION) /* before anything else, as in edk2 */
+                return EFI_UNSUPPORTED;
         if (!arg[0] || arg[0] > MAX_WAIT_EVENTS ||
                         !ram_read(fw->ram, arg[1], events, arg[0] * sizeof(events[0])))
                 return EFI_INVALID_PARAMETER;
-        if (events_tpl(fw) != TPL_APPLICATION)
-                return EFI_UNSUPPORTED;
         status = events_wait(fw, events, (size_t)arg[0], &index);
         if (fw->ended || fw->unwind_to)
                 return status;
