@@ -16,6 +16,7 @@ static status run_services(void)
         test_event_services();
         test_protocol_services();
         test_image_services();
+        test_tcg2();
         return tap_failures() ? ABORTED : SUCCESS;
 }
 
@@ -245,5 +246,7 @@ status efi_main(handle image, struct system_table *table)
         for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
                 if (own && own->load_options && same_text(own->load_options, modes[i].name))
                         return modes[i].run();
+        if (own && own->load_options && *own->load_options >= u'<' && *own->load_options <= u'>')
+                return run_phase(own->load_options);
         return LOAD_ERROR;
 }

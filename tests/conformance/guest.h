@@ -328,8 +328,12 @@ void *protocol(const struct guid *g);
 /* GetMemoryMap and ExitBootServices. */
 status leave_boot_services(void);
 
+/* One call in one phase (guest-phases.c): "<b03", "=b03", ">b03". */
+status run_phase(const char16 *mode);
+
 /* ---- the groups of tests ---- */
 void test_memory_services(void);
 void test_event_services(void);
 void test_protocol_services(void);
 void test_image_services(void);
+void test_tcg2(void);

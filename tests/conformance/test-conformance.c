@@ -10,16 +10,8 @@
 
 #include "base/cleanup.h"
 #include "base/utf16.h"
-#include "shim/firmware/firmware.h"
-
-/* Small, with a hole, something below 1 MiB and something above 4 GiB. */
-static const struct fw_memory_range memory[] = {
-                {0x1000, 0x9f000, EfiConventionalMemory, EFI_MEMORY_WB, 0},
-                {0x9f000, 0x100000, EfiReservedMemoryType, EFI_MEMORY_UC, 0},
-                {0x100000, 0x8000000, EfiConventionalMemory, EFI_MEMORY_WB, 0},
-                {0x8000000, 0x8010000, EfiRuntimeServicesData, EFI_MEMORY_WB, 0xfffffffeee000000},
-                {0x100000000, 0x120000000, EfiConventionalMemory, EFI_MEMORY_WB, 0},
-};
+#include "tcg2/protocol.h"
+#include "tests/conformance/machine.h"
 
 static const struct {
         const char *mode;
@@ -94,6 +86,7 @@ static int run(const char *mode, struct firmware_end *end, bool *clean, struct e
                         .trace = trace,
                         .console = console,
         };
+        struct tcg2_config tpm = {0};
         struct firmware *fw;
         int r;
 
@@ -103,7 +96,11 @@ static int run(const char *mode, struct firmware_end *end, bool *clean, struct e
         (void)utf8_to_utf16(mode, &options);
         buf_put_u16(&options, 0);
         setup.load_options = buf_span(&options);
-        r = firmware_new(&setup, &fw, error);
+        banks_add(&tpm.banks, alg_by_name("sha1"));
+        banks_add(&tpm.banks, alg_by_name("sha256"));
+        r = tcg2_new(&tpm, &setup.tcg2, error);
+        if (r == 0)
+                r = firmware_new(&setup, &fw, error);
         if (r < 0)
                 return r;
         r = firmware_load(fw, &guest, error);
@@ -122,6 +119,7 @@ static int run(const char *mode, struct firmware_end *end, bool *clean, struct e
                          ram_peak_bytes(firmware_ram(fw)) <= setup.budget_bytes;
         }
         firmware_free(fw);
+        tcg2_free(setup.tcg2);
         return r;
 }
 
