@@ -59,6 +59,8 @@ static EFI_STATUS open_add(struct handle_interface *i, const struct handle_open 
                                 o->attributes == open->attributes) {
                         if (open->attributes & EFI_OPEN_PROTOCOL_BY_DRIVER)
                                 return EFI_ALREADY_STARTED;
+                        if (open->attributes & EFI_OPEN_PROTOCOL_EXCLUSIVE)
+                                return EFI_ACCESS_DENIED; /* its own, too, as in edk2 */
                         o->count++;
                         return EFI_SUCCESS;
                 }
@@ -93,8 +95,7 @@ EFI_STATUS handle_open_protocol(struct firmware *fw, uint64_t handle, const EFI_
         i = handle_find_interface(fw, handle, protocol);
         if (!i)
                 return EFI_UNSUPPORTED;
-        /* HandleProtocol and agents that don't name themselves leave no trace. */
-        if (agent && attributes != EFI_OPEN_PROTOCOL_BY_HANDLE_PROTOCOL) {
+        if (agent) { /* who doesn't name itself leaves no trace */
                 status = open_add(i, &open);
                 if (efi_error(status)) {
                         /* 7.3.9: an interface that is open by the same agent is returned with this

@@ -263,10 +263,18 @@ BOOT_SERVICE(register_protocol_notify)
         return ram_put_u64(fw->ram, arg[2], registration) ? EFI_SUCCESS : EFI_INVALID_PARAMETER;
 }
 
-/* 7.3.12, 7.3.13: there are no drivers that would connect anything. */
+/* 7.3.12, 7.3.13: there are no drivers that would connect anything.
+ * ConnectController(ControllerHandle, *DriverImageHandle, *RemainingDevicePath, Recursive) */
 BOOT_SERVICE(connect_controller)
 {
-        return handle_exists(fw, arg[0]) ? EFI_NOT_FOUND : EFI_INVALID_PARAMETER;
+        _cleanup_buf_ struct buf rest = {0};
+        struct span nodes = {0};
+
+        if (!handle_exists(fw, arg[0]) || (arg[2] && !fw_get_device_path(fw, arg[2], &rest)))
+                return EFI_INVALID_PARAMETER;
+        /* RemainingDevicePath is an End node alone: no child is wanted. */
+        return arg[2] && device_path_nodes(buf_span(&rest), &nodes) && !nodes.size ? EFI_SUCCESS
+                                                                                   : EFI_NOT_FOUND;
 }
 
 /* DisconnectController(ControllerHandle, DriverImageHandle, ChildHandle): "no drivers are managing"

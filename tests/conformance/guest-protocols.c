@@ -44,6 +44,8 @@ static void install(void)
         CHECK_EQ(bs->locate_protocol(&one, NULL, &found), NOT_FOUND);
         CHECK_EQ(found, NULL);
         CHECK_EQ(bs->connect_controller(self, NULL, NULL, true), NOT_FOUND);
+        CHECK_EQ(bs->connect_controller(self, NULL, (uint8_t[]){0x7f, 0xff, 4, 0}, true), SUCCESS);
+        CHECK_EQ(bs->connect_controller(self, NULL, (void *)0x10, true), INVALID_PARAMETER);
         CHECK_EQ(bs->connect_controller(h, NULL, NULL, true), INVALID_PARAMETER);
         CHECK_EQ(bs->disconnect_controller(self, NULL, NULL), SUCCESS);
         CHECK_EQ(bs->disconnect_controller(NULL, NULL, NULL), INVALID_PARAMETER);
@@ -217,6 +219,10 @@ static void open_and_close(void)
         CHECK_EQ(bs->open_protocol(h, &one, &found, self, NULL, 0x20), SUCCESS); /* EXCLUSIVE */
         CHECK_EQ(bs->open_protocol(h, &one, &found, self, child, 0x10), ACCESS_DENIED);
         CHECK_EQ(bs->open_protocol(h, &one, &found, h, NULL, 0x20), ACCESS_DENIED);
+        CHECK_EQ(bs->open_protocol(h, &one, &found, self, NULL, 0x20), ACCESS_DENIED); /* again */
+        CHECK_EQ(bs->close_protocol(h, &one, self, NULL), SUCCESS);
+        CHECK_EQ(bs->open_protocol(h, &one, &found, self, NULL, 1),
+                        SUCCESS); /* BY_HANDLE_PROTOCOL */
         CHECK_EQ(bs->close_protocol(h, &one, self, NULL), SUCCESS);
         CHECK_EQ(bs->open_protocol(h, &one, &found, self, NULL, 2), SUCCESS);
         CHECK_EQ(bs->uninstall_protocol(h, &one, &x),
