@@ -200,11 +200,15 @@ BOOT_SERVICE(calculate_crc32)
 
 BOOT_SERVICE(install_configuration_table)
 {
+        EFI_STATUS status;
         EFI_GUID guid;
 
         if (!fw_get_guid(fw, arg[0], &guid))
                 return EFI_INVALID_PARAMETER;
-        return fw_install_config_table(fw, &guid, arg[1]);
+        status = fw_install_config_table(fw, &guid, arg[1]);
+        if (!efi_error(status))
+                fw_event_signal_group(fw, &guid); /* 7.5.6: the group of the table's GUID */
+        return status;
 }
 
 /* The count starts anew with each emulated boot, which keeps runs alike; nothing is stored. */
@@ -220,7 +224,7 @@ BOOT_SERVICE(get_next_monotonic_count)
  */
 BOOT_SERVICE(stall)
 {
-        fw_skip_time(fw, arg[0] > UINT64_MAX / 10 ? UINT64_MAX : arg[0] * 10);
+        events_skip_time(fw, arg[0] > UINT64_MAX / 10 ? UINT64_MAX : arg[0] * 10);
         return EFI_SUCCESS;
 }
 

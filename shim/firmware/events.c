@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "shim/firmware/memory.h"
 #include "shim/firmware/handles.h"
 
 #define MAX_EVENTS     1024u
@@ -21,6 +22,8 @@ const EFI_GUID event_group_exit_boot_services = {
                 0x27abf055, 0xb1b8, 0x4c26, {0x80, 0x48, 0x74, 0x8f, 0x37, 0xba, 0xa2, 0xdf}};
 static const EFI_GUID group_before_exit_boot_services = {
                 0x8be0e274, 0x3970, 0x4b44, {0x80, 0xc5, 0x1a, 0xb9, 0x50, 0x2f, 0x3b, 0xfc}};
+static const EFI_GUID group_memory_map_change = {
+                0x78bee926, 0x692f, 0x48fd, {0x9e, 0xdb, 0x01, 0x42, 0x2e, 0xf0, 0xd7, 0xab}};
 const EFI_GUID event_group_virtual_address_change = {
                 0x13fa7698, 0xc831, 0x49c7, {0x87, 0xea, 0x8f, 0x43, 0xfc, 0xc2, 0x51, 0x96}};
 
@@ -43,6 +46,7 @@ struct fw_events {
         uint64_t n_made, n_queued;
         uint64_t tpl;
         uint64_t started, skipped; /* 100 ns */
+        uint64_t map_key;          /* whose change the group was told of */
 };
 
 /* ---- the clock ---- */
@@ -65,6 +69,11 @@ void fw_skip_time(struct firmware *fw, uint64_t units_100ns)
         uint64_t room = UINT64_MAX / 4 - fw->events->skipped;
 
         fw->events->skipped += units_100ns < room ? units_100ns : room;
+}
+
+uint64_t fw_skipped_time(const struct firmware *fw)
+{
+        return fw->events->skipped;
 }
 
 int events_setup(struct firmware *fw, struct error *error)
@@ -227,6 +236,10 @@ void events_run_pending(struct firmware *fw)
         struct event *e;
 
         timers_check(fw);
+        if (fw->events->map_key != memory_map_key(fw)) {
+                fw->events->map_key = memory_map_key(fw);
+                fw_event_signal_group(fw, &group_memory_map_change);
+        }
         while ((e = next_queued(fw))) {
                 const uint64_t args[2] = {e->id, e->context};
                 uint64_t before = fw->events->tpl, ignored;
@@ -299,18 +312,44 @@ EFI_STATUS event_set_timer(struct firmware *fw, uint64_t event, uint64_t type, u
         return EFI_SUCCESS;
 }
 
+/* When the next timer fires, at most at end. */
+static uint64_t next_due(const struct firmware *fw, uint64_t end)
+{
+        for (size_t i = 0; i < fw->events->n; i++)
+                if (fw->events->events[i].armed && fw->events->events[i].due < end)
+                        end = fw->events->events[i].due;
+        return end;
+}
+
 static bool turn_clock_forward(struct firmware *fw)
 {
-        uint64_t now = fw_now(fw), due = UINT64_MAX;
+        uint64_t now = fw_now(fw), due = next_due(fw, UINT64_MAX);
 
-        for (size_t i = 0; i < fw->events->n; i++)
-                if (fw->events->events[i].armed && fw->events->events[i].due < due)
-                        due = fw->events->events[i].due;
         if (due == UINT64_MAX)
                 return false;
         if (due > now)
                 fw_skip_time(fw, due - now);
         return true;
+}
+
+void events_skip_time(struct firmware *fw, uint64_t units_100ns)
+{
+        uint64_t now = fw_now(fw),
+                 end = units_100ns < UINT64_MAX - now ? now + units_100ns : UINT64_MAX;
+
+        for (unsigned step = 0; step < MAX_WAIT_STEPS && now < end; step++) {
+                uint64_t due = next_due(fw, end);
+
+                fw_skip_time(fw, due > now ? due - now : 0);
+                if (due == end)
+                        return; /* what fires now runs when the service is done */
+                events_run_pending(fw);
+                if (fw->ended || fw->unwind_to)
+                        return;
+                now = fw_now(fw);
+        }
+        if (now < end)
+                fw_skip_time(fw, end - now);
 }
 
 EFI_STATUS events_wait(struct firmware *fw, const uint64_t *events, size_t n, size_t *index)

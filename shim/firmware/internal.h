@@ -169,6 +169,7 @@ void fw_event_virtual_address_change(struct firmware *fw);
 uint64_t fw_now(const struct firmware *fw);
 uint64_t fw_clock(void); /* CLOCK_MONOTONIC in 100 ns */
 void fw_skip_time(struct firmware *fw, uint64_t units_100ns);
+uint64_t fw_skipped_time(const struct firmware *fw);
 
 /* ---- protocols and rooms, each installs itself; 0 or -errno. Called in this order. ---- */
 int fw_memory_setup(struct firmware *fw, struct error *error);

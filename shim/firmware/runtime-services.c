@@ -13,13 +13,16 @@
 
 /* ---- time ---- */
 
+/* The broker's clock, and the time that the payload believes to have waited. */
 static EFI_STATUS run_get_time(struct firmware *fw, const uint64_t arg[])
 {
+        uint64_t waited = fw_skipped_time(fw);
         _cleanup_buf_ struct buf bytes = {0};
         struct timespec now;
 
         if (!arg[0] || clock_gettime(CLOCK_REALTIME, &now) < 0)
                 return arg[0] ? EFI_DEVICE_ERROR : EFI_INVALID_PARAMETER;
+        now.tv_sec += (time_t)(waited / 10000000u % INT32_MAX);
         efi_time_put(&bytes, now);
         if (buf_failed(&bytes))
                 return EFI_OUT_OF_RESOURCES;
@@ -33,7 +36,20 @@ static EFI_STATUS run_get_time(struct firmware *fw, const uint64_t arg[])
         return EFI_SUCCESS;
 }
 
-/* SetTime, wake-up times, capsules: they would change the machine. SetVirtualAddressMap,
+/* Would change the machine: what is no time is said to be none, what is one is refused. */
+static EFI_STATUS run_set_time(struct firmware *fw, const uint64_t arg[])
+{
+        struct timespec time;
+        struct span bytes;
+        struct cursor c;
+
+        if (!arg[0] || !ram_view(fw->ram, arg[0], EFI_TIME_SIZE, &bytes))
+                return EFI_INVALID_PARAMETER;
+        c = CURSOR(bytes);
+        return efi_time_take(&c, &time) ? EFI_UNSUPPORTED : EFI_INVALID_PARAMETER;
+}
+
+/* Wake-up times, capsules: they would change the machine. SetVirtualAddressMap,
  * ConvertPointer: the second kernel gets the real firmware, which the first kernel has mapped
  * already, and the x86 stub doesn't call them. GetNextHighMonotonicCount: its high half counts
  * resets, and this is none. */
@@ -198,7 +214,7 @@ static EFI_STATUS run_reset_system(struct firmware *fw, const uint64_t arg[])
 
 const struct fw_service fw_runtime_services[] = {
                 {"GetTime", "pp", run_get_time, true},
-                {"SetTime", "p", run_unsupported, true},
+                {"SetTime", "p", run_set_time, true},
                 {"GetWakeupTime", "ppp", run_unsupported, true},
                 {"SetWakeupTime", "bp", run_unsupported, true},
                 {"SetVirtualAddressMap", "nnnp", run_unsupported, true},

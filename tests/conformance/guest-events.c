@@ -168,6 +168,62 @@ static void groups(void)
         bs->close_event(a);
 }
 
+/* What the firmware itself signals: a configuration table's GUID, and that the memory map has
+ * changed (7.1.2, 7.5.6). */
+static void firmware_groups(void)
+{
+        static const struct guid table = GUID_TEST(11),
+                                 map_change = {0x78bee926, 0x692f, 0x48fd,
+                                                 {0x9e, 0xdb, 0x01, 0x42, 0x2e, 0xf0, 0xd7, 0xab}};
+        event on_table, on_map;
+        void *block;
+
+        n_order = 0;
+        CHECK_EQ(bs->create_event_ex(EVT_NOTIFY_SIGNAL, TPL_CALLBACK, note, "t", &table, &on_table),
+                        SUCCESS);
+        CHECK_EQ(bs->install_configuration_table(&table, &order), SUCCESS);
+        CHECK(noted("t"));
+        CHECK_EQ(bs->install_configuration_table(&table, NULL), SUCCESS);
+        CHECK(noted("tt"));
+        CHECK_EQ(bs->install_configuration_table(&table, NULL), NOT_FOUND);
+        CHECK(noted("tt"));
+        bs->close_event(on_table);
+        CHECK_EQ(bs->create_event_ex(
+                                 EVT_NOTIFY_SIGNAL, TPL_CALLBACK, note, "m", &map_change, &on_map),
+                        SUCCESS);
+        CHECK_EQ(bs->allocate_pool(LOADER_DATA, 100, &block), SUCCESS);
+        CHECK(noted("ttm"));
+        bs->set_mem(block, 100, 1);
+        CHECK(noted("ttm"));
+        CHECK_EQ(bs->free_pool(block), SUCCESS);
+        CHECK(noted("ttmm"));
+        bs->close_event(on_map);
+}
+
+static void count(event e, void *context)
+{
+        (void)e;
+        ++*(int *)context;
+}
+
+/* A clock that is turned forward passes every timer on its way. */
+static void stalling(void)
+{
+        int calls = 0;
+        event timer;
+
+        CHECK_EQ(bs->create_event(EVT_TIMER | EVT_NOTIFY_SIGNAL, TPL_CALLBACK, count, &calls,
+                                 &timer),
+                        SUCCESS);
+        CHECK_EQ(bs->set_timer(timer, 1, 1000000), SUCCESS); /* 0.1 s */
+        CHECK_EQ(bs->stall(1050000), SUCCESS);
+        CHECK(calls >= 9 && calls <= 11);
+        CHECK_EQ(bs->set_timer(timer, 0, 0), SUCCESS);
+        CHECK_EQ(bs->stall(~0ull), SUCCESS);
+        CHECK(calls <= 11);
+        bs->close_event(timer);
+}
+
 static void many(void)
 {
         static event events[2000];
@@ -188,5 +244,7 @@ void test_event_services(void)
         tap_test("notify functions and RaiseTPL, RestoreTPL", notify_and_priority);
         tap_test("WaitForEvent, SetTimer, EVT_NOTIFY_WAIT", waiting);
         tap_test("CreateEventEx and event groups", groups);
+        tap_test("groups that the firmware signals", firmware_groups);
+        tap_test("Stall and timers", stalling);
         tap_test("the number of events is bounded", many);
 }
