@@ -272,9 +272,20 @@ static EFI_STATUS run_read_key(struct firmware *fw, const uint64_t arg[])
         return EFI_NOT_READY;
 }
 
-static EFI_STATUS run_unsupported(struct firmware *fw, const uint64_t arg[])
+/* Nobody types, so there is nothing to be told of; parameters are looked at all the same. */
+static EFI_STATUS run_set_key_state(struct firmware *fw, const uint64_t arg[])
 {
-        return EFI_UNSUPPORTED;
+        return arg[0] && arg[1] ? EFI_UNSUPPORTED : EFI_INVALID_PARAMETER;
+}
+
+static EFI_STATUS run_register_key(struct firmware *fw, const uint64_t arg[])
+{
+        return arg[0] && arg[1] && arg[2] && arg[3] ? EFI_UNSUPPORTED : EFI_INVALID_PARAMETER;
+}
+
+static EFI_STATUS run_unregister_key(struct firmware *fw, const uint64_t arg[])
+{
+        return EFI_INVALID_PARAMETER; /* no handle of a registration is one */
 }
 
 static const struct fw_service in_functions[] = {
@@ -288,9 +299,9 @@ static const struct fw_service in_ex_functions[] = {
 };
 
 static const struct fw_service in_ex_more_functions[] = {
-                {"TextInEx.SetState", "pp", run_unsupported},
-                {"TextInEx.RegisterKeyNotify", "pppP", run_unsupported},
-                {"TextInEx.UnregisterKeyNotify", "pp", run_unsupported},
+                {"TextInEx.SetState", "pp", run_set_key_state},
+                {"TextInEx.RegisterKeyNotify", "pppP", run_register_key},
+                {"TextInEx.UnregisterKeyNotify", "pp", run_unregister_key},
 };
 
 /* ---- set-up ---- */

@@ -15,16 +15,17 @@
 #define EFI_FILE_MODE_WRITE  2ull
 #define EFI_FILE_MODE_CREATE (1ull << 63)
 
-#define EFI_FILE_PROTOCOL_REVISION 0x00010000ull
-#define SIZE_OF_EFI_FILE_PROTOCOL  (15 * 8)
-#define SIZE_OF_EFI_FILE_INFO      80 /* without FileName */
-#define SECTOR                     512u
+#define EFI_FILE_PROTOCOL_REVISION   0x00010000ull
+#define SIZE_OF_EFI_FILE_PROTOCOL    (15 * 8)
+#define SIZE_OF_EFI_FILE_INFO        80 /* without FileName */
+#define SIZE_OF_EFI_FILE_SYSTEM_INFO 36 /* without VolumeLabel */
+#define SECTOR                       512u
 
 struct file {
         struct mount *mount;
         struct volume_node *node;
         bool writable;
-        uint64_t position; /* of a directory: index of the next entry */
+        uint64_t position; /* of a directory: number of the next entry, "." and ".." counted */
 };
 
 void mount_unref(struct mount *mount)
@@ -79,7 +80,7 @@ static void put_file_info(struct buf *out, const struct volume_info *info)
 /* 13.5.16 */
 static void put_file_system_info(struct buf *out, const struct volume *volume)
 {
-        buf_put_u64(out, 36 + 2);
+        buf_put_u64(out, SIZE_OF_EFI_FILE_SYSTEM_INFO + 2);
         buf_put_u8(out, 0); /* ReadOnly: writes work, into the overlay */
         buf_put_zeros(out, 7);
         buf_put_u64(out, volume_size(volume));
@@ -179,14 +180,24 @@ static EFI_STATUS run_delete(struct firmware *fw, const uint64_t arg[])
 
 /* ---- Read, Write, positions ---- */
 
+/* What FAT has first in every directory but the root. */
+static const char *const dot_names[] = {".", ".."};
+
 static EFI_STATUS read_directory(
                 struct firmware *fw, struct file *f, uint64_t size, uint64_t buffer)
 {
         _cleanup_buf_ struct buf bytes = {0};
+        size_t dots = volume_is_root(f->node) ? 0 : ARRAY_SIZE(dot_names), index = 0;
         struct volume_info info;
-        size_t index = (size_t)f->position;
-        EFI_STATUS status = volume_entry(f->mount->volume, f->node, &index, &info);
+        EFI_STATUS status = EFI_SUCCESS;
 
+        if (f->position < dots) {
+                volume_get_info(f->node, &info);
+                info.name = dot_names[f->position];
+        } else {
+                index = (size_t)f->position - dots;
+                status = volume_entry(f->mount->volume, f->node, &index, &info);
+        }
         if (status == EFI_NOT_FOUND)
                 return ram_put_u64(fw->ram, size, 0) ? EFI_SUCCESS : EFI_INVALID_PARAMETER;
         if (efi_error(status))
@@ -194,7 +205,7 @@ static EFI_STATUS read_directory(
         put_file_info(&bytes, &info);
         status = give(fw, &bytes, size, buffer);
         if (!efi_error(status))
-                f->position = index + 1;
+                f->position = f->position < dots ? f->position + 1 : dots + index + 1;
         return status;
 }
 
@@ -432,9 +443,11 @@ static EFI_STATUS run_set_info(struct firmware *fw, const uint64_t arg[])
                 return EFI_INVALID_PARAMETER;
         if (volume_is_deleted(f->node))
                 return EFI_DEVICE_ERROR;
-        if (guid_equal(&type, &guid_file_system_info) ||
-                        guid_equal(&type, &guid_file_system_volume_label))
-                return EFI_WRITE_PROTECTED; /* the label belongs to the disk */
+        if (guid_equal(&type, &guid_file_system_info))
+                return arg[2] < SIZE_OF_EFI_FILE_SYSTEM_INFO + 2 ? EFI_BAD_BUFFER_SIZE
+                                                                 : EFI_WRITE_PROTECTED;
+        if (guid_equal(&type, &guid_file_system_volume_label)) /* it belongs to the disk */
+                return arg[2] < 2 ? EFI_BAD_BUFFER_SIZE : EFI_WRITE_PROTECTED;
         if (!guid_equal(&type, &guid_file_info))
                 return EFI_UNSUPPORTED;
         if (arg[2] < SIZE_OF_EFI_FILE_INFO + 2)

@@ -135,6 +135,8 @@ static void changed_by_us(void)
         }
         CHECK_EQ(directory->set_position(directory, 0), SUCCESS);
         while (size = sizeof(info), directory->read(directory, &size, info) == SUCCESS && size) {
+                if (((struct file_info *)info)->name[0] == u'.')
+                        continue;
                 n++;
                 CHECK_EQ(directory->open(directory, &f, ((struct file_info *)info)->name, WRITE, 0),
                                 SUCCESS);

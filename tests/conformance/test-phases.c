@@ -77,7 +77,7 @@ static const struct row {
                 {"CreateEventEx", 'b', 43, EFI_INVALID_PARAMETER},
 
                 {"GetTime", 'r', 0, EFI_INVALID_PARAMETER, ANSWERS},
-                {"SetTime", 'r', 1, EFI_UNSUPPORTED, ANSWERS},
+                {"SetTime", 'r', 1, EFI_INVALID_PARAMETER, ANSWERS},
                 {"GetWakeupTime", 'r', 2, EFI_UNSUPPORTED, ANSWERS},
                 {"SetWakeupTime", 'r', 3, EFI_UNSUPPORTED, ANSWERS},
                 {"SetVirtualAddressMap", 'r', 4, EFI_UNSUPPORTED, ANSWERS},
@@ -131,9 +131,9 @@ static const struct row {
                 {"TextIn.ReadKeyStroke", 'i', 1, EFI_INVALID_PARAMETER},
                 {"TextInEx.Reset", 'x', 0, EFI_INVALID_PARAMETER},
                 {"TextInEx.ReadKeyStrokeEx", 'x', 1, EFI_INVALID_PARAMETER},
-                {"TextInEx.SetState", 'x', 3, EFI_UNSUPPORTED},
-                {"TextInEx.RegisterKeyNotify", 'x', 4, EFI_UNSUPPORTED},
-                {"TextInEx.UnregisterKeyNotify", 'x', 5, EFI_UNSUPPORTED},
+                {"TextInEx.SetState", 'x', 3, EFI_INVALID_PARAMETER},
+                {"TextInEx.RegisterKeyNotify", 'x', 4, EFI_INVALID_PARAMETER},
+                {"TextInEx.UnregisterKeyNotify", 'x', 5, EFI_INVALID_PARAMETER},
 };
 
 /* There only where Secure Boot is on: tests/integration/test_secure_boot.py. */

@@ -179,8 +179,13 @@ static void test_input(void)
                 CHECK(FIXTURE_CALL(in, 1, in, 0) == EFI_INVALID_PARAMETER);
                 CHECK(FIXTURE_CALL(in, 1, 0, fixture_scratch) == EFI_INVALID_PARAMETER);
                 CHECK(fixture_get(in + 16) != 0); /* WaitForKey: an event, never signalled */
-                for (size_t slot = 3; i == 1 && slot < 6; slot++)
-                        CHECK(FIXTURE_CALL(in, slot, in, 0, 0, 0) == EFI_UNSUPPORTED);
+                if (i == 0)
+                        continue;
+                for (size_t slot = 3; slot < 6; slot++)
+                        CHECK(FIXTURE_CALL(in, slot, in, 0, 0, 0) == EFI_INVALID_PARAMETER);
+                CHECK(FIXTURE_CALL(in, 3, in, fixture_scratch) == EFI_UNSUPPORTED);
+                CHECK(FIXTURE_CALL(in, 4, in, fixture_scratch, in, fixture_scratch) ==
+                                EFI_UNSUPPORTED);
         }
         fixture_stop();
 }
