@@ -217,35 +217,66 @@ def receive_message(connection):
 
 
 class Tpm:
-    """swtpm, and a socket in front of it that notes which commands come."""
+    """swtpm, and a socket in front of it that notes which commands come. That one speaks the protocol of Microsoft's
+    simulator: its TCTI connects once, as a device is opened once. The one for swtpm does for each command, which mkexec's
+    sandbox doesn't let it."""
 
     def __init__(self, folder):
         state = folder / "tpm"
         state.mkdir()
         self.process = subprocess.Popen(
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--server", f"type=unixio,path={state}/tpm",
-             "--ctrl", f"type=unixio,path={state}/front.ctrl", "--flags", "not-need-init,startup-clear"],
+             "--flags", "not-need-init,startup-clear"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(200):
-            if (state / "tpm").exists() and (state / "front.ctrl").exists():
+            if (state / "tpm").exists():
                 break
             time.sleep(0.02)
         self.back = socket.socket(socket.AF_UNIX)
         self.back.connect(str(state / "tpm"))
         self.lock, self.codes = threading.Lock(), []
-        self.front = socket.socket(socket.AF_UNIX)
-        self.front.bind(str(state / "front"))
-        self.front.listen()
-        threading.Thread(target=self.serve, daemon=True).start()
-        self.tcti = f"swtpm:path={state}/front"
+        commands, platform, port = self.listen()
+        threading.Thread(target=self.accept, args=(commands, self.serve), daemon=True).start()
+        threading.Thread(target=self.accept, args=(platform, self.serve_platform), daemon=True).start()
+        self.tcti = f"mssim:host=127.0.0.1,port={port}"
 
-    def serve(self):
+    @staticmethod
+    def listen():
+        """Two ports, one behind the other: for commands, and for switching the power on."""
         while True:
-            connection, _ = self.front.accept()
+            first, second = socket.socket(), socket.socket()
+            try:
+                first.bind(("127.0.0.1", 0))
+                port = first.getsockname()[1]
+                second.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            first.listen()
+            second.listen()
+            return first, second, port
+
+    @staticmethod
+    def accept(listening, serve):
+        while True:
+            connection, _ = listening.accept()
             with connection, contextlib.suppress(ConnectionError):
-                while command := receive_message(connection):
-                    self.codes.append(struct.unpack(">I", command[6:10])[0])
-                    connection.sendall(self.send(command))
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                serve(connection)
+
+    def serve(self, connection):
+        while head := receive(connection, 4):
+            if head != struct.pack(">I", 8):  # TPM_SEND_COMMAND; TPM_SESSION_END
+                return
+            _, size = struct.unpack(">BI", receive(connection, 5))
+            command = receive(connection, size)
+            self.codes.append(struct.unpack(">I", command[6:10])[0])
+            answer = self.send(command)
+            connection.sendall(struct.pack(">I", len(answer)) + answer + bytes(4))
+
+    @staticmethod
+    def serve_platform(connection):
+        while receive(connection, 4):
+            connection.sendall(bytes(4))
 
     def send(self, command):
         with self.lock:
