@@ -80,7 +80,7 @@ static EFI_STATUS open_nodes(struct guest_file *g, struct span nodes)
                 EFI_STATUS status;
 
                 if (node.type != DEVICE_PATH_MEDIA || node.subtype != DEVICE_PATH_MEDIA_FILE)
-                        return EFI_UNSUPPORTED;
+                        return EFI_NOT_FOUND; /* it names no file of the volume */
                 if (node.data.size > BLOCK_BYTES - 2)
                         return EFI_NOT_FOUND;
                 if (!ram_write(g->fw->ram, args[2], node.data.data, node.data.size) ||

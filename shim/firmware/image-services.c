@@ -137,7 +137,9 @@ BOOT_SERVICE(load_image)
         if (arg[2] && !fw_get_device_path(fw, arg[2], &path))
                 return EFI_INVALID_PARAMETER;
         if (arg[3]) {
-                if (!arg[4] || !ram_view(fw->ram, arg[3], arg[4], &source))
+                if (!arg[4])
+                        return EFI_LOAD_ERROR; /* as edk2 */
+                if (!ram_view(fw->ram, arg[3], arg[4], &source))
                         return EFI_INVALID_PARAMETER;
                 /* A copy: loading opens and closes pages. */
                 buf_put_span(&file, source);

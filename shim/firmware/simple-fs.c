@@ -103,7 +103,7 @@ static EFI_STATUS join_nodes(struct span nodes, struct buf *ret)
                 uint16_t unit;
 
                 if (node.type != DEVICE_PATH_MEDIA || node.subtype != DEVICE_PATH_MEDIA_FILE)
-                        return EFI_UNSUPPORTED;
+                        return EFI_NOT_FOUND; /* it names no file of the volume */
                 if (ret->size > 0)
                         buf_put_u16(ret, '\\');
                 while (cursor_u16(&name, &unit) && unit)

@@ -122,7 +122,7 @@ static void refused(void)
         CHECK_EQ(bs->load_image(false, self, NULL, NULL, 0, &h), NOT_FOUND);
         CHECK_EQ(bs->load_image(false, NULL, NULL, child, child_size, &h), INVALID_PARAMETER);
         CHECK_EQ(bs->load_image(false, self, NULL, child, child_size, NULL), INVALID_PARAMETER);
-        CHECK_EQ(bs->load_image(false, self, NULL, child, 0, &h), INVALID_PARAMETER);
+        CHECK_EQ(bs->load_image(false, self, NULL, child, 0, &h), LOAD_ERROR);
         CHECK_EQ(bs->load_image(false, self, NULL, child, 100, &h), LOAD_ERROR);
         CHECK_EQ(bs->load_image(false, self, NULL, child, 1ull << 40, &h), INVALID_PARAMETER);
         CHECK_EQ(bs->load_image(false, self, NULL, copy, child_size, &h), LOAD_ERROR);
@@ -348,7 +348,7 @@ static void load_by_file_system(void)
         }
         our_file_path[21] = 5; /* a node that isn't a File */
         trick = HONEST;
-        CHECK_EQ(bs->load_image(false, self, our_file_path, NULL, 0, &h), UNSUPPORTED);
+        CHECK_EQ(bs->load_image(false, self, our_file_path, NULL, 0, &h), NOT_FOUND);
         CHECK_EQ(files_open, 0);
         CHECK_EQ(bs->uninstall_multiple(
                                  media, &device_path, media_path, &file_system, &protocol, NULL),
