@@ -128,7 +128,7 @@ static void relocations(void)
         static const struct {
                 uint32_t offset, bytes, value;
         } rows[] = {{0, 4, 0xfffff000}, {0, 4, 0x7ffff000}, {4, 4, 0xffffffff}, {4, 4, 4},
-                        {4, 4, 9}, {8, 2, 0x3000}, {8, 2, 0xf000}};
+                        {4, 4, 9}, {8, 2, 0x4000}, {8, 2, 0xf000}};
         uint8_t *table = NULL;
         uint32_t address;
         handle h;

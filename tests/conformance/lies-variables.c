@@ -50,7 +50,7 @@ static void secure_boot_variables(void)
                         {&security, u"dbt", SECURITY_VIOLATION},
                         {&security, u"dbr", SECURITY_VIOLATION},
                         {&shim, u"MokList", WRITE_PROTECTED},
-                        {&shim, u"MokSBStateRT", WRITE_PROTECTED},
+                        {&shim, u"MokSBState", WRITE_PROTECTED},
                         {&shim, u"SbatLevel", WRITE_PROTECTED},
                         {&loader, u"LoaderBootSecret", WRITE_PROTECTED},
         };
@@ -62,6 +62,8 @@ static void secure_boot_variables(void)
                         for (uint64_t size = 0; size <= 1; size++)
                                 CHECK_EQ(set(rows[i].name, rows[i].g, attributes[k], size),
                                                 rows[i].answer);
+        /* Of shim's mirrors a payload has its own, but none that outlives the boot. */
+        CHECK_EQ(set(u"MokSBStateRT", &shim, NV | BS | RT, 1), WRITE_PROTECTED);
         /* Others of the same letters aren't those. */
         CHECK_EQ(set(u"secureboot", &global, BS | RT, 1), SUCCESS);
         CHECK_EQ(set(u"SecureBoot", &test, BS | RT, 1), SUCCESS);
