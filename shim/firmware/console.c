@@ -17,8 +17,10 @@
 #define MAX_LINE_CHARS   512u          /* a longer one goes out in pieces */
 #define MAX_ALL_CHARS    (256u * 1024) /* of a run; more than anybody reads */
 
-/* A menu that counts seconds asks some hundred times for a key before it goes on by itself. */
+/* A menu that counts seconds asks some hundred times for a key before it goes on by itself, but for
+ * all of its seconds if it counts them by the processor's clock, as GRUB does. */
 #define MAX_KEY_POLLS 50000u
+#define MAX_KEY_100NS 300000000u /* 30 s */
 
 /* SIMPLE_TEXT_OUTPUT_MODE (12.4.1) lies behind the ten members of the protocol. */
 #define MODE_OFFSET 80
@@ -260,7 +262,11 @@ static EFI_STATUS run_reset_input(struct firmware *fw, const uint64_t arg[])
 
 void fw_key_asked(struct firmware *fw)
 {
-        if (fw->n_key_polls++ >= MAX_KEY_POLLS)
+        uint64_t now = fw_now(fw);
+
+        if (fw->n_key_polls++ == 0)
+                fw->first_key_poll = now;
+        if (fw->n_key_polls > MAX_KEY_POLLS && now - fw->first_key_poll >= MAX_KEY_100NS)
                 fw_stop(fw, "the payload waits for a key, and nobody types");
 }
 

@@ -52,7 +52,7 @@ struct firmware {
         size_t n_config_tables;
         uint64_t device_handle, image_handle, console_handle;
         uint64_t key_event; /* WaitForKey; the payload asked so often for a key */
-        uint64_t n_key_polls;
+        uint64_t n_key_polls, first_key_poll;
         uint64_t n_calls;
         uint64_t stack_top; /* of the payload's stack */
         uint64_t started;   /* fw_clock() when the payload was loaded */
