@@ -12,8 +12,6 @@
 
 #include "base/cleanup.h"
 #include "base/efi-types.h"
-#include "eventlog/hop.h"
-#include "eventlog/parse.h"
 #include "shim/handover/overlay.h"
 #include "shim/progress.h"
 
@@ -201,21 +199,6 @@ static int read_running(struct boot_systemd *systemd, struct error *error)
         return 0;
 }
 
-/* By the log as far as it can be read: whoever uses the log says what is wrong with it. */
-static uint32_t number_of_boot(struct span log)
-{
-        struct event_log parsed;
-        struct tcg_event event;
-        uint32_t boot = 1;
-        int r;
-
-        if (event_log_open(&parsed, log, NULL) < 0)
-                return boot;
-        EVENT_LOG_FOREACH (&parsed, &event, r, NULL)
-                boot += event.pcr == HOP_PCR && hop_is_own(&event) == HOP_OPEN;
-        return boot;
-}
-
 int boot_systemd_read(const char *sysfs_root, const struct state_dir *state, struct span log,
                 const struct boot_log_parts *parts, struct boot_systemd *ret, struct error *error)
 {
@@ -223,7 +206,7 @@ int boot_systemd_read(const char *sysfs_root, const struct state_dir *state, str
         struct places places = {sysfs_root, state, SPAN(log.data, parts->kernel)};
         int r;
 
-        systemd.boot = log.size > 0 ? number_of_boot(log) : 1;
+        systemd.boot = log.size > 0 ? (uint32_t)chain_boots(log) : 1;
         r = read_past(&places, &systemd, error);
         if (r == 0)
                 r = read_running(&systemd, error);

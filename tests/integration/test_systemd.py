@@ -87,17 +87,29 @@ class Case:
         done = self.run_systemd("systemd-pcrextend", *arguments, SYSTEMD_MEASURE_LOG_USERSPACE=log)
         assert done.returncode == 0, f"systemd-pcrextend {arguments}: {done.stderr.decode()}"
 
-    def status(self, firmware, running, carried=None):
-        """What `status` says of a machine with these logs."""
+    def ask(self, firmware, running, carried, *words):
+        """What mkexec says of a machine with these logs and no IMA list."""
         run = self.new("run")
         run.chmod(0o700)
         if carried is not None:
             (run / "carried.log").write_bytes(carried_file(firmware.read_bytes(), carried))
-        done = subprocess.run([self.mkexec, "status", "--json"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
-                              env=self.environment(SYSTEMD_MEASURE_LOG_FIRMWARE=firmware, MKEXEC_RUN_DIR=run,
+        done = subprocess.run([self.mkexec, *map(str, words), "--json"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                              env=self.environment(SYSTEMD_MEASURE_LOG_FIRMWARE=firmware, MKEXEC_RUN_DIR=run, MKEXEC_IMA_LIST="/nonexistent",
                                                    SYSTEMD_MEASURE_LOG_USERSPACE=running))
         assert done.stdout, done.stderr.decode()
         return json.loads(done.stdout)
+
+    def status(self, firmware, running, carried=None):
+        """What `status` says, and which PCRs `log check` doesn't find proved (without any log of it a PCR is opaque there, and
+        no mismatch)."""
+        found, checked = (self.ask(firmware, running, carried, *words) for words in (["status"], ["log", "check"]))
+        by_status = {}
+        for pcr, row in checked["pcrs"]["sha256"].items():
+            by_status.setdefault(row["status"], set()).add(int(pcr))
+        equal(f"verdict of log check ({checked['reason']})", checked["verdict"], "mismatch" if "differs" in by_status else "ok")
+        found["lacks"] = [log["lacks"] for log in checked["logs"] if log["lacks"]]
+        found["not proved"] = {8, 11, 15} - by_status["proved"]
+        return found
 
 
 def logs_on_the_way(for_boot, boots):
@@ -117,8 +129,10 @@ def equal(what, found, wanted):
     assert found == wanted, f"{what}: {found!r}, should be {wanted!r}"
 
 
-def mismatch(what, status, pcr):
+def mismatch(what, status, pcr, lacks=""):
     assert status["verdict"] == "mismatch" and f"PCR {pcr}," in status["reason"], f"{what}: {status['verdict']}: {status['reason']}"
+    assert pcr in status["not proved"] and 8 not in status["not proved"], f"{what}: not proved are {status['not proved']}"
+    assert lacks in " ".join(status["lacks"]) and bool(lacks) == bool(status["lacks"]), f"{what}: {status['lacks']}"
 
 
 # ---- systemd-pcrextend ----
@@ -149,12 +163,16 @@ def records_explain_the_tpm(case):
     def status(boots, for_boot=2):
         return case.status(SECOND, second, logs_on_the_way(for_boot, boots))
     whole = status([(1, 0, 0, log)])
-    equal("verdict", (whole["verdict"], whole["reason"], whole["boots"]), ("ok", "", 2))
+    equal("verdict", (whole["verdict"], whole["reason"], whole["boots"], whole["not proved"], whole["lacks"]), ("ok", "", 2, set(), []))
 
     # The same by another replay, and by tpm2_pcrread.
     values, pcrs = systemd_logs.replay(SECOND.read_bytes(), [log, running]), case.tpm.pcrs()
     wrong = [pcr for pcr, value in values["sha256"].items() if pcrs[pcr] != value]
     equal("PCRs that a replay by this test finds otherwise", wrong, [])
+    # And by log replay, of files.
+    replayed = case.ask(SECOND, second, None, "log", "replay", SECOND, first, second)
+    equal("log replay of the three files", {int(pcr): value for pcr, value in replayed["pcrs"]["sha256"].items()},
+          {pcr: pcrs[pcr] for pcr in values["sha256"]})
 
     first_rows = [b"\x1e" + row for row in log.split(b"\x1e")[1:]]
     digest = systemd_logs.records(log)[0][1]["sha256"].encode()
@@ -169,9 +187,11 @@ def records_explain_the_tpm(case):
     }
     for name, (twin, pcr) in twins.items():
         mismatch(name, status([(1, 0, 0, twin)]), pcr)
-    mismatch("its oldest record left out and marked so", status([(1, 0, len(first_rows[0]), b"".join(first_rows[1:]))]), 11)
-    mismatch("marked as lost", status([(1, 4, 0, b"")]), 11)
-    mismatch("for another boot", status([(1, 0, 0, log)], 3), 11)
+    mismatch("its oldest record left out and marked so", status([(1, 0, len(first_rows[0]), b"".join(first_rows[1:]))]), 11, "oldest")
+    mismatch("marked as lost", status([(1, 4, 0, b"")]), 11, "lacks all")
+    mismatch("for another boot", status([(1, 0, 0, log)], 3), 11, "lacks all")
+    unfinished = status([(1, 1, 0, log)])
+    equal("verdict of a log that may lack a record, and doesn't", (unfinished["verdict"], len(unfinished["lacks"])), ("ok", 1))
     swapped = case.new("swapped") / "log"
     swapped.write_bytes(log)
     mismatch("the boots' logs exchanged", case.status(SECOND, swapped, logs_on_the_way(2, [(1, 0, 0, running)])), 11)
