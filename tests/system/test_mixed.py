@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 
 import scene
+import systemd_logs
 import test_chain
 import test_file_mode
 from tally import expect_equal
@@ -63,11 +64,16 @@ def run(tally, folder, configuration):
     place.esp_files = {path: data for payload in made for path, data in payload.files.items()}
     scripts = {f"next-{payload.number - 1}": shlex.join((f"--handover={mode}", *payload.arguments))
                for payload, mode in zip(made[1:], configuration.modes)}
-    programs = {"bin/mkexec": scene.program(), "usr/bin/tpm2": test_chain.TPM2}
-    outcome = place.run("machine", place.payload("payload", programs, scripts), deadline_seconds=600)
+    systemd, files = systemd_logs.available(tally, title)
+    programs = {"bin/mkexec": scene.program(), "usr/bin/tpm2": test_chain.TPM2, **systemd}
+    outcome = place.run("machine", place.payload("payload", programs, scripts, files), deadline_seconds=1200)
     states = [test_file_mode.with_joined_log(outcome.state(f"link-{payload.number}")) for payload in made]
     chain = test_chain.Chain([test_chain.Boot(*row) for row in zip(made, states)], outcome)
     for check, function in CHECKS.items():
         tally.check(f"{title}: {check}", function, chain)
     tally.check(f"{title}: each kernel shows what of the log it can, the initrd has the rest", logs_come_as_they_can, chain,
                 configuration.modes)
+    for check, function in systemd_logs.CHECKS.items() if systemd else ():
+        tally.check(f"{title}: {check}", function, chain)
+    if systemd:
+        tally.check(f"{title}: status names what an edited record of systemd's breaks", systemd_logs.status_notices, chain)
