@@ -449,3 +449,71 @@ int convert_cel_to_agile(struct span cel, struct buf *ret, struct error *error)
 
         return convert(&input, &options, ret, &result, error);
 }
+
+/* ---- a Canonical Event Log as a chain ---- */
+
+void convert_parts_release(struct convert_parts *parts)
+{
+        buf_release(&parts->firmware);
+        for (size_t i = 0; i < parts->n_systemd; i++)
+                buf_release(&parts->systemd[i]);
+        *parts = (struct convert_parts){0};
+}
+
+/* As chain.h counts boots: each open ends one. */
+static int part_record(
+                struct convert_parts *parts, const struct cel_record *record, size_t *n_systemd)
+{
+        *n_systemd += record->content_type == CEL_SYSTEMD;
+        if (record->content_type == CEL_SYSTEMD)
+                return cel_put_systemd(&parts->systemd[parts->n_systemd - 1], record);
+        if (!agile_can(record)) {
+                parts->n_left_out += !informs(record);
+                return 0;
+        }
+        if (hop_is_own(&record->event) != HOP_OPEN || record->event.pcr != HOP_PCR)
+                return 0;
+        if (parts->n_systemd == CHAIN_BOOTS_MAX)
+                return -E2BIG;
+        buf_put_u8(&parts->systemd[parts->n_systemd++], '\n');
+        return 0;
+}
+
+static int part_records(struct span cel, struct convert_parts *parts, struct error *error)
+{
+        _cleanup_buf_ struct buf scratch = {0};
+        struct cel_record record;
+        struct cel_log log;
+        size_t n_systemd = 0;
+        int r = cel_open(&log, cel, error);
+
+        parts->n_systemd = 1;
+        buf_put_u8(&parts->systemd[0], '\n');
+        while (r >= 0 && (r = cel_next(&log, &scratch, &record, error)) > 0) {
+                r = part_record(parts, &record, &n_systemd);
+                if (r < 0)
+                        return error_set(error, -r, "it tells of more than %u boots",
+                                        CHAIN_BOOTS_MAX);
+        }
+        for (size_t i = 0; i < parts->n_systemd; i++)
+                if (buf_failed(&parts->systemd[i]))
+                        return error_set(error, ENOMEM, "out of memory");
+        while (n_systemd == 0 && parts->n_systemd > 0)
+                buf_release(&parts->systemd[--parts->n_systemd]);
+        return r;
+}
+
+int convert_cel_to_parts(struct span cel, struct convert_parts *ret, struct error *error)
+{
+        _cleanup_convert_parts_ struct convert_parts parts = {0};
+        int r = convert_cel_to_agile(cel, &parts.firmware, error);
+
+        if (r < 0 && r != -ENODATA)
+                return r;
+        r = part_records(cel, &parts, error);
+        if (r < 0)
+                return r;
+        *ret = parts;
+        parts = (struct convert_parts){0};
+        return 0;
+}

@@ -57,5 +57,16 @@ struct convert_result {
 int convert(const struct convert_input *input, const struct convert_options *options,
                 struct buf *out, struct convert_result *ret, struct error *error);
 
-/* The TCG log in a CEL log, for those who know TCG logs only: hop-check.h. */
+/* The TCG log in a CEL log. */
 int convert_cel_to_agile(struct span cel, struct buf *ret, struct error *error);
+
+/* A CEL log as the logs that a chain is made of: TCG's, empty if there is none, and systemd's of
+ * each boot that it tells of, with a newline where there is no record; none of systemd's if there
+ * is no record of its at all. IMA's records and others are left out. */
+struct convert_parts {
+        struct buf firmware, systemd[CHAIN_BOOTS_MAX];
+        size_t n_systemd, n_left_out;
+};
+void convert_parts_release(struct convert_parts *parts);
+#define _cleanup_convert_parts_ __attribute__((cleanup(convert_parts_release)))
+int convert_cel_to_parts(struct span cel, struct convert_parts *ret, struct error *error);

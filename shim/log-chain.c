@@ -2,7 +2,11 @@
 #include "shim/log-chain.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "eventlog/convert.h"
+#include "shim/progress.h"
 
 /* This machine's come with the number of their boot, files in the order of boots. */
 static int put_systemd(
@@ -88,4 +92,62 @@ size_t log_chain_source(const struct log_chain *c, const struct chain_place *pla
         return place->part == CHAIN_FIRMWARE  ? c->firmware
                : place->part == CHAIN_SYSTEMD ? c->systemd[place->boot]
                                               : c->ima;
+}
+
+/* ---- Canonical Event Logs ---- */
+
+static void put_part(struct log_sources *to, const struct log_source *whole, struct buf *bytes)
+{
+        struct log_source *part = &to->source[to->n++];
+
+        *part = (struct log_source){.name = whole->name, .read = *bytes};
+        *bytes = (struct buf){0};
+        part->bytes = buf_span(&part->read);
+        part->kind = log_kind_of(part->bytes);
+}
+
+static int put_parts(struct log_sources *to, const struct log_source *whole, struct error *error)
+{
+        _cleanup_convert_parts_ struct convert_parts parts = {0};
+        int r = convert_cel_to_parts(whole->bytes, &parts, error);
+
+        if (r < 0)
+                return error_prefix(error, r, "%s", whole->name);
+        if (parts.n_left_out > 0)
+                progress_warn("%s: %zu records that are neither firmware's nor systemd's are left "
+                              "out",
+                                whole->name, parts.n_left_out);
+        if (parts.firmware.size > 0)
+                put_part(to, whole, &parts.firmware);
+        for (size_t i = 0; i < parts.n_systemd; i++) {
+                put_part(to, whole, &parts.systemd[i]);
+                to->source[to->n - 1].kind = LOG_SYSTEMD;
+        }
+        return 0;
+}
+
+int log_chain_part_cel(struct log_sources *sources, struct error *error)
+{
+        _cleanup_log_sources_ struct log_sources parted = {0};
+        int r = 0;
+
+        parted.source = calloc(sources->n * (CHAIN_BOOTS_MAX + 1) + 1, sizeof(*parted.source));
+        if (!parted.source)
+                return error_set(error, ENOMEM, "out of memory");
+        for (size_t i = 0; r == 0 && i < sources->n; i++) {
+                struct log_source *source = &sources->source[i];
+
+                if (source->kind == LOG_CEL_JSON || source->kind == LOG_CEL_TLV) {
+                        r = put_parts(&parted, source, error);
+                        continue;
+                }
+                parted.source[parted.n++] = *source;
+                *source = (struct log_source){0};
+        }
+        if (r < 0)
+                return r;
+        log_sources_release(sources);
+        *sources = parted;
+        parted = (struct log_sources){0};
+        return 0;
 }

@@ -18,5 +18,9 @@ struct log_chain {
  * be replayed; -EBADMSG: an empty file, which isn't a log. The bytes stay the sources'. */
 int log_chain_make(const struct log_sources *sources, struct log_chain *ret, struct error *error);
 
+/* Canonical Event Logs among the sources become what they are made of: a TCG log and systemd's of
+ * each boot, of the same name. Records of others are left out with a warning. */
+int log_chain_part_cel(struct log_sources *sources, struct error *error);
+
 /* The source of a record. */
 size_t log_chain_source(const struct log_chain *chain, const struct chain_place *place);

@@ -93,6 +93,8 @@ static int run(const struct arguments *a, char *const *paths, size_t n_paths)
         if (r >= 0)
                 r = log_sources_read(paths, n_paths, &sources, &error);
         if (r >= 0)
+                r = log_chain_part_cel(&sources, &error);
+        if (r >= 0)
                 r = log_chain_make(&sources, &logs, &error);
         if (r >= 0)
                 r = a->json ? log_check_json(&check, &result, &error)

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "eventlog/convert.h"
+#include "shim/log-chain.h"
 #include "shim/log-sources.h"
 #include "shim/log-words.h"
 #include "shim/progress.h"
@@ -144,44 +145,45 @@ static int output_close(struct output *o, int r, struct error *error)
 
 /* ---- what it is made of ---- */
 
+/* Canonical Event Logs apart from the others, which make a chain. */
 struct input {
         struct convert_input convert;
-        struct span cel[16];
+        struct log_sources others; /* their bytes are the sources' */
+        struct span *cel;
 };
 
-static int put_one(struct span *where, const struct log_source *source, struct error *error)
+static void input_release(struct input *input)
 {
-        if (where->data)
-                return error_set(error, EPROTO, "%s: a second %s", source->name,
-                                log_kind_name(source->kind));
-        *where = source->bytes;
-        return 0;
+        free(input->others.source);
+        free(input->cel);
 }
 
-static int put(struct input *input, const struct log_source *source, struct error *error)
+static int input_make(struct input *input, const struct log_sources *sources, struct error *error)
 {
-        struct chain *chain = &input->convert.chain;
+        struct log_chain chain;
+        int r;
 
-        switch (source->kind) {
-        case LOG_UNKNOWN: /* the reader says what is wrong with it */
-        case LOG_TCG:
-        case LOG_CC:
-                return put_one(&chain->firmware, source, error);
-        case LOG_IMA:
-                return put_one(&chain->ima, source, error);
-        case LOG_SYSTEMD:
-                if (chain->n_systemd == CHAIN_BOOTS_MAX)
-                        break;
-                chain->systemd[chain->n_systemd++] = source->bytes;
-                return 0;
-        case LOG_CEL_JSON:
-        case LOG_CEL_TLV:
-                if (input->convert.n_cel == ARRAY_SIZE(input->cel))
-                        break;
-                input->cel[input->convert.n_cel++] = source->bytes;
-                return 0;
+        input->others.source = calloc(sources->n, sizeof(*input->others.source));
+        input->cel = calloc(sources->n, sizeof(*input->cel));
+        if (!input->others.source || !input->cel)
+                return error_set(error, ENOMEM, "out of memory");
+        for (size_t i = 0; i < sources->n; i++) {
+                const struct log_source *source = &sources->source[i];
+                const char *lacks = log_source_lacks(source);
+
+                if (lacks)
+                        progress_warn("%s %s", source->name, lacks);
+                if (source->kind == LOG_CEL_JSON || source->kind == LOG_CEL_TLV)
+                        input->cel[input->convert.n_cel++] = source->bytes;
+                else
+                        input->others.source[input->others.n++] = *source;
         }
-        return error_set(error, EPROTO, "%s: too many logs of this kind", source->name);
+        r = log_chain_make(&input->others, &chain, error);
+        if (r < 0)
+                return r;
+        input->convert.chain = chain.chain;
+        input->convert.cel = input->cel;
+        return 0;
 }
 
 static void warn(const struct convert_result *result)
@@ -208,7 +210,7 @@ static void warn(const struct convert_result *result)
 static int run(const struct arguments *a, const struct log_sources *sources, struct error *error)
 {
         _cleanup_buf_ struct buf out = {0};
-        struct input input = {.convert.cel = input.cel};
+        _cleanup_(input_release) struct input input = {0};
         struct output output;
         struct convert_result result;
         struct convert_options options = {
@@ -217,10 +219,8 @@ static int run(const struct arguments *a, const struct log_sources *sources, str
                         .flush = output_write,
                         .context = &output,
         };
-        int r = 0;
+        int r = input_make(&input, sources, error);
 
-        for (size_t i = 0; r == 0 && i < sources->n; i++)
-                r = put(&input, &sources->source[i], error);
         if (r == 0)
                 r = output_open(&output, a->output, error);
         if (r < 0)

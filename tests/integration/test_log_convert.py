@@ -279,6 +279,34 @@ def logs_of_all_boots(case):
     assert done.returncode == 2 and not done.stdout and done.stderr, done
 
 
+def replay_and_check_take_it(case):
+    """As they take the logs that it was made of; a twin with another digest doesn't pass."""
+    # digests of the text, so that their data explains them
+    systemd = [case.write(f"boot{n}", b"\x1e" + json.dumps({
+        "pcr": 12, "digests": [{"hashAlg": bank, "digest": hashlib.new(bank, b"%d" % n).hexdigest()}
+                               for bank in ("sha1", "sha256")],
+        "content_type": "systemd", "content": {"string": str(n), "eventType": "phase"}}).encode() + b"\n") for n in (1, 2, 3)]
+    wanted = case.log("replay", OWN / "hops.bin", *systemd)
+    values = case.write("values", wanted.stdout)
+    assert wanted.returncode == 0 and case.log("check", "--pcrs", values, OWN / "hops.bin", *systemd).returncode == 0
+    for form in ("cel-json", "cel-tlv"):
+        whole = case.convert(f"--to={form}", OWN / "hops.bin", *systemd)
+        cel = case.write("cel", whole)
+        done = case.log("replay", cel)
+        assert (done.returncode, done.stdout) == (0, wanted.stdout), (form, done)
+        for boot in ("1", "2"):
+            assert case.log("replay", "--boot", boot, cel).stdout == \
+                case.log("replay", "--boot", boot, OWN / "hops.bin", *systemd).stdout, (form, boot)
+        done = case.log("check", "--pcrs", values, cel)
+        assert done.returncode == 0, (form, done)
+        digest = hashlib.sha256(b"2").digest()
+        old, new = (digest, digest[:-1] + b"\0") if form == "cel-tlv" else \
+            (digest.hex().encode(), digest[:-1].hex().encode() + b"00")
+        assert whole.count(old) == 1
+        done = case.log("check", "--pcrs", values, case.write("twin", whole.replace(old, new)))
+        assert done.returncode == 1, (form, done)
+
+
 def where_it_goes(case):
     wanted = case.convert("--to=cel-tlv", OWN / "agile.bin")
     out = case.write("out", b"what was there")
@@ -321,7 +349,7 @@ def cut_anywhere(case):
 
 
 CASES = (tlv_has_every_event, management_of_hops, json_replays_alike, every_log_comes_back, jq_reads_it, pcrlock_writes_the_same,
-         logs_of_all_boots, where_it_goes, no_binary_to_a_terminal, cut_anywhere)
+         logs_of_all_boots, replay_and_check_take_it, where_it_goes, no_binary_to_a_terminal, cut_anywhere)
 
 
 def main():

@@ -123,6 +123,27 @@ static void tell(struct span cel, char *to, size_t size)
         to[n] = '\0';
 }
 
+/* What test_order put together comes apart again. */
+static void check_parts(struct span cel, struct span firmware)
+{
+        _cleanup_convert_parts_ struct convert_parts parts = {0}, none = {0};
+        _cleanup_buf_ struct buf alone = {0};
+        struct error error;
+
+        REQUIRE(convert_cel_to_parts(cel, &parts, &error) == 0);
+        CHECK(same(&parts.firmware, firmware));
+        CHECK_EQ(parts.n_left_out, 0);
+        REQUIRE(parts.n_systemd == 3);
+        CHECK(same(&parts.systemd[0], TEXT("\n" SYSTEMD_RECORD("1") SYSTEMD_RECORD("1"))));
+        CHECK(same(&parts.systemd[1], TEXT("\n")));
+        CHECK(same(&parts.systemd[2], TEXT("\n" SYSTEMD_RECORD("3"))));
+        REQUIRE(from_firmware(firmware, CONVERT_CEL_TLV, &alone) == 0);
+        REQUIRE(convert_cel_to_parts(buf_span(&alone), &none, &error) == 0);
+        CHECK(same(&none.firmware, firmware));
+        CHECK_EQ(none.n_systemd, 0);
+        CHECK_EQ(convert_cel_to_parts(SPAN(cel.data, cel.size - 2), &none, &error), -EBADMSG);
+}
+
 /* systemd's log of each boot before the open that ends it, firmware_end before the first,
  * state_trans where a hop was closed. */
 static void test_order(void)
@@ -157,6 +178,7 @@ static void test_order(void)
         REQUIRE(from_cel(buf_span(&cel), CONVERT_SYSTEMD, &systemd) == 0);
         CHECK(same(&systemd, TEXT(SYSTEMD_RECORD("1") SYSTEMD_RECORD("1") SYSTEMD_RECORD("3"))));
 
+        check_parts(buf_span(&cel), buf_span(&log));
         input.chain.n_systemd = 4;
         CHECK_EQ(convert_input(&input, CONVERT_CEL_JSON, &cel, &result, &error), -EBADMSG);
         CHECK(strstr(error.text, "3 boots"));
