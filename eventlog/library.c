@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "eventlog/check.h"
+#include "eventlog/convert.h"
 #include "eventlog/log-show.h"
 #include "eventlog/mkexec/eventlog.h"
 #include "eventlog/parse.h"
@@ -233,6 +234,34 @@ int mkexec_log_show(const void *bytes, size_t size, const char *name, enum mkexe
                 return -EINVAL;
         options.form = forms[form];
         r = log_show_write(&log, 1, &options, &error);
+        if (r < 0)
+                put_reason(&error, reason);
+        return r;
+}
+
+/* ---- other forms ---- */
+
+int mkexec_log_convert(struct mkexec_log *log, enum mkexec_target target,
+                mkexec_write_function *write, void *context, struct mkexec_reason *reason)
+{
+        static const enum convert_form forms[] = {
+                        [MKEXEC_CEL_JSON] = CONVERT_CEL_JSON,
+                        [MKEXEC_CEL_TLV] = CONVERT_CEL_TLV,
+        };
+        struct convert_input input = {.chain.firmware = log->log.bytes};
+        struct writing writing = {write, context};
+        struct convert_options options = {.flush = flush, .context = &writing};
+        _cleanup_buf_ struct buf out = {0};
+        struct convert_result result;
+        struct error error = {{0}};
+        int r;
+
+        if ((size_t)target >= ARRAY_SIZE(forms))
+                return -EINVAL;
+        options.form = forms[target];
+        r = convert(&input, &options, &out, &result, &error);
+        if (r == 0)
+                r = flush(&writing, &out);
         if (r < 0)
                 put_reason(&error, reason);
         return r;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The event logs of TPMs: read, replayed, judged, shown. Logs of firmware (TCG PC Client Platform
- * Firmware Profile, SHA-1 and crypto-agile) and of confidential virtual machines (CCEL), with what
- * mkexec adds to them for each kexec; for showing also those of systemd and of Linux's IMA.
+/* The event logs of TPMs: read, replayed, judged, shown, converted. Logs of firmware (TCG PC Client
+ * Platform Firmware Profile, SHA-1 and crypto-agile) and of confidential virtual machines (CCEL),
+ * with what mkexec adds to them for each kexec; for showing also systemd's, IMA's and Canonical
+ * Event Logs.
  *
  * Any bytes may be given: a log proves nothing until its replay agrees with PCRs that a TPM gave.
  * No function does I/O, keeps anything behind what the caller opened, or allocates per event of a
@@ -123,6 +124,14 @@ typedef int mkexec_write_function(void *context, const char *text, size_t size);
  * anything but text. name is for people. -EBADMSG: it couldn't be read to its end; what could be is
  * written, and why it ends there. */
 int mkexec_log_show(const void *bytes, size_t size, const char *name, enum mkexec_form form,
+                mkexec_write_function *write, void *context, struct mkexec_reason *reason);
+
+/* ---- other forms ---- */
+
+enum mkexec_target { MKEXEC_CEL_JSON, MKEXEC_CEL_TLV }; /* TCG Canonical Event Log */
+
+/* Writes the log as `mkexec log convert` does: all of it is read before anything is written. */
+int mkexec_log_convert(struct mkexec_log *log, enum mkexec_target target,
                 mkexec_write_function *write, void *context, struct mkexec_reason *reason);
 
 #ifdef __cplusplus

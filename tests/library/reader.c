@@ -140,6 +140,11 @@ static int run(const char *what, const char *name, const void *bytes, size_t siz
         } else if (strcmp(what, "replay") == 0) {
                 r = mkexec_log_replay(log, &pcrs, &reason) < 0 ? fail(&reason) : 0;
                 print_pcrs(&pcrs);
+        } else if (strcmp(what, "cel-json") == 0 || strcmp(what, "cel-tlv") == 0) {
+                r = mkexec_log_convert(log, what[4] == 'j' ? MKEXEC_CEL_JSON : MKEXEC_CEL_TLV,
+                                    to_stdout, stdout, &reason) < 0
+                                    ? fail(&reason)
+                                    : 0;
         } else if (strcmp(what, "check") == 0) {
                 r = check(log, NULL, &reason);
         } else if (strcmp(what, "right") == 0 || strcmp(what, "wrong") == 0) {

@@ -27,7 +27,7 @@ ALLOWED = re.compile(r"""(EVP_(Digest|MD_)\w+ | SHA(1|256|384|512)_(Init|Update|
 
 
 def run(*argv, **more):
-    return subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=120, **more)
+    return subprocess.run([str(a) for a in argv], capture_output=True, errors="surrogateescape", timeout=120, **more)
 
 
 def undefined(archive):
@@ -123,7 +123,8 @@ def built_outside(case):
 
 def says_what_mkexec_says(case):
     log = case.logs[1000]
-    for what, argv in (("replay", ["replay"]), ("json", ["show", "--json"]), ("yaml", ["show", "--yaml"]), ("table", ["show"])):
+    for what, argv in (("replay", ["replay"]), ("json", ["show", "--json"]), ("yaml", ["show", "--yaml"]), ("table", ["show"]),
+                       ("cel-json", ["convert", "--to", "cel-json"]), ("cel-tlv", ["convert", "--to", "cel-tlv"])):
         own, _ = case.reader(what, log)
         other = run(case.mkexec, "log", *argv, log)
         assert own.returncode == other.returncode == 0 and own.stdout == other.stdout and own.stdout, what
@@ -139,7 +140,7 @@ def says_what_mkexec_says(case):
 
 
 def allocates_as_often(case):
-    for what in ("parse", "replay", "check", "right", "table", "json", "yaml"):
+    for what in ("parse", "replay", "check", "right", "table", "json", "yaml", "cel-json", "cel-tlv"):
         few, many = (case.reader(what, log)[1] for log in case.logs.values())
         assert few == many and few < 64, f"{what}: {few} allocations for 1,000 events, {many} for 100,000"
     few, many = (case.reader("leak", log)[1] for log in case.logs.values())
