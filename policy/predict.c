@@ -202,7 +202,7 @@ static bool values_equal(const struct plan *plan, uint32_t mask, const struct di
         return true;
 }
 
-bool plan_progress(const struct plan *plan, uint32_t mask, const struct digest values[][PCR_COUNT],
+int plan_progress(const struct plan *plan, uint32_t mask, const struct digest values[][PCR_COUNT],
                 size_t *ret)
 {
         struct digest now[ALG_MAX][PCR_COUNT];
@@ -211,15 +211,16 @@ bool plan_progress(const struct plan *plan, uint32_t mask, const struct digest v
         for (size_t i = 0;; i++) {
                 if (values_equal(plan, mask, now, values)) {
                         *ret = i;
-                        return true;
+                        return 0;
                 }
                 if (i == plan->n_events)
-                        return false;
+                        return -ENOENT;
                 for (size_t b = 0; b < plan->banks.n; b++) {
                         const struct tcg_event *e = &plan->events[i].event;
+                        int r = digest_extend(&now[b][e->pcr], &e->digests.d[b]);
 
-                        if (digest_extend(&now[b][e->pcr], &e->digests.d[b]) < 0)
-                                return false;
+                        if (r < 0)
+                                return r;
                 }
         }
 }

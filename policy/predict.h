@@ -60,9 +60,9 @@ void plan_release(struct plan *plan);
 int plan_compute(struct plan *plan);
 
 /* How many of the extends happened, if the PCRs of `mask` read `values` ([bank][PCR])? Each event
- * changes one PCR, so the values of all touched PCRs together fit exactly one prefix. False: they
- * fit none. */
-bool plan_progress(const struct plan *plan, uint32_t mask, const struct digest values[][PCR_COUNT],
+ * changes one PCR, so the values of all touched PCRs together fit exactly one prefix. -ENOENT: they
+ * fit none; others: it couldn't be computed, which says nothing. */
+int plan_progress(const struct plan *plan, uint32_t mask, const struct digest values[][PCR_COUNT],
                 size_t *ret);
 
 /* Appends the first n events to an event log with a header of log_banks. */

@@ -71,15 +71,6 @@ int extend_check_start(struct tpm *tpm, struct plan *plan, struct error *error)
         return r < 0 ? error_set(error, -r, "can't compute the registers: %s", strerror(-r)) : 0;
 }
 
-/* How far the sequence came, by the PCRs. PCRs of the close list may be moved by others meanwhile
- * (systemd's phases): then the registers alone have to tell, and of several points that look alike
- * there the first counts; such a PCR is no longer explained by the log anyway. */
-static bool progress_of(const struct plan *plan, const struct replay *now, size_t *ret)
-{
-        return plan_progress(plan, plan->touched, VALUES(now->pcr), ret) ||
-               plan_progress(plan, plan->registers, VALUES(now->pcr), ret);
-}
-
 int extend_run(struct tpm *tpm, const struct plan *plan, struct error *error)
 {
         for (size_t i = 0; i < plan->n_events; i++) {
@@ -92,7 +83,8 @@ int extend_run(struct tpm *tpm, const struct plan *plan, struct error *error)
                 if (r == 0)
                         continue;
                 /* nobody knows whether the TPM did it before the answer got lost */
-                if (extend_read(tpm, plan, &now, NULL) == 0 && progress_of(plan, &now, &done)) {
+                if (extend_read(tpm, plan, &now, NULL) == 0 &&
+                                plan_progress(plan, plan->touched, VALUES(now.pcr), &done) == 0) {
                         if (done == i + 1)
                                 continue;
                         if (done == i && r == -EIO &&
@@ -129,8 +121,8 @@ static int abort_event(const struct plan *plan, size_t n, struct buf *data, stru
 }
 
 /* Is PCR 8 at "n extends, then their abort" for some n? A mkexec that died after its abort left
- * that. */
-static bool already_aborted(const struct plan *plan, const struct replay *now, size_t *ret)
+ * that. -ENOENT: it isn't. */
+static int already_aborted(const struct plan *plan, const struct replay *now, size_t *ret)
 {
         struct digest pcr8 = plan->start[0][HOP_PCR];
 
@@ -139,19 +131,49 @@ static bool already_aborted(const struct plan *plan, const struct replay *now, s
                 _cleanup_buf_ struct buf data = {0};
                 struct tcg_event event;
                 struct digest after;
+                int r = e->event.pcr == HOP_PCR ? digest_extend(&pcr8, &e->event.digests.d[0]) : 0;
 
-                if (e->event.pcr == HOP_PCR && digest_extend(&pcr8, &e->event.digests.d[0]) < 0)
-                        return false;
                 after = pcr8;
-                if (abort_event(plan, n, &data, &event) < 0 ||
-                                digest_extend(&after, &event.digests.d[0]) < 0)
-                        return false;
+                if (r == 0)
+                        r = abort_event(plan, n, &data, &event);
+                if (r == 0)
+                        r = digest_extend(&after, &event.digests.d[0]);
+                if (r < 0)
+                        return r;
                 if (memcmp(after.bytes, now->pcr[0][HOP_PCR].bytes, after.alg->size) == 0) {
                         *ret = n;
-                        return true;
+                        return 0;
                 }
         }
-        return false;
+        return -ENOENT;
+}
+
+/* How many extends took place, and whether their abort did. One reading that fits nothing isn't
+ * believed: what follows from it can't be undone. PCRs of the close list may be moved by others
+ * meanwhile (systemd's phases): then the registers alone have to tell; of several points that look
+ * alike there the first counts, such a PCR is no longer explained by the log anyway. -ENOENT:
+ * somebody else extended the registers. */
+static int find_progress(struct tpm *tpm, const struct plan *plan, size_t *ret_n, bool *ret_aborted,
+                struct error *error)
+{
+        struct replay now;
+        int r = -ENOENT;
+
+        *ret_aborted = false;
+        for (unsigned i = 0; r == -ENOENT && i < 2; i++) {
+                r = extend_read(tpm, plan, &now, error);
+                if (r < 0)
+                        return r;
+                r = plan_progress(plan, plan->touched, VALUES(now.pcr), ret_n);
+                if (r != -ENOENT)
+                        break;
+                r = already_aborted(plan, &now, ret_n);
+                *ret_aborted = r == 0;
+        }
+        if (r == -ENOENT)
+                r = plan_progress(plan, plan->registers, VALUES(now.pcr), ret_n);
+        return r < 0 ? error_set(error, -r, "can't tell how far the hop came: %s", strerror(-r))
+                     : 0;
 }
 
 /* What the hop left in the TPM becomes part of this boot's log, once. */
@@ -160,13 +182,15 @@ static int remember(const struct state_dir *dir, const struct plan *plan, size_t
 {
         _cleanup_buf_ struct buf log = {0}, hop = {0}, before = {0};
         struct span tail;
-        int r = 0;
+        int r = state_read(dir, STATE_ABORTED, BOOT_LOG_MAX_BYTES, &log, error);
 
-        if (state_has(dir, STATE_ABORTED))
-                r = state_read(dir, STATE_ABORTED, BOOT_LOG_MAX_BYTES, &log, error);
-        else if (boot_log_read(dir, NULL, &before, NULL, NULL) == 0 && before.size == 0)
-                event_log_put_header(
-                                &log, &plan->log_banks); /* nothing stands before these events */
+        if (r == -ENOENT) {
+                r = boot_log_read(dir, NULL, &before, NULL, error);
+                if (r == -ENXIO)
+                        r = 0;                       /* it was there when the hop was loaded */
+                else if (r == 0 && before.size == 0) /* nothing stands before these events */
+                        event_log_put_header(&log, &plan->log_banks);
+        }
         if (r == 0)
                 r = plan_log(plan, n, &hop, error);
         if (r < 0)
@@ -189,40 +213,38 @@ static int abort_in_tpm(struct tpm *tpm, const struct state_dir *dir, const stru
 {
         _cleanup_buf_ struct buf data = {0};
         struct tcg_event event;
-        bool done = false;
-        struct replay now;
+        bool done;
         size_t n;
-        int r = extend_read(tpm, plan, &now, error);
+        int r = find_progress(tpm, plan, &n, &done, error);
 
+        if (r == -ENOENT)
+                return error_set(error, EBADMSG,
+                                "the registers fit no point of the hop: somebody else extended "
+                                "them; a verifier will refuse PCR 8 until a reset. "
+                                "/run/mkexec/" STATE_UNEXPLAINED " has what was to be extended");
         if (r < 0)
                 return r;
-        if (!progress_of(plan, &now, &n)) {
-                done = already_aborted(plan, &now, &n);
-                if (!done)
-                        return error_set(error, EBADMSG,
-                                        "the registers fit no point of the hop: somebody else "
-                                        "extended them; a "
-                                        "verifier will refuse PCR 8 until a reset. "
-                                        "/run/mkexec/" STATE_UNEXPLAINED
-                                        " has what was to be extended");
-        }
         *ret_n = n;
         if (n == 0)
                 return 0;
         r = abort_event(plan, n, &data, &event);
-        if (r == 0 && !done)
+        if (r < 0)
+                return error_set(error, -r, "can't make the abort event: %s", strerror(-r));
+        if (!done)
                 r = tpm_pcr_extend(tpm, HOP_PCR, &event.digests, error);
         if (r == 0)
                 r = remember(dir, plan, n, &event, error);
         return r == 0 ? boot_systemd_aborted(dir, error) : r;
 }
 
-/* The guard, or at least nothing: the kernel may have counted the loads that are allowed. */
-static int put_guard_back(
-                const struct state_dir *dir, const struct staged *journal, struct error *error)
+/* The guard, or at least nothing: the kernel may have counted the loads that are allowed. Then
+ * nothing is loaded any more, *ret_guarded says. */
+static int put_guard_back(const struct state_dir *dir, const struct staged *journal,
+                bool *ret_guarded, struct error *error)
 {
         int r = next_kernel_load_guard(dir, journal, error);
 
+        *ret_guarded = r == 0;
         return r < 0 && kexec_unload(NULL) == 0 ? 0 : r;
 }
 
@@ -230,7 +252,9 @@ int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *jo
                 struct ticket_rules *rules, size_t *ret_n, struct error *error)
 {
         struct error guard_error = {{0}};
-        int guard = put_guard_back(dir, journal, &guard_error); /* first: nothing else may start */
+        bool guarded;
+        int guard = put_guard_back(
+                        dir, journal, &guarded, &guard_error); /* first: nothing else may start */
         int r = abort_in_tpm(tpm, dir, &journal->plan, ret_n, error);
 
         if (r < 0 && r != -EBADMSG)
@@ -244,7 +268,7 @@ int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *jo
                 return error_set(error, -guard,
                                 "reset the machine, the real image is still loaded: %.400s",
                                 guard_error.text);
-        if (r < 0 || *ret_n > 0) {
+        if (r < 0 || *ret_n > 0 || !guarded) {
                 staged_drop(dir); /* only now: a guard may need the staged kernel */
                 tickets_drop_or_warn(tpm, rules);
         }
@@ -257,23 +281,26 @@ int extend_recover(const struct state_dir *dir, const char *tcti, struct error *
 {
         _cleanup_(staged_release) struct staged journal = STAGED_NONE;
         _cleanup_(tpm_freep) struct tpm *tpm = NULL;
+        bool guarded;
         size_t n = 0;
         int r;
 
         if (!state_has(dir, STATE_JOURNAL))
                 return 0;
         r = staged_read(dir, STATE_JOURNAL, &journal, error);
+        if (r < 0)
+                (void)kexec_unload(NULL); /* whose guard it was can't be read */
         if (r == 0) {
                 r = tpm_esys_open(tcti, &tpm, error);
                 if (r < 0) /* without the TPM the hop can't be ended, but nothing shall start */
-                        (void)put_guard_back(dir, &journal, NULL);
+                        (void)put_guard_back(dir, &journal, &guarded, NULL);
         }
         if (r == 0)
                 r = extend_abort(tpm, dir, &journal, NULL, &n, error);
         if (r < 0)
                 return error_prefix(error, r,
-                                "an earlier 'mkexec exec' died and can't be finished, reset the "
-                                "machine");
+                                "an earlier 'mkexec exec' died and can't be finished (try again, "
+                                "else reset the machine)");
         if (n > 0)
                 progress_warn("an earlier 'mkexec exec' died after %zu of %zu extends; the hop was "
                               "ended with abort",

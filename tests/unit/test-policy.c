@@ -118,8 +118,9 @@ static void progress_is_found_exactly(void)
         memcpy(now, plan.start, sizeof(now));
         for (size_t i = 0; i <= plan.n_events; i++) {
                 n = 99;
-                CHECK(plan_progress(
-                                &plan, plan.touched, (const struct digest(*)[PCR_COUNT])now, &n));
+                CHECK_EQ(plan_progress(&plan, plan.touched, (const struct digest(*)[PCR_COUNT])now,
+                                         &n),
+                                0);
                 CHECK_EQ(n, i);
                 if (i == plan.n_events)
                         break;
@@ -129,7 +130,8 @@ static void progress_is_found_exactly(void)
                                         0);
         }
         now[1][8].bytes[5] ^= 1; /* the twin: a stranger's value fits no prefix */
-        CHECK(!plan_progress(&plan, plan.touched, (const struct digest(*)[PCR_COUNT])now, &n));
+        CHECK_EQ(plan_progress(&plan, plan.touched, (const struct digest(*)[PCR_COUNT])now, &n),
+                        -ENOENT);
         plan_release(&plan);
 }
 
