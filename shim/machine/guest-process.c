@@ -439,7 +439,10 @@ void guest_process_end(struct guest_process *guest)
 
         if (guest->state == GUEST_GONE)
                 return;
-        kill(guest->pid, SIGKILL);
+        /* A policy may forbid the signal; who traces may send it all the same, to what is stopped.
+         */
+        if (kill(guest->pid, SIGKILL) < 0 && guest->state == GUEST_STOPPED)
+                (void)ptrace(PTRACE_CONT, guest->pid, NULL, SIGKILL);
         while (guest->state != GUEST_GONE) {
                 /* A stop that was queued before the signal: the signal takes it out by itself. */
                 if (guest_process_wait(guest, &status) == 0 && guest->state == GUEST_STOPPED)
