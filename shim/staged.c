@@ -132,31 +132,6 @@ static bool handed_files_from_json(struct json_object *object, struct staged *st
         return staged->command_line;
 }
 
-int staged_write(const struct state_dir *dir, const char *name, const struct staged *staged,
-                struct error *error)
-{
-        struct json_object *object = json_object_new_object();
-        const char *text;
-        int r;
-
-        json_object_object_add(object, "version", json_object_new_int(1));
-        json_object_object_add(object, "payload", json_object_new_string(staged->payload));
-        json_object_object_add(object, "handover",
-                        json_object_new_string(handover_names[staged->handover]));
-        if (staged->handover == HANDOVER_LOAD)
-                image_to_json(staged, object);
-        else
-                handed_files_to_json(staged, object);
-        if (staged->n_tickets > 0)
-                json_object_object_add(object, "tickets", tickets_to_json(staged));
-        r = plan_state_to_json(&staged->plan, object);
-        text = r == 0 ? json_object_to_json_string(object) : NULL;
-        r = text ? state_write(dir, name, SPAN(text, strlen(text)), error)
-                 : error_set(error, ENOMEM, "out of memory");
-        json_object_put(object);
-        return r;
-}
-
 static int staged_from_json(struct json_object *object, struct staged *ret, struct error *error)
 {
         _cleanup_(staged_release) struct staged staged = STAGED_NONE;
@@ -182,6 +157,104 @@ static int staged_from_json(struct json_object *object, struct staged *ret, stru
         return 0;
 }
 
+static bool same_plan(const struct plan *a, const struct plan *b)
+{
+        _cleanup_buf_ struct buf log = {0}, other = {0};
+
+        if (a->hop != b->hop || a->registers != b->registers || a->touched != b->touched ||
+                        a->banks.n != b->banks.n || a->n_events != b->n_events ||
+                        plan_log(a, a->n_events, &log, NULL) < 0 ||
+                        plan_log(b, b->n_events, &other, NULL) < 0 ||
+                        !span_equal(buf_span(&log), buf_span(&other)))
+                return false;
+        for (size_t bank = 0; bank < a->banks.n; bank++)
+                for (uint32_t pcr = 0; pcr < 16; pcr++) {
+                        size_t size = a->banks.alg[bank]->size;
+
+                        if (a->touched >> pcr & 1 &&
+                                        (memcmp(a->start[bank][pcr].bytes,
+                                                         b->start[bank][pcr].bytes, size) != 0 ||
+                                                        memcmp(a->end[bank][pcr].bytes,
+                                                                        b->end[bank][pcr].bytes,
+                                                                        size) != 0))
+                                return false;
+                }
+        return true;
+}
+
+static bool same_image(const struct staged *a, const struct staged *b)
+{
+        return a->guard_page == b->guard_page && a->image_id == b->image_id;
+}
+
+static bool same_files(const struct staged *a, const struct staged *b)
+{
+        return a->log_room == b->log_room && strcmp(a->command_line, b->command_line) == 0 &&
+               memcmp(a->kernel_sha256, b->kernel_sha256, 32) == 0 &&
+               memcmp(a->initrd_sha256, b->initrd_sha256, 32) == 0;
+}
+
+static bool same_tickets(const struct staged *a, const struct staged *b)
+{
+        if (a->n_tickets != b->n_tickets)
+                return false;
+        for (size_t i = 0; i < a->n_tickets; i++)
+                if (strcmp(a->tickets[i].name, b->tickets[i].name) != 0 ||
+                                a->tickets[i].handle != b->tickets[i].handle)
+                        return false;
+        return true;
+}
+
+/* json-c leaves out what it has no memory for, and goes on: nobody must find that out when a hop
+ * has to be ended by this file. */
+static bool reads_back(const char *text, const struct staged *meant)
+{
+        _cleanup_(staged_release) struct staged found = STAGED_NONE;
+        _cleanup_buf_ struct buf copy = {0};
+        struct json_object *object;
+        int r;
+
+        buf_put(&copy, text, strlen(text));
+        if (buf_failed(&copy))
+                return false;
+        object = json_from_text(&copy);
+        r = staged_from_json(object, &found, NULL);
+        json_object_put(object);
+        return r == 0 && strcmp(found.payload, meant->payload) == 0 &&
+               found.handover == meant->handover &&
+               (found.handover == HANDOVER_LOAD ? same_image(&found, meant)
+                                                : same_files(&found, meant)) &&
+               same_tickets(&found, meant) && same_plan(&found.plan, &meant->plan);
+}
+
+int staged_write(const struct state_dir *dir, const char *name, const struct staged *staged,
+                struct error *error)
+{
+        struct json_object *object = json_object_new_object();
+        const char *text;
+        int r;
+
+        if (!object)
+                return error_set(error, ENOMEM, "out of memory");
+        json_object_object_add(object, "version", json_object_new_int(1));
+        json_object_object_add(object, "payload", json_object_new_string(staged->payload));
+        json_object_object_add(object, "handover",
+                        json_object_new_string(handover_names[staged->handover]));
+        if (staged->handover == HANDOVER_LOAD)
+                image_to_json(staged, object);
+        else
+                handed_files_to_json(staged, object);
+        if (staged->n_tickets > 0)
+                json_object_object_add(object, "tickets", tickets_to_json(staged));
+        r = plan_state_to_json(&staged->plan, object);
+        text = r == 0 ? json_object_to_json_string(object) : NULL;
+        r = text && reads_back(text, staged)
+                            ? state_write(dir, name, SPAN(text, strlen(text)), error)
+                            : error_set(error, ENOMEM, "out of memory");
+        json_object_put(object);
+        return r;
+}
+
 int staged_read(const struct state_dir *dir, const char *name, struct staged *ret,
                 struct error *error)
 {
@@ -199,9 +272,11 @@ int staged_read(const struct state_dir *dir, const char *name, struct staged *re
 
 int staged_drop(const struct state_dir *dir)
 {
-        static const char *const names[] = {STATE_PLAN, STATE_IMAGE, STATE_KERNEL, STATE_INITRD};
-        int r = 0;
+        static const char *const names[] = {STATE_IMAGE, STATE_KERNEL, STATE_INITRD};
+        int r = state_remove(dir, STATE_PLAN);
 
+        if (r < 0)
+                return r; /* a plan without its files would be worse */
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 int q = state_remove(dir, names[i]);
 

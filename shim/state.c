@@ -67,6 +67,18 @@ static int take_lock(struct state_dir *dir, struct error *error)
         return 0;
 }
 
+/* What a mkexec that was killed had begun to write: nobody's now that the lock is ours, and memory
+ * of the machine's. */
+static void discard_all(const struct state_dir *dir)
+{
+        static const char *const names[] = {STATE_PLAN, STATE_IMAGE, STATE_KERNEL, STATE_INITRD,
+                        STATE_JOURNAL, STATE_ABORTED, STATE_UNEXPLAINED, STATE_SYSTEMD,
+                        STATE_SYSTEMD_NEXT};
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                state_discard(dir, names[i]);
+}
+
 int state_open(struct state_dir *ret, struct error *error)
 {
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
@@ -85,6 +97,7 @@ int state_open(struct state_dir *ret, struct error *error)
                 r = take_lock(&dir, error);
         if (r < 0)
                 return r;
+        discard_all(&dir);
         *ret = dir;
         dir = STATE_DIR_NONE;
         return 0;
@@ -109,9 +122,10 @@ void state_close(struct state_dir *dir)
         *dir = STATE_DIR_NONE;
 }
 
+/* What can't be looked for may be there: whoever reads it then gets the error. */
 bool state_has(const struct state_dir *dir, const char *name)
 {
-        return faccessat(dir->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        return faccessat(dir->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
 int state_open_file(const struct state_dir *dir, const char *name, int flags, int *ret_fd,
@@ -171,14 +185,9 @@ int state_commit(const struct state_dir *dir, const char *name, struct error *er
         return 0;
 }
 
-int state_write(const struct state_dir *dir, const char *name, struct span bytes,
+static int write_synced(const struct state_dir *dir, const char *name, int fd, struct span bytes,
                 struct error *error)
 {
-        _cleanup_close_ int fd = -1;
-        int r = state_create(dir, name, &fd, error);
-
-        if (r < 0)
-                return r;
         while (bytes.size > 0) {
                 ssize_t n = write(fd, bytes.data, bytes.size);
 
@@ -190,7 +199,22 @@ int state_write(const struct state_dir *dir, const char *name, struct span bytes
         }
         if (fsync(fd) < 0)
                 return error_set(error, errno, "can't write %s/%s: %m", directory(), name);
-        return state_commit(dir, name, error);
+        return 0;
+}
+
+int state_write(const struct state_dir *dir, const char *name, struct span bytes,
+                struct error *error)
+{
+        _cleanup_close_ int fd = -1;
+        int r = state_create(dir, name, &fd, error);
+
+        if (r == 0)
+                r = write_synced(dir, name, fd, bytes, error);
+        if (r == 0)
+                r = state_commit(dir, name, error);
+        if (r < 0)
+                state_discard(dir, name);
+        return r;
 }
 
 void state_discard(const struct state_dir *dir, const char *name)
