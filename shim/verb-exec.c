@@ -83,6 +83,10 @@ static int prepare(const struct state_dir *dir, struct tpm *tpm, struct staged *
 {
         int r = kexec_check_possible("", 2, error); /* the guard must be able to come back */
 
+        if (r == 0 && kexec_loaded("") == 0)
+                r = error_set(error, ENODATA,
+                                "the guard image isn't in the kernel any more (kexec -u?): load "
+                                "again");
         if (r == 0)
                 r = extend_check_start(tpm, &staged->plan, error);
         if (r == 0)
@@ -192,9 +196,11 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
         if (aborted < 0)
                 return error_prefix(error, r, "exec failed, and ending the hop failed too (%.200s)",
                                 abort_error.text);
-        return error_prefix(error, r,
-                        n > 0 ? "exec failed, the hop was ended with abort: load again"
-                              : "exec failed before the TPM was touched; still loaded");
+        if (n > 0)
+                return error_prefix(
+                                error, r, "exec failed, the hop was ended with abort: load again");
+        return error_prefix(error, r, "exec failed before the TPM was touched; %s",
+                        state_has(dir, STATE_PLAN) ? "still loaded" : "load again");
 }
 
 static int parse(int argc, char **argv, struct exec_options *ret)

@@ -2,6 +2,7 @@
 /* mkexec unload: forget what was loaded. Since load only reads the TPM, nothing remains of it, but
  * for tickets, which are given up. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "shim/extend.h"
@@ -42,13 +43,18 @@ int verb_unload(int argc, char **argv)
         r = state_open(&dir, &error);
         if (r == 0)
                 r = extend_recover(&dir, tcti, &error);
-        if (r == 0)
-                r = kexec_unload(&error);
         if (r < 0)
                 return fail(EXIT_REFUSED, &error);
         (void)staged_read(&dir, STATE_PLAN, &staged, NULL); /* to know of tickets */
-        if (staged_drop(&dir) < 0)
-                return fail_text(EXIT_REFUSED, "can't remove the staged files in /run/mkexec");
+        r = staged_drop(&dir); /* first: a guard without a plan starts nothing */
+        if (r < 0)
+                return fail_text(EXIT_REFUSED, "can't remove the staged files in /run/mkexec: %s",
+                                strerror(-r));
+        if (kexec_unload(&error) < 0)
+                return fail_text(EXIT_REFUSED,
+                                "what was loaded is forgotten, but the guard image stays in the "
+                                "kernel: %s",
+                                error.text);
         if (tpm_esys_open(tcti, &tpm, &error) == 0)
                 tickets_drop_or_warn(tpm, NULL);
         else if (staged.n_tickets > 0)
