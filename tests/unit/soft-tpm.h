@@ -14,6 +14,7 @@ struct soft_tpm {
         bool fail_forever; /* and all after it */
         bool done_though;  /* it happened, only the answer was lost */
         int n_extends;
+        int wrong_reads; /* so many readings have a wrong bit in every PCR */
 };
 
 static int soft_banks(struct tpm *tpm, struct tpm_bank ret[TPM_BANKS_MAX], size_t *ret_n,
@@ -30,13 +31,16 @@ static int soft_banks(struct tpm *tpm, struct tpm_bank ret[TPM_BANKS_MAX], size_
 static int soft_read(struct tpm *tpm, const struct banks *banks, uint32_t mask, struct replay *ret,
                 struct error *error)
 {
-        const struct replay *pcrs = &((struct soft_tpm *)tpm)->pcrs;
+        struct soft_tpm *t = (struct soft_tpm *)tpm;
+        const struct replay *pcrs = &t->pcrs;
+        uint8_t wrong = t->wrong_reads > 0 && t->wrong_reads--;
 
         replay_start_zero(ret, banks);
         for (size_t b = 0; b < banks->n; b++)
                 for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++)
                         if (mask & 1u << pcr) {
                                 ret->pcr[b][pcr] = pcrs->pcr[b][pcr];
+                                ret->pcr[b][pcr].bytes[0] ^= wrong;
                                 ret->measured[b] |= 1u << pcr;
                         }
         return 0;

@@ -299,6 +299,63 @@ static void a_stranger_is_named(void)
         end(&s, &dir);
 }
 
+/* A line that was noisy once; what is wrong twice is wrong. */
+static void one_wrong_reading_is_not_believed(void)
+{
+        struct error error = {{0}};
+        struct state_dir dir;
+        struct staged s;
+        size_t n;
+
+        for (int wrong = 1; wrong <= 2; wrong++) {
+                if (!start(&s, &dir))
+                        return;
+                CHECK_EQ(extend_run(&soft.tpm, &s.plan, NULL), 0);
+                soft.wrong_reads = wrong;
+                CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &error), wrong == 1 ? 0 : -EBADMSG);
+                CHECK_EQ(state_has(&dir, STATE_UNEXPLAINED), wrong == 2);
+                if (wrong == 1)
+                        log_explains_tpm(&dir, s.plan.n_events, __LINE__);
+                end(&s, &dir);
+        }
+}
+
+/* Nobody can finish a hop whose journal can't be read, but nothing may start. */
+static void an_unreadable_journal_starts_nothing(void)
+{
+        struct error error = {{0}};
+        struct state_dir dir;
+        struct staged s;
+
+        if (!start(&s, &dir))
+                return;
+        CHECK_EQ(state_write(&dir, STATE_JOURNAL, SPAN("{}", 2), NULL), 0);
+        kexec_entry = 1; /* the real image */
+        CHECK(extend_recover(&dir, NULL, &error) < 0);
+        CHECK_EQ(kexec_entry, 0);
+        CHECK(strstr(error.text, "try again") && state_has(&dir, STATE_JOURNAL));
+        end(&s, &dir);
+}
+
+/* What a mkexec that was killed had begun to write goes with the next one's lock. */
+static void half_written_files_go(void)
+{
+        struct state_dir dir;
+        struct staged s;
+        int fd;
+
+        if (!start(&s, &dir))
+                return;
+        CHECK_EQ(state_create(&dir, STATE_IMAGE, &fd, NULL), 0);
+        close(fd);
+        CHECK_EQ(faccessat(dir.fd, ".image.new", F_OK, 0), 0);
+        state_close(&dir);
+        CHECK_EQ(state_open(&dir, NULL), 0);
+        CHECK_EQ(faccessat(dir.fd, ".image.new", F_OK, 0), -1);
+        CHECK(state_has(&dir, STATE_PLAN));
+        end(&s, &dir);
+}
+
 /* Puts a hop by kexec_file_load in place of the one that start made. */
 static void by_file(struct staged *s, struct state_dir *dir)
 {
@@ -314,6 +371,25 @@ static void by_file(struct staged *s, struct state_dir *dir)
         CHECK_EQ(staged_write(dir, STATE_JOURNAL, s, NULL), 0);
         memset(file_guard, 0, sizeof(file_guard));
         file_guard_fails = false;
+}
+
+/* No guard and nothing else in the kernel: then nothing is loaded, as status says, too. */
+static void without_a_guard_nothing_is_loaded(void)
+{
+        struct state_dir dir;
+        struct staged s;
+        struct error e;
+        size_t n;
+
+        if (!start(&s, &dir))
+                return;
+        by_file(&s, &dir);
+        file_guard_fails = true;
+        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &e), 0);
+        CHECK_EQ(n, 0);
+        CHECK(!state_has(&dir, STATE_PLAN) && !state_has(&dir, STATE_JOURNAL));
+        file_guard_fails = false;
+        end(&s, &dir);
 }
 
 static void guard_of_file_mode_comes_back(void)
@@ -468,6 +544,12 @@ static const struct tap_test tests[] = {
                 {"abort is allowed after close", abort_is_allowed_after_close},
                 {"abort can be repeated", abort_can_be_repeated},
                 {"registers that somebody else extended are named", a_stranger_is_named},
+                {"one wrong reading of the registers isn't believed",
+                                one_wrong_reading_is_not_believed},
+                {"without a guard nothing is loaded", without_a_guard_nothing_is_loaded},
+                {"while the journal can't be read nothing starts",
+                                an_unreadable_journal_starts_nothing},
+                {"files that were begun by a dead mkexec go", half_written_files_go},
                 {"the guard of file mode comes back", guard_of_file_mode_comes_back},
                 {"the guard of file mode is tried again", guard_of_file_mode_is_tried_again},
                 {"a staged kernel that was changed is no guard", changed_kernel_is_no_guard},
