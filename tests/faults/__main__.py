@@ -1,0 +1,309 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Lets everything go wrong once that mkexec asks of kernel and TPM, and looks at the machine afterwards.
+
+Real `mkexec load`, `exec`, `status` and `unload` against swtpm, on a machine made of files, in namespaces without the
+right to kexec; kexec and reboot never reach this kernel (inject.c). docs/hacking.md says what is tried and how many
+points there are. Prints TAP. --all: every point, which takes the better part of an hour; else a fixed choice of them.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
+
+FILE = ("--handover=file",)
+NAMESPACES = ["setpriv", "--bounding-set=-sys_boot", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+              "sh", "-c", 'mount -t tmpfs none /sys && mount -t tmpfs none /run && exec "$@"', "sh"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """arguments: the call that is disturbed. before: the calls that came before, each with its fault or None."""
+    name: str
+    verb: str
+    handover: tuple = ()
+    loaded: bool = False
+    extended: int = 0  # extends of an exec that died after them
+
+
+SCENARIOS = (
+    Scenario("load", "load"),
+    Scenario("load over an earlier one", "load", loaded=True),
+    Scenario("exec", "exec", loaded=True),
+    Scenario("status after a dead exec", "status", loaded=True, extended=3),
+    Scenario("load after a dead exec", "load", loaded=True, extended=2),
+    Scenario("unload", "unload", loaded=True),
+    Scenario("load (file mode)", "load", FILE),
+    Scenario("exec (file mode)", "exec", FILE, loaded=True),
+    Scenario("status after a dead exec (file mode)", "status", FILE, loaded=True, extended=3),
+)
+
+# class of points: of how many one is taken by default, and with --all
+CLASSES = {
+    "TPM command": (7, 1), "kexec and reboot": (1, 1), "ptrace": (40, 1), "file": (11, 1), "memory": (13, 1),
+    "other call": (11, 1), "from then on": (5, 1), "killed": (23, 1), "guest process": (3, 1), "allocation": (400, 1),
+    "no allocation from then on": (800, 10),
+}
+FILE_CALLS = {"read", "pread64", "write", "pwrite64", "open", "openat", "close", "stat", "fstat", "newfstatat", "statfs",
+              "access", "faccessat", "faccessat2", "readlink", "getdents64", "lseek", "ftruncate", "fallocate", "fsync",
+              "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "flock", "memfd_create"}
+MEMORY_CALLS = {"mmap", "mprotect", "munmap", "mremap", "madvise", "brk"}
+TRACE_CALLS = {"ptrace", "wait4", "process_vm_readv", "process_vm_writev"}
+LATER = {"write", "pwrite64", "fsync", "renameat", "unlinkat", "openat", "kexec_load", "kexec_file_load", "fallocate", "mmap"}
+
+
+def class_of(call):
+    if "kexec" in call or call == "reboot":
+        return "kexec and reboot"
+    for names, title in ((FILE_CALLS, "file"), (MEMORY_CALLS, "memory"), (TRACE_CALLS, "ptrace")):
+        if call in names:
+            return title
+    return "other call"
+
+
+# ---- in the namespaces ----
+
+class Worker:
+    def __init__(self, mkexec, tools):
+        import judge
+        import world
+        self.world, self.judge_module = world, judge
+        self.w = world.World(mkexec, tools)
+        self.judge = judge.Judge(self.w)
+        self.clean = self.w.save(world.firmware_log()[1])
+        self.snapshots, self.good = {}, set()
+
+    def arguments(self, scenario):
+        if scenario.verb == "load":
+            return [*self.judge_module.LOAD, *scenario.handover, self.world.PAYLOAD]
+        return {"exec": ["exec", "--now"], "status": ["status", "--json"], "unload": ["unload"]}[scenario.verb]
+
+    def snapshot(self, scenario):
+        """The machine before the call, and the registers that were predicted."""
+        key = (scenario.handover, scenario.loaded, scenario.extended)
+        if key not in self.snapshots:
+            self.w.restore(self.clean)
+            extends, predicted = list(self.clean.extends), {}
+            if scenario.loaded:
+                plan = self.must([*self.judge_module.LOAD, *scenario.handover, self.world.PAYLOAD])
+                predicted = plan["registers"]
+            if scenario.extended:
+                self.die_after(scenario.extended)
+                extends += [(event["register"], event["digests"]) for event in plan["events"][:scenario.extended]]
+            self.snapshots[key] = self.w.save(extends), predicted, self.w.tpm.read()
+        return self.snapshots[key]
+
+    def must(self, arguments):
+        result = self.w.run(arguments)
+        if result.exit != 0:
+            raise RuntimeError(f"{arguments}: {result}")
+        return json.loads(result.out)
+
+    def die_after(self, n):
+        """Ends an exec by a TPM that doesn't answer, when n extends are done."""
+        self.w.run(["exec", "--now"], self.world.Fault("tpm", 2 + n, "hang-done"))
+        if self.w.loaded() != "real" or self.w.tpm.commands.count("PCR_Extend") != n:
+            raise RuntimeError(f"no dead exec: {self.w.tpm.commands}, {self.w.loaded()} is loaded")
+
+    def points(self, scenario):
+        """All that can go wrong in this call: [(class, fault)], by what a run without faults does."""
+        import tpm
+        Fault = self.world.Fault
+        self.w.restore(self.snapshot(scenario)[0])
+        run = self.w.run(self.arguments(scenario), trace=True)
+        if run.exit != 0 and not run.rebooted:
+            raise RuntimeError(f"{scenario.name} without a fault: {run}")
+        commands = list(self.w.tpm.commands)
+        self.w.restore(self.snapshot(scenario)[0])
+        counts = self.w.run(self.arguments(scenario), count=True).counts  # what is preloaded makes calls of its own
+        found = []
+        for number, name, variants, *_ in run.trace:
+            at = int(number)
+            found += [(class_of(name), Fault("call", at, v)) for v in range(int(variants))]
+            found.append(("killed", Fault("kill", at)))
+            if name in LATER:
+                found.append(("from then on", Fault("call", at, 0, True)))
+        for at, name in enumerate(commands, 1):
+            found += [("TPM command", Fault("tpm", at, mode)) for mode in tpm.MODES]
+            found += [("from then on", Fault("tpm", at, mode, True)) for mode in ("failure", "retry", "lost")]
+        allocations, child_calls, _ = counts
+        found += [("allocation", Fault("alloc", at)) for at in range(1, allocations + 1)]
+        found += [("no allocation from then on", Fault("alloc", at, 0, True)) for at in range(1, allocations + 1)]
+        for at in range(1, child_calls + 1):
+            found += [("guest process", Fault("child", at, how)) for how in ("fails", "kill")]
+        return found
+
+    def try_point(self, number, scenario, fault):
+        """None, or what is wrong."""
+        snapshot, predicted, start = self.snapshot(scenario)
+        self.w.restore(snapshot)
+        result = self.w.run(self.arguments(scenario), fault)
+        try:
+            self.judge.check_end(scenario.verb, fault, result)
+            self.judge.check_kernel(scenario, fault, result)
+            if result.rebooted:
+                self.judge.after_reboot(predicted)
+            else:
+                first = self.clean_pcrs()
+                state = (self.judge.state(), number % 2)
+                if state not in self.good:
+                    self.judge.check_machine(first, scenario.handover, bool(number % 2))
+                    self.good.add(state)
+        except self.judge_module.Wrong as wrong:
+            return f"{wrong} [{result.hit or result.counts}; exit {result.exit}, signal {result.signal}; {result.err.strip()[-300:]}]"
+        return None
+
+    def clean_pcrs(self):
+        if "pcrs" not in self.__dict__:
+            self.pcrs = self.world.replay(self.clean.log)
+        return self.pcrs
+
+
+def work(options):
+    """Answers requests, one JSON a line: ["points", scenario] or ["try", number, scenario, fault]."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    worker = Worker(options.mkexec, options.tools)
+    import world
+    for line in sys.stdin:
+        kind, *rest = json.loads(line)
+        try:
+            if kind == "points":
+                answer = [(name, str(fault)) for name, fault in worker.points(SCENARIOS[rest[0]])]
+            elif kind == "sum":
+                answer = [worker.judge.foreign, len(worker.good)]
+            else:
+                answer = worker.try_point(rest[0], SCENARIOS[rest[1]], world.Fault.parse(rest[2]))
+        except Exception as wrong:  # noqa: BLE001
+            answer = f"the harness: {wrong!r}"
+        print(json.dumps(answer), file=out, flush=True)
+    worker.w.tpm.stop()
+
+
+# ---- outside ----
+
+def start_worker(options):
+    return subprocess.Popen([*NAMESPACES, sys.executable, str(HERE), "--worker", options.mkexec, options.tools],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def ask(worker, *request):
+    worker.stdin.write(json.dumps(request) + "\n")
+    worker.stdin.flush()
+    line = worker.stdout.readline()
+    if not line:
+        raise RuntimeError("a worker died")
+    return json.loads(line)
+
+
+def missing():
+    """Why this can't run here, or None."""
+    if os.geteuid() != 0:
+        return "not root"
+    for program in ("swtpm", "swtpm_setup", "tpm2_eventlog", "tpm2_pcrread", "unshare", "setpriv"):
+        if not shutil.which(program):
+            return f"no {program}"
+    done = subprocess.run([*NAMESPACES, "true"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return f"no namespaces: {done.stderr.strip()}" if done.returncode else None
+
+
+def choose(points, options, scenario):
+    """[(number, class, fault)]; the choice is the same each time."""
+    chosen, seen = [], {}
+    for number, (name, fault) in enumerate(points):
+        nth = seen[name] = seen.get(name, -1) + 1
+        stride = CLASSES[name][options.all] * options.stride
+        if options.only not in f"{scenario.name}/{name}/{fault}" or nth % stride != stride // 2:
+            continue
+        chosen.append((number, name, fault))
+    return chosen
+
+
+def run_points(workers, index, chosen, failures):
+    """Each worker has a thread that takes the next point."""
+    import threading
+    rest, lock = iter(chosen), threading.Lock()
+
+    def serve(worker):
+        while True:
+            with lock:
+                point = next(rest, None)
+            if point is None:
+                return
+            number, name, fault = point
+            wrong = ask(worker, "try", number, index, fault)
+            if wrong:
+                with lock:
+                    failures.setdefault(name, []).append(f"{fault}: {wrong}")
+
+    threads = [threading.Thread(target=serve, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/faults")
+    parser.add_argument("mkexec")
+    parser.add_argument("tools", help="folder with inject, libpreload.so and payload.efi")
+    parser.add_argument("--all", action="store_true", help="every point")
+    parser.add_argument("--scenario", help="those with this in the name")
+    parser.add_argument("--only", default="", help="points with this in SCENARIO/CLASS/FAULT")
+    parser.add_argument("--stride", type=int, default=1, help="take fewer points by this factor")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count()))
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        return work(options)
+    reason = missing()
+    if reason:
+        print(f"1..0 # SKIP {reason}")
+        return 0
+    options.mkexec, options.tools = os.path.realpath(options.mkexec), os.path.realpath(options.tools)
+    workers = [start_worker(options) for _ in range(options.jobs)]
+    tests, failed, sums = 0, 0, {}
+    for index, scenario in enumerate(SCENARIOS):
+        if options.scenario and options.scenario not in scenario.name:
+            continue
+        points = ask(workers[0], "points", index)
+        if isinstance(points, str):
+            print(f"# {points}\nnot ok {tests + 1} - {scenario.name}", flush=True)
+            tests, failed = tests + 1, failed + 1
+            continue
+        chosen, failures = choose(points, options, scenario), {}
+        run_points(workers, index, chosen, failures)
+        for name in CLASSES:
+            n = sum(1 for _, c, _ in chosen if c == name)
+            total = sum(1 for c, _ in points if c == name)
+            if n == 0:
+                continue
+            tests += 1
+            sums[name] = sums.get(name, 0) + n
+            bad = failures.get(name, [])
+            failed += bool(bad)
+            for line in bad[:20]:
+                print("# " + line.replace("\n", " | "))
+            print(f"{'not ok' if bad else 'ok'} {tests} - {scenario.name}: {name}, {n} of {total} points"
+                  + (f", {len(bad)} wrong" if bad else ""), flush=True)
+    print("# " + ", ".join(f"{name} {n}" for name, n in sums.items()) + f": {sum(sums.values())} points")
+    print(f"1..{tests}")
+    ends = [ask(worker, "sum") for worker in workers]
+    print(f"# {sum(n for n, _ in ends)} points ended in a crash of a library, {max(n for _, n in ends)} or more "
+          "different machines came of all of them")
+    for worker in workers:
+        worker.stdin.close()
+        worker.wait()
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

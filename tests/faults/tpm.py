@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A swtpm, and a socket before it at which one command of mkexec's can go wrong.
+
+What is read and extended here for the tests goes past that socket. TPM 2.0 Library, parts 1 to 3.
+"""
+
+import pathlib
+import random
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+BANKS = {"sha256": 0xb, "sha384": 0xc}
+SIZES = {"sha256": 32, "sha384": 48}
+CODES = {0x144: "Startup", 0x17a: "GetCapability", 0x17e: "PCR_Read", 0x182: "PCR_Extend", 0x165: "FlushContext"}
+CMD_INIT = 2  # swtpm's control channel
+
+# What can go wrong with one command. RETRY ... are the TPM's answers to a command that it hasn't carried out.
+MODES = ("closed",      # the connection ends before it
+         "lost",        # the connection ends after it was carried out
+         "retry", "yielded", "testing", "lockout", "failure",
+         "short",       # carried out, half of the answer, end of the connection
+         "garbage",     # carried out, an answer of random bytes
+         "oversize",    # carried out, an answer that says it is 4 GB long
+         "flip",        # carried out, one bit of the answer is another
+         "hang",        # no answer; mkexec is killed
+         "hang-done")   # carried out, no answer; mkexec is killed
+RESPONSE_CODES = {"retry": 0x922, "yielded": 0x908, "testing": 0x90a, "lockout": 0x921, "failure": 0x101}
+
+
+def _receive(connection, size):
+    data = b""
+    while len(data) < size:
+        more = connection.recv(size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def _message(connection):
+    head = _receive(connection, 10)
+    return head + _receive(connection, struct.unpack(">I", head[2:6])[0] - 10)
+
+
+class Tpm:
+    def __init__(self, folder):
+        folder = pathlib.Path(folder)
+        state = folder / "state"
+        state.mkdir()
+        subprocess.run(["swtpm_setup", "--tpm2", "--tpmstate", str(state), "--pcr-banks", ",".join(BANKS), "--overwrite",
+                        "--logfile", str(folder / "setup.log")], check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL)
+        self.socket, self.control = folder / "sock", folder / "sock.ctrl"
+        self.process = subprocess.Popen(
+            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--server", f"type=unixio,path={folder}/real",
+             "--ctrl", f"type=unixio,path={self.control}", "--flags", "not-need-init,startup-clear"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.lock = threading.Lock()
+        self.connection = self._connect(folder / "real")
+        self.fault, self.on_hang, self.commands, self.hit = None, None, [], None
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self.socket))
+        listener.listen(4)
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        self.tcti = f"swtpm:path={self.socket}"
+
+    @staticmethod
+    def _connect(path):
+        for _ in range(200):
+            try:
+                connection = socket.socket(socket.AF_UNIX)
+                connection.connect(str(path))
+                return connection
+            except (FileNotFoundError, ConnectionRefusedError):
+                time.sleep(0.02)
+        raise RuntimeError("swtpm doesn't come up")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+    # ---- for the tests ----
+
+    def transmit(self, command):
+        with self.lock:
+            self.connection.sendall(command)
+            return _message(self.connection)
+
+    def command(self, code, body, tag=0x8001):
+        answer = self.transmit(struct.pack(">HII", tag, 10 + len(body), code) + body)
+        if struct.unpack(">I", answer[6:10])[0] != 0:
+            raise RuntimeError(f"TPM command {code:#x}: {answer.hex()}")
+        return answer[10:]
+
+    def reset(self):
+        """As a reset of the machine."""
+        control = self._connect(self.control)
+        control.sendall(struct.pack(">II", CMD_INIT, 0))
+        if _receive(control, 4) != bytes(4):
+            raise RuntimeError("swtpm can't be reset")
+        control.close()
+        self.command(0x144, struct.pack(">H", 0))
+
+    def extend(self, pcr, digests):
+        values = b"".join(struct.pack(">H", BANKS[bank]) + bytes.fromhex(digest) for bank, digest in digests.items())
+        self.command(0x182, struct.pack(">II", pcr, 9) + struct.pack(">IHBH", 0x40000009, 0, 0, 0)
+                     + struct.pack(">I", len(digests)) + values, tag=0x8002)
+
+    def read(self):
+        """{bank: {pcr: hex}} of PCR 0 to 15."""
+        values = {}
+        for bank, algorithm in BANKS.items():
+            values[bank] = {}
+            for select in (b"\xff\0\0", b"\0\xff\0"):
+                answer = self.command(0x17e, struct.pack(">IHB", 1, algorithm, 3) + select)
+                at = 4 + 4 + 6 + 4
+                for _ in range(8):
+                    size = struct.unpack_from(">H", answer, at)[0]
+                    values[bank][len(values[bank])] = answer[at + 2:at + 2 + size].hex()
+                    at += 2 + size
+        return values
+
+    # ---- for mkexec ----
+
+    def expect(self, fault, on_hang):
+        """Forgets what was sent; fault: (number of the command from 1, mode, whether all later ones fail, too)."""
+        self.fault, self.on_hang, self.commands, self.hit = fault, on_hang, [], None
+
+    def _accept(self, listener):
+        while True:
+            connection = listener.accept()[0]
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        try:
+            while self._serve_one(connection):
+                pass
+        except (EOFError, OSError):
+            pass
+        connection.close()
+
+    def _serve_one(self, connection):
+        command = _message(connection)
+        self.commands.append(CODES.get(struct.unpack(">I", command[6:10])[0], "other"))
+        number, mode, later = self.fault or (0, None, False)
+        if not mode or (len(self.commands) != number and not (later and len(self.commands) > number)):
+            connection.sendall(self.transmit(command))
+            return True
+        self.hit = self.commands[-1]
+        return self._fail(connection, command, mode)
+
+    def _fail(self, connection, command, mode):
+        if mode in RESPONSE_CODES:
+            connection.sendall(struct.pack(">HII", 0x8001, 10, RESPONSE_CODES[mode]))
+            return True
+        if mode not in ("closed", "hang"):
+            answer = self.transmit(command)
+        if mode in ("hang", "hang-done"):
+            self.on_hang()
+            _receive(connection, 1)  # until it is gone
+        if mode == "short":
+            connection.sendall(answer[:max(1, len(answer) // 2)])
+        if mode not in ("garbage", "oversize", "flip"):
+            return False
+        if mode == "garbage":
+            answer = random.Random(len(answer)).randbytes(len(answer))
+            answer = answer[:2] + struct.pack(">I", len(answer)) + answer[6:]
+        if mode == "oversize":
+            answer = answer[:2] + b"\xff\xff\xff\xff" + answer[6:]
+        if mode == "flip":
+            answer = answer[:-1] + bytes([answer[-1] ^ 1])
+        connection.sendall(answer)
+        return mode != "oversize"
