@@ -285,11 +285,11 @@ int extend_recover(const struct state_dir *dir, const char *tcti, struct error *
         size_t n = 0;
         int r;
 
-        if (!state_has(dir, STATE_JOURNAL))
-                return 0;
         r = staged_read(dir, STATE_JOURNAL, &journal, error);
-        if (r < 0)
-                (void)kexec_unload(NULL); /* whose guard it was can't be read */
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0 && kexec_unload(NULL) == 0) /* which guard it was can't be read */
+                state_remove(dir, STATE_PLAN);
         if (r == 0) {
                 r = tpm_esys_open(tcti, &tpm, error);
                 if (r < 0) /* without the TPM the hop can't be ended, but nothing shall start */
