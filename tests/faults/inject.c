@@ -176,7 +176,7 @@ static void fail(struct run *run, const struct fault_row *row)
 static void print_crash(const struct run *run)
 {
         static struct {
-                uint64_t from, to;
+                uint64_t from, to, offset;
                 char name[256];
         } code[128];
         uint64_t stack[512] = {0};
@@ -192,8 +192,9 @@ static void print_crash(const struct run *run)
         if (!maps || ptrace(PTRACE_GETREGS, run->pid, NULL, &regs) < 0)
                 die(path);
         while (n_code < 128 && fgets(line, sizeof(line), maps))
-                n_code += sscanf(line, "%lx-%lx r-xp %*s %*s %*s %255s", &code[n_code].from,
-                                          &code[n_code].to, code[n_code].name) == 3;
+                n_code += sscanf(line, "%lx-%lx r-xp %lx %*s %*s %255s", &code[n_code].from,
+                                          &code[n_code].to, &code[n_code].offset,
+                                          code[n_code].name) == 4;
         fclose(maps);
         remote.iov_base = (void *)regs.rsp;
         n = process_vm_readv(run->pid, &local, 1, &remote, 1, 0);
@@ -204,7 +205,7 @@ static void print_crash(const struct run *run)
                         if (code[c].from <= at && at < code[c].to &&
                                         !strstr(code[c].name, "/libc.so")) {
                                 fprintf(run->report, "crash in %s+%#lx\n", code[c].name,
-                                                at - code[c].from);
+                                                at - code[c].from + code[c].offset);
                                 return;
                         }
         }
@@ -262,6 +263,8 @@ static void enter(struct run *run)
                 fail(run, row);
                 return;
         }
+        if (run->entry.orig_rax == SYS_capset)
+                pretend_capabilities(run->pid, &run->entry, false);
         if (!pretend_takes((long)run->entry.orig_rax))
                 return;
         replace(run, pretend_call(&run->pretend, run->pid, &run->entry));
@@ -273,8 +276,9 @@ static void leave(struct run *run, const struct user_regs_struct *now)
 {
         struct user_regs_struct regs = run->entry;
 
-        if (run->entry.orig_rax == SYS_capget && !run->replaced)
-                pretend_capabilities(run->pid, &run->entry);
+        if ((run->entry.orig_rax == SYS_capget || run->entry.orig_rax == SYS_capset) &&
+                        !run->replaced)
+                pretend_capabilities(run->pid, &run->entry, true);
         /* whatever was changed for the call's sake goes back */
         if (run->entry.orig_rax == SYS_execve || run->entry.orig_rax == SYS_arch_prctl)
                 return;

@@ -39,5 +39,6 @@ struct pretend {
 bool pretend_takes(long nr);
 /* The answer of the made-up kernel: 0 or -errno. */
 long pretend_call(struct pretend *p, pid_t pid, const struct user_regs_struct *regs);
-/* After capget: the program shall believe that it may kexec. */
-void pretend_capabilities(pid_t pid, const struct user_regs_struct *entry);
+/* The program shall believe that it may kexec: the bit is there after capget, and isn't in what
+ * capset really gets. */
+void pretend_capabilities(pid_t pid, const struct user_regs_struct *entry, bool has_boot);

@@ -26,6 +26,7 @@ void *__libc_memalign(size_t alignment, size_t size);
 
 static struct counts {
         uint64_t allocations, child_calls, hits;
+        char asked[64]; /* whose allocation it was that failed first: a library's name */
 } own, *counts = &own;
 static uint64_t fail_allocation, fail_child;
 static bool from, kill_child;
@@ -59,40 +60,46 @@ static __attribute__((constructor)) void read_order(void)
 
 /* ---- allocations ---- */
 
-static bool refuse(void)
+static bool refuse(void *caller)
 {
         uint64_t n = __atomic_add_fetch(&counts->allocations, 1, __ATOMIC_RELAXED);
 
         if (!fail_allocation || n < fail_allocation || (n > fail_allocation && !from))
                 return false;
-        counts->hits++;
+        if (counts->hits++ == 0) {
+                const char *slash;
+                Dl_info info;
+
+                if (dladdr(caller, &info) && (slash = strrchr(info.dli_fname, '/')))
+                        strncpy(counts->asked, slash + 1, sizeof(counts->asked) - 1);
+        }
         errno = ENOMEM;
         return true;
 }
 
 void *malloc(size_t size)
 {
-        return refuse() ? NULL : __libc_malloc(size);
+        return refuse(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
 }
 
 void *calloc(size_t n, size_t size)
 {
-        return refuse() ? NULL : __libc_calloc(n, size);
+        return refuse(__builtin_return_address(0)) ? NULL : __libc_calloc(n, size);
 }
 
 void *realloc(void *p, size_t size)
 {
-        return refuse() ? NULL : __libc_realloc(p, size);
+        return refuse(__builtin_return_address(0)) ? NULL : __libc_realloc(p, size);
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
-        return refuse() ? NULL : __libc_memalign(alignment, size);
+        return refuse(__builtin_return_address(0)) ? NULL : __libc_memalign(alignment, size);
 }
 
 int posix_memalign(void **ret, size_t alignment, size_t size)
 {
-        void *p = refuse() ? NULL : __libc_memalign(alignment, size);
+        void *p = refuse(__builtin_return_address(0)) ? NULL : __libc_memalign(alignment, size);
 
         if (p)
                 *ret = p;

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A swtpm, and a socket before it at which one command of mkexec's can go wrong.
+"""A swtpm, and sockets before it at which one command of mkexec's can go wrong.
 
-What is read and extended here for the tests goes past that socket. TPM 2.0 Library, parts 1 to 3.
+They speak the protocol of Microsoft's simulator, for which tpm2-tss needs no further socket once it is connected, as
+for a device; mkexec's own filter allows none. What is read and extended here for the tests goes past them.
+TPM 2.0 Library, parts 1 to 3, and part 4 for the simulator.
 """
 
 import pathlib
@@ -16,12 +18,13 @@ BANKS = {"sha256": 0xb, "sha384": 0xc}
 SIZES = {"sha256": 32, "sha384": 48}
 CODES = {0x144: "Startup", 0x17a: "GetCapability", 0x17e: "PCR_Read", 0x182: "PCR_Extend", 0x165: "FlushContext"}
 CMD_INIT = 2  # swtpm's control channel
+SEND_COMMAND, SESSION_END = 8, 20  # the simulator's
 
 # What can go wrong with one command. RETRY ... are the TPM's answers to a command that it hasn't carried out.
 MODES = ("closed",      # the connection ends before it
          "lost",        # the connection ends after it was carried out
          "retry", "yielded", "testing", "lockout", "failure",
-         "short",       # carried out, half of the answer, end of the connection
+         "short",       # carried out, half of the answer, then the connection ends
          "garbage",     # carried out, an answer of random bytes
          "oversize",    # carried out, an answer that says it is 4 GB long
          "flip",        # carried out, one bit of the answer is another
@@ -33,6 +36,8 @@ RESPONSE_CODES = {"retry": 0x922, "yielded": 0x908, "testing": 0x90a, "lockout":
 def _receive(connection, size):
     data = b""
     while len(data) < size:
+        if connection.family == socket.AF_INET:  # tpm2-tss sends a command in parts: each waits for the last one's
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         more = connection.recv(size - len(data))
         if not more:
             raise EOFError
@@ -53,7 +58,7 @@ class Tpm:
         subprocess.run(["swtpm_setup", "--tpm2", "--tpmstate", str(state), "--pcr-banks", ",".join(BANKS), "--overwrite",
                         "--logfile", str(folder / "setup.log")], check=True, stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL)
-        self.socket, self.control = folder / "sock", folder / "sock.ctrl"
+        self.control = folder / "sock.ctrl"
         self.process = subprocess.Popen(
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--server", f"type=unixio,path={folder}/real",
              "--ctrl", f"type=unixio,path={self.control}", "--flags", "not-need-init,startup-clear"],
@@ -61,11 +66,25 @@ class Tpm:
         self.lock = threading.Lock()
         self.connection = self._connect(folder / "real")
         self.fault, self.on_hang, self.commands, self.hit = None, None, [], None
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(self.socket))
-        listener.listen(4)
-        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
-        self.tcti = f"swtpm:path={self.socket}"
+        listeners = self._listeners()
+        for listener, serve in zip(listeners, (self._serve_commands, self._serve_platform)):
+            threading.Thread(target=self._accept, args=(listener, serve), daemon=True).start()
+        self.tcti = f"mssim:host=127.0.0.1,port={listeners[0].getsockname()[1]}"
+
+    @staticmethod
+    def _listeners():
+        """Two ports in a row."""
+        while True:
+            pair = [socket.socket(), socket.socket()]
+            try:
+                pair[0].bind(("127.0.0.1", 0))
+                pair[1].bind(("127.0.0.1", pair[0].getsockname()[1] + 1))
+                for listener in pair:
+                    listener.listen(8)
+                return pair
+            except (OSError, OverflowError):
+                for listener in pair:
+                    listener.close()
 
     @staticmethod
     def _connect(path):
@@ -129,40 +148,55 @@ class Tpm:
         """Forgets what was sent; fault: (number of the command from 1, mode, whether all later ones fail, too)."""
         self.fault, self.on_hang, self.commands, self.hit = fault, on_hang, [], None
 
-    def _accept(self, listener):
+    @staticmethod
+    def _accept(listener, serve):
+        def guarded(connection):
+            try:
+                while serve(connection):
+                    pass
+            except (EOFError, OSError):
+                pass
+            connection.close()
         while True:
             connection = listener.accept()[0]
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=guarded, args=(connection,), daemon=True).start()
 
-    def _serve(self, connection):
-        try:
-            while self._serve_one(connection):
-                pass
-        except (EOFError, OSError):
-            pass
-        connection.close()
+    @staticmethod
+    def _serve_platform(connection):
+        """Power and such: all is well."""
+        if struct.unpack(">I", _receive(connection, 4))[0] == SESSION_END:
+            return False
+        connection.sendall(bytes(4))
+        return True
 
-    def _serve_one(self, connection):
-        command = _message(connection)
+    def _serve_commands(self, connection):
+        if struct.unpack(">I", _receive(connection, 4))[0] != SEND_COMMAND:
+            return False
+        size = struct.unpack(">BI", _receive(connection, 5))[1]
+        command = _receive(connection, size)
         self.commands.append(CODES.get(struct.unpack(">I", command[6:10])[0], "other"))
         number, mode, later = self.fault or (0, None, False)
         if not mode or (len(self.commands) != number and not (later and len(self.commands) > number)):
-            connection.sendall(self.transmit(command))
-            return True
+            return self._answer(connection, self.transmit(command))
         self.hit = self.commands[-1]
         return self._fail(connection, command, mode)
 
+    @staticmethod
+    def _answer(connection, answer):
+        connection.sendall(struct.pack(">I", len(answer)) + answer + bytes(4))
+        return True
+
     def _fail(self, connection, command, mode):
         if mode in RESPONSE_CODES:
-            connection.sendall(struct.pack(">HII", 0x8001, 10, RESPONSE_CODES[mode]))
-            return True
+            return self._answer(connection, struct.pack(">HII", 0x8001, 10, RESPONSE_CODES[mode]))
         if mode not in ("closed", "hang"):
             answer = self.transmit(command)
         if mode in ("hang", "hang-done"):
             self.on_hang()
             _receive(connection, 1)  # until it is gone
         if mode == "short":
-            connection.sendall(answer[:max(1, len(answer) // 2)])
+            connection.sendall(struct.pack(">I", len(answer)) + answer[:len(answer) // 2])
         if mode not in ("garbage", "oversize", "flip"):
             return False
         if mode == "garbage":
@@ -172,5 +206,4 @@ class Tpm:
             answer = answer[:2] + b"\xff\xff\xff\xff" + answer[6:]
         if mode == "flip":
             answer = answer[:-1] + bytes([answer[-1] ^ 1])
-        connection.sendall(answer)
-        return mode != "oversize"
+        return self._answer(connection, answer)

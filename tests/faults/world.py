@@ -122,7 +122,8 @@ class Result:
     hit: str = ""
     out: str = ""
     err: str = ""
-    counts: tuple = (0, 0, 0)
+    counts: tuple = (0, 0, 0)  # allocations, calls of the guest's set-up, faults among them
+    asked: str = ""            # whose allocation failed
     trace: list = field(default_factory=list)
 
 
@@ -212,7 +213,7 @@ class World:
         self.tpm.expect((fault.at, fault.variant, fault.later) if fault and fault.kind == "tpm" else None, on_hang)
         late = False
         try:
-            out, err = process.communicate(timeout=DEADLINE_SECONDS)
+            out, err = process.communicate(timeout=6 if fault and fault.kind == "alloc" else DEADLINE_SECONDS)
         except subprocess.TimeoutExpired:
             late = True
             process.send_signal(signal.SIGTERM)
@@ -223,7 +224,9 @@ class World:
         if self.tpm.hit:
             result.hit = f"{self.tpm.hit} {fault.variant}"
         if "MKEXEC_FAULT_COUNT" in environment:
-            result.counts = struct.unpack("<QQQ", (PLACE / "count").read_bytes())
+            counts = (PLACE / "count").read_bytes()
+            result.counts = struct.unpack_from("<QQQ", counts)
+            result.asked = counts[24:].split(b"\0")[0].decode()
         if trace:
             result.trace = [line.split(" ", 3) for line in (PLACE / "trace").read_text().splitlines()]
         return result

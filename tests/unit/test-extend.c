@@ -312,7 +312,8 @@ static void one_wrong_reading_is_not_believed(void)
                         return;
                 CHECK_EQ(extend_run(&soft.tpm, &s.plan, NULL), 0);
                 soft.wrong_reads = wrong;
-                CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &error), wrong == 1 ? 0 : -EBADMSG);
+                CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &error),
+                                wrong == 1 ? 0 : -EBADMSG);
                 CHECK_EQ(state_has(&dir, STATE_UNEXPLAINED), wrong == 2);
                 if (wrong == 1)
                         log_explains_tpm(&dir, s.plan.n_events, __LINE__);
@@ -385,7 +386,7 @@ static void without_a_guard_nothing_is_loaded(void)
                 return;
         by_file(&s, &dir);
         file_guard_fails = true;
-        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, &n, &e), 0);
+        CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &e), 0);
         CHECK_EQ(n, 0);
         CHECK(!state_has(&dir, STATE_PLAN) && !state_has(&dir, STATE_JOURNAL));
         file_guard_fails = false;
