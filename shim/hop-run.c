@@ -262,13 +262,14 @@ static void warn_of_denied(const struct firmware *fw)
 }
 
 /* The guest is there, and all that it and load need is open. */
-static int enter_sandbox(bool for_load, const struct state_dir *state, struct hop_run *run,
-                struct error *error)
+static int enter_sandbox(const struct hop_options *o, bool for_load, const struct state_dir *state,
+                struct hop_run *run, struct error *error)
 {
         struct sandbox sandbox = {
                         .verb = for_load ? SANDBOX_LOAD : SANDBOX_PREDICT,
                         .volume_fd = run->esp.fd,
                         .state_fd = for_load ? state->fd : -1,
+                        .sockets = run->tpm && tpm_reconnects(o->tcti),
         };
 
         return sandbox_enter(&sandbox, &run->progress, error);
@@ -305,7 +306,7 @@ static int run_payload(const struct hop_options *o, bool for_load, const struct 
         set_smbios(run, &setup);
         r = firmware_new(&setup, &run->fw, error);
         if (r == 0)
-                r = enter_sandbox(for_load, state, run, error);
+                r = enter_sandbox(o, for_load, state, run, error);
         if (r == 0)
                 r = firmware_load(run->fw, &run->payload, error);
         buf_release(&run->payload); /* the guest needs the room: it unpacks the kernel */

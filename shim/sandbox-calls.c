@@ -25,6 +25,7 @@ enum {
         RUN = PREDICT | LOAD, /* with a guest */
         STAGE = LOAD | EXEC,  /* with /run/mkexec and kexec */
         ALL = PREDICT | LOAD | EXEC,
+        SOCKETS = 8, /* any of them, where the TPM is behind a socket */
 };
 
 struct row {
@@ -49,12 +50,19 @@ static const struct row calls[] = {
                 {ALL, SCMP_SYS(ppoll)},
                 {ALL, SCMP_SYS(select)},
                 {ALL, SCMP_SYS(pselect6)},
-                /* a TPM behind a socket; no socket can be made */
+                /* a TPM behind a socket that is there */
                 {ALL, SCMP_SYS(sendto)},
                 {ALL, SCMP_SYS(sendmsg)},
                 {ALL, SCMP_SYS(recvfrom)},
                 {ALL, SCMP_SYS(recvmsg)},
                 {ALL, SCMP_SYS(shutdown)},
+                /* and one that is connected to anew for each command */
+                {SOCKETS, SCMP_SYS(socket)},
+                {SOCKETS, SCMP_SYS(connect)},
+                {SOCKETS, SCMP_SYS(bind)},
+                {SOCKETS, SCMP_SYS(getsockname)},
+                {SOCKETS, SCMP_SYS(getsockopt)},
+                {SOCKETS, SCMP_SYS(setsockopt)},
                 /* memory */
                 {ALL, SCMP_SYS(brk)},
                 {ALL, SCMP_SYS(munmap)},
@@ -166,7 +174,7 @@ static int put_rows(scmp_filter_ctx filter, unsigned verb)
                                        SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 }
 
-int sandbox_filter_calls(enum sandbox_verb verb, struct error *error)
+int sandbox_filter_calls(enum sandbox_verb verb, bool sockets, struct error *error)
 {
         scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
         int r;
@@ -178,7 +186,7 @@ int sandbox_filter_calls(enum sandbox_verb verb, struct error *error)
         /* What is refused stands in the kernel's log, where the kernel can do that. */
         (void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
         if (r == 0)
-                r = put_rows(filter, verb);
+                r = put_rows(filter, verb | (sockets ? SOCKETS : 0u));
         if (r == 0)
                 r = seccomp_load(filter);
         seccomp_release(filter);

@@ -83,7 +83,7 @@ int sandbox_enter(const struct sandbox *sandbox, struct progress *progress, stru
         if (r == 0)
                 r = sandbox_confine_files(sandbox, &confined, error);
         if (r == 0)
-                r = sandbox_filter_calls(sandbox->verb, error);
+                r = sandbox_filter_calls(sandbox->verb, sandbox->sockets, error);
         if (r < 0)
                 return r;
         progress_done(progress, 0, "gave up the rights that aren't needed%s",

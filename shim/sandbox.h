@@ -22,6 +22,7 @@ struct sandbox {
         enum sandbox_verb verb;
         int volume_fd; /* the folder that is read while the payload runs; -1: none */
         int state_fd;  /* the folder that is written to; -1: none */
+        bool sockets;  /* the TPM is behind one, and connected to for each command */
         const char *files[SANDBOX_FILES_MAX]; /* others that are still to be read; may not exist */
 };
 
@@ -33,4 +34,4 @@ int sandbox_enter(const struct sandbox *sandbox, struct progress *progress, stru
 /* sandbox-files.c: false if this kernel can't (any reason), or -errno. */
 int sandbox_confine_files(const struct sandbox *sandbox, bool *ret, struct error *error);
 /* sandbox-calls.c */
-int sandbox_filter_calls(enum sandbox_verb verb, struct error *error);
+int sandbox_filter_calls(enum sandbox_verb verb, bool sockets, struct error *error);

@@ -115,14 +115,15 @@ static void spare_from_oom(void)
 }
 
 /* With the TPM open and nothing read of what others wrote. */
-static int enter_sandbox(
-                const struct state_dir *dir, struct progress *progress, struct error *error)
+static int enter_sandbox(const struct state_dir *dir, const char *tcti, struct progress *progress,
+                struct error *error)
 {
         char variable[BOOT_SYSTEMD_VARIABLE_SIZE];
         struct sandbox sandbox = {
                         .verb = SANDBOX_EXEC,
                         .volume_fd = -1,
                         .state_fd = dir->fd,
+                        .sockets = tpm_reconnects(tcti),
                         .files = {boot_log_path(), CARRIED_LOG_PATH, boot_systemd_path(), variable},
         };
 
@@ -178,7 +179,7 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
         if (r < 0)
                 return r;
         spare_from_oom(); /* takes a right that is given up now */
-        r = enter_sandbox(dir, &progress, error);
+        r = enter_sandbox(dir, options->tcti, &progress, error);
         if (r == 0)
                 r = staged_read(dir, STATE_PLAN, &staged, error);
         if (r == 0)

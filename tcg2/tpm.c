@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* PCRs that a hop, its close list and the first boot's measurements are in. */
@@ -72,4 +73,11 @@ int tpm_active_banks(struct tpm *tpm, struct banks *ret, struct error *error)
                 return error_set(error, EOPNOTSUPP, "%s", left_out.text);
         *ret = banks;
         return 0;
+}
+
+bool tpm_reconnects(const char *tcti)
+{
+        if (!tcti)
+                tcti = getenv("TPM2TOOLS_TCTI");
+        return tcti && tcti[0] && strncmp(tcti, "device", strlen("device")) != 0;
 }

@@ -322,11 +322,14 @@ static const struct row {
 
 static bool have_landlock; /* asked before any sandbox: inside nobody answers */
 
+static bool behind_socket; /* the TPM */
+
 static bool enter(enum sandbox_verb verb)
 {
         struct sandbox sandbox = {.verb = verb,
                         .volume_fd = verb == SANDBOX_EXEC ? -1 : place.volume_fd,
                         .state_fd = verb == SANDBOX_PREDICT ? -1 : place.state_fd,
+                        .sockets = behind_socket,
                         .files = {verb == SANDBOX_PREDICT ? NULL : place.log, "/nowhere/at/all"}};
         struct progress progress = progress_new(PROGRESS_QUIET);
         struct error error = {{0}};
@@ -398,6 +401,18 @@ static void compare_all(enum needs needs, size_t at_least)
 static void test_calls(void)
 {
         compare_all(NOTHING, 20);
+}
+
+/* tpm2-tss connects to swtpm for each command. */
+static void test_sockets(void)
+{
+        behind_socket = true;
+        for (size_t v = 0; v < ARRAY_SIZE(verbs); v++) {
+                CHECK_EQ(in_child(true, verbs[v], try_unix), in_child(false, verbs[v], try_unix));
+                CHECK_EQ(in_child(true, verbs[v], try_tcp), in_child(false, verbs[v], try_tcp));
+                CHECK(is_refusal(in_child(true, verbs[v], try_execve)));
+        }
+        behind_socket = false;
 }
 
 static void test_files(void)
@@ -556,6 +571,8 @@ static void test_off(void)
 
 static const struct tap_test tests[] = {
                 {"system calls", test_calls},
+                {"a TPM behind a socket can be connected to, and nothing else is won",
+                                test_sockets},
                 {"files", test_files},
                 {"capabilities, limits, status", test_process},
                 {"not dumpable", test_not_dumpable},
