@@ -14,29 +14,29 @@ handle self;
 
 status efi_main(handle image, struct system_table *table);
 
-static const struct guid tcg2_protocol = {0x607f766c, 0x7455, 0x42be,
+static const struct guid measurer_protocol = {0x607f766c, 0x7455, 0x42be,
                                          {0x93, 0x0b, 0xe4, 0xd7, 0x6d, 0xb2, 0x72, 0x0f}},
                          vendor_loader = {0x4a67b082, 0x0a4c, 0x41cf,
                                          {0xb6, 0xc7, 0x44, 0x0b, 0x29, 0xbb, 0x8c, 0x4f}};
 
-struct tcg2_event {
+struct measured {
         uint32_t size, header_size;
         uint16_t header_version;
         uint32_t pcr, type;
         uint8_t data[16];
 } __attribute__((packed));
 
-struct tcg2 {
+struct measurer {
         void *get_capability, *get_event_log;
-        status (*hash_log_extend_event)(struct tcg2 *this, uint64_t flags, uint64_t data,
-                        uint64_t size, struct tcg2_event *event);
+        status (*hash_log_extend_event)(struct measurer *this, uint64_t flags, uint64_t data,
+                        uint64_t size, struct measured *event);
 };
 
 static status measure(uint32_t pcr, uint32_t type, const void *bytes, uint64_t size)
 {
-        struct tcg2_event event = {sizeof(event), 14, 1, pcr, type, "fault injection"};
-        struct tcg2 *tcg2;
-        status s = bs->locate_protocol(&tcg2_protocol, NULL, (void **)&tcg2);
+        struct measured event = {sizeof(event), 14, 1, pcr, type, "fault injection"};
+        struct measurer *tcg2;
+        status s = bs->locate_protocol(&measurer_protocol, NULL, (void **)&tcg2);
 
         return s != SUCCESS ? s
                             : tcg2->hash_log_extend_event(tcg2, 0, (uint64_t)bytes, size, &event);
