@@ -268,7 +268,7 @@ class World:
         version, base = struct.unpack_from("<IQ", archive, at)
         size = struct.unpack_from("<I", archive, at + 12 + 32)[0]
         start = at + 12 + 32 + 4
-        assert version == 1 and base == len(LOG.read_bytes()), "the archive continues another log"
+        assert version == 2 and base == len(LOG.read_bytes()), "the archive continues another log"
         return LOG.read_bytes() + archive[start:start + size]
 
     def _log_in_segments(self):
