@@ -9,6 +9,8 @@
 #include "base/cleanup.h"
 #include "eventlog/decode.h"
 #include "shim/handover/file-handover.h"
+#include "shim/progress.h"
+#include "shim/verb.h"
 
 static const char *const kind_names[] = {
                 [PLAN_OPEN] = "open",
@@ -18,8 +20,15 @@ static const char *const kind_names[] = {
 
 void json_print(struct json_object *object)
 {
-        puts(json_object_to_json_string_ext(
-                        object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+        const char *text = json_object_to_json_string_ext(
+                        object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+
+        if (!text) { /* what was done is done, but nobody shall take nothing for its result */
+                progress_warn("no memory to print the result; 'mkexec status' tells what is "
+                              "loaded");
+                exit(EXIT_REFUSED);
+        }
+        puts(text);
         json_object_put(object);
 }
 

@@ -20,7 +20,8 @@ void files_to_json(const struct file_handover *files, struct json_object *object
 int plan_state_to_json(const struct plan *plan, struct json_object *object);
 int plan_state_from_json(struct json_object *object, struct plan *ret, struct error *error);
 
-/* Prints a document on stdout, for people too, and lets it go. */
+/* Prints a document on stdout, for people too, and lets it go. Without the memory for it: says so
+ * and ends the program with EXIT_REFUSED. */
 void json_print(struct json_object *object);
 /* Parses a JSON text (a NUL is added to it); NULL if it isn't one. */
 struct json_object *json_from_text(struct buf *text);
