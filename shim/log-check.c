@@ -57,7 +57,7 @@ static int flush(struct pass *p, size_t least)
 {
         if (buf_failed(&p->out))
                 return -ENOMEM;
-        if (p->out.size < least)
+        if (p->out.size == 0 || p->out.size < least)
                 return 0;
         if (fwrite(p->out.data, 1, p->out.size, p->check->out) < p->out.size)
                 return -EIO;
