@@ -105,8 +105,7 @@ static const struct {
                 {0x2060, 0x206f},   /* invisible operators, bidi isolates */
                 {0xfe00, 0xfe0f},   /* variation selectors */
                 {0xfeff, 0xfeff},   /* byte order mark */
-                {0xfff0, 0xfffb},   /* interlinear annotations */
-                {0xfffe, 0xffff},   /* no characters */
+                {0xfff0, 0xffff},   /* annotations, stand-ins (U+FFFD), no characters */
                 {0xe0000, 0xe0fff}, /* tags, more variation selectors */
 };
 
