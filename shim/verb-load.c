@@ -273,6 +273,18 @@ static int put_tickets(struct load *load, struct tpm *tpm, const struct state_di
         return r;
 }
 
+/* Staging failed when the earlier load was gone already: its tickets are for nothing now. */
+static void drop_earlier_tickets(struct load *load, const struct state_dir *dir)
+{
+        _cleanup_(tpm_freep) struct tpm *tpm = NULL;
+
+        if (state_has(dir, STATE_PLAN))
+                return;
+        tpm = TAKE_PTR(load->run.tpm);
+        load_release_hop(load); /* the owner's password isn't read beside a guest */
+        tickets_drop_or_warn(tpm, &load->rules);
+}
+
 /* ---- the verb ---- */
 
 static void tell_of_ima(const struct load *load)
@@ -365,8 +377,10 @@ int verb_load(int argc, char **argv)
                 return fail(EXIT_REFUSED, &error);
         if (!options.dry_run) {
                 r = stage(&dir, &load, &error);
-                if (r < 0)
+                if (r < 0) {
+                        drop_earlier_tickets(&load, &dir);
                         return fail(EXIT_REFUSED, &error);
+                }
                 progress_done(&load.run.progress, 0,
                                 "staged hop %u for %s; 'mkexec exec --now' starts it",
                                 load.run.plan.hop,
