@@ -19,13 +19,15 @@
 #define ATTRIBUTES                                                                       \
         (NV_OWNERWRITE | NV_POLICYREAD | NV_NO_DA | NV_CLEAR_STCLEAR | NV_READ_STCLEAR | \
                         NV_WRITE_STCLEAR)
-#define STATE_BITS (NV_WRITTEN | NV_WRITELOCKED | NV_READLOCKED)
+#define ZEROS_ATTRIBUTES (ATTRIBUTES & ~(uint32_t)NV_WRITE_STCLEAR) /* see overwrite */
+#define STATE_BITS       (NV_WRITTEN | NV_WRITELOCKED | NV_READLOCKED)
 
 const char *const ticket_state_names[] = {
                 [TICKET_READY] = "ready",
                 [TICKET_OTHER_PCRS] = "other-pcrs",
                 [TICKET_USED] = "used",
                 [TICKET_EMPTY] = "empty",
+                [TICKET_UNFINISHED] = "unfinished",
                 [TICKET_FOREIGN] = "foreign",
 };
 
@@ -47,6 +49,15 @@ bool ticket_base_ok(uint32_t base)
 static uint32_t pcrs_of(uint32_t handle)
 {
         return handle % SLOT_HANDLES;
+}
+
+/* As put makes one, or drop one of zeros over it; its contents and locks aside. */
+static bool is_ours(const struct nv_index *index)
+{
+        uint32_t attributes = index->attributes & ~(uint32_t)STATE_BITS;
+
+        return (attributes == ATTRIBUTES || attributes == ZEROS_ATTRIBUTES) &&
+               pcrs_of(index->handle) != 0 && index->size > HEADER_BYTES;
 }
 
 /* PolicyPCR, and nothing else: both reading and locking need it. */
@@ -170,10 +181,14 @@ int ticket_put(struct tpm_nv *nv, uint32_t base, const char *name, struct span s
                 return error_prefix(error, r, "ticket '%s'", name);
         r = fill(nv, &index, secret_span(&contents), error);
         if (r < 0) {
-                tpm_nv_undefine(nv, index.handle, NULL);
+                ticket_drop(nv, index.handle, NULL);
                 return error_prefix(error, r, "ticket '%s'", name);
         }
-        *ret = (struct ticket){index.handle, mask, index.size, TICKET_OTHER_PCRS, index};
+        *ret = (struct ticket){.handle = index.handle,
+                        .pcrs = mask,
+                        .size = index.size,
+                        .state = TICKET_OTHER_PCRS,
+                        .index = index};
         return 0;
 }
 
@@ -181,6 +196,7 @@ int ticket_put(struct tpm_nv *nv, uint32_t base, const char *name, struct span s
 
 static int judge(const struct nv_index *index, const struct replay *now, struct ticket *ret)
 {
+        uint32_t attributes = index->attributes & ~(uint32_t)STATE_BITS;
         uint8_t wanted[32];
         int r;
 
@@ -189,24 +205,20 @@ static int judge(const struct nv_index *index, const struct replay *now, struct 
                         .size = index->size,
                         .state = TICKET_FOREIGN,
                         .index = *index};
-        if ((index->attributes & ~(uint32_t)STATE_BITS) != ATTRIBUTES || ret->pcrs == 0 ||
-                        index->size <= HEADER_BYTES)
+        if (!is_ours(index))
                 return 0;
-        if (!(index->attributes & NV_WRITTEN)) {
-                ret->state = TICKET_EMPTY;
-                return 0;
-        }
-        if (!(index->attributes & NV_WRITELOCKED))
-                return 0; /* whoever wrote it may write again */
-        if (index->attributes & NV_READLOCKED) {
-                ret->state = TICKET_USED;
-                return 0;
-        }
         r = policy_of(now, ret->pcrs, wanted);
         if (r < 0)
                 return r;
-        ret->state = memcmp(wanted, index->policy, sizeof(wanted)) == 0 ? TICKET_READY
-                                                                        : TICKET_OTHER_PCRS;
+        ret->opens = memcmp(wanted, index->policy, sizeof(wanted)) == 0;
+        if (!(index->attributes & NV_WRITTEN))
+                ret->state = TICKET_EMPTY;
+        else if (index->attributes & NV_READLOCKED)
+                ret->state = TICKET_USED;
+        else if (!(index->attributes & NV_WRITELOCKED))
+                ret->state = TICKET_UNFINISHED; /* whoever wrote it may write again */
+        else if (attributes == ATTRIBUTES)
+                ret->state = ret->opens ? TICKET_READY : TICKET_OTHER_PCRS;
         return 0;
 }
 
@@ -343,6 +355,9 @@ static int explain(const char *name, const struct ticket *tickets, size_t n, str
                         {TICKET_FOREIGN, EPROTO,
                                         "isn't as 'ticket put' leaves one: it was swapped, or is "
                                         "another program's"},
+                        {TICKET_UNFINISHED, EPROTO,
+                                        "isn't as 'ticket put' leaves one: that died in between, "
+                                        "or it was swapped"},
                         {TICKET_EMPTY, ENODATA, "is of another power cycle; its contents are gone"},
         };
 
@@ -399,7 +414,7 @@ static int overwrite(struct tpm_nv *nv, const struct nv_index *old, struct error
         _cleanup_buf_ struct buf contents = {0};
         int r;
 
-        index.attributes = ATTRIBUTES & ~(uint32_t)NV_WRITE_STCLEAR;
+        index.attributes = ZEROS_ATTRIBUTES;
         buf_put_zeros(&contents, index.size);
         if (buf_failed(&contents))
                 return error_set(error, ENOMEM, "out of memory");
@@ -414,6 +429,11 @@ static int overwrite(struct tpm_nv *nv, const struct nv_index *old, struct error
         return r;
 }
 
+bool ticket_is_left(enum ticket_state state)
+{
+        return state != TICKET_READY && state != TICKET_FOREIGN;
+}
+
 int ticket_drop(struct tpm_nv *nv, uint32_t handle, struct error *error)
 {
         struct nv_index index;
@@ -421,6 +441,8 @@ int ticket_drop(struct tpm_nv *nv, uint32_t handle, struct error *error)
 
         if (r == -ENOENT)
                 return 0;
+        if (r == 0 && !is_ours(&index))
+                r = error_set(error, EPROTO, "it isn't as 'ticket put' leaves one");
         if (r == 0)
                 r = tpm_nv_undefine(nv, handle, error);
         if (r == 0)

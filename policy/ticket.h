@@ -16,8 +16,9 @@
 #include "tcg2/secret.h"
 #include "tcg2/tpm-nv.h"
 
-#define TICKET_BASE 0x01a00000u /* in the range for owners, 0x01800000-0x01bfffff (TCG registry) \
-                                 */
+#define TICKET_BASE                                                                  \
+        0x01a00000u /* in the range for owners, 0x01800000-0x01bfffff (TCG registry) \
+                     */
 #define TICKET_SLOTS    16
 #define TICKET_NAME_MAX 64
 #define TICKET_PCRS     0xffffu /* that may stand in a policy: those that no program can reset */
@@ -27,6 +28,7 @@ enum ticket_state {
         TICKET_OTHER_PCRS, /* they don't: it is for another kernel, or for a later moment */
         TICKET_USED,       /* read-locked until the next reset */
         TICKET_EMPTY,      /* never written, or left from another power cycle */
+        TICKET_UNFINISHED, /* not write-locked: a put or drop died before its end */
         TICKET_FOREIGN, /* in our range but not as put leaves it: swapped, or another program's */
 };
 
@@ -37,6 +39,7 @@ struct ticket {
         uint32_t pcrs; /* mask */
         uint16_t size; /* of the contents */
         enum ticket_state state;
+        bool opens; /* the PCRs are those of its policy, whatever its state */
         struct nv_index index;
 };
 
@@ -61,7 +64,8 @@ int ticket_list(struct tpm_nv *nv, uint32_t base, const struct replay *now, stru
 /* Reads the ticket and locks it; then only does *ret (new, release it) have the secret. The index
  * is overwritten and given up; *left: why that couldn't be done (empty text: it was). -ENOENT: none
  * of that name; -EKEYREJECTED, -EBUSY, -ENODATA, -EPROTO: none, but there are such in the state
- * other-pcrs, used, empty, foreign, and what that means; -EAGAIN: PCRs change all the time. */
+ * other-pcrs, used, empty, unfinished or foreign, and what that means; -EAGAIN: PCRs change all the
+ * time. */
 int ticket_get(struct tpm_nv *nv, uint32_t base, const char *name, const struct replay *now,
                 struct secret *ret, struct error *left, struct error *error);
 
@@ -69,9 +73,13 @@ int ticket_get(struct tpm_nv *nv, uint32_t base, const char *name, const struct 
 int ticket_name(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
                 char ret[TICKET_NAME_MAX + 1], struct error *error);
 
-/* Locks one that is ready: nobody reads it until the next reset. */
+/* Locks one that opens: nobody reads it until the next reset. */
 int ticket_lock(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
                 struct error *error);
 
-/* Overwrites and gives up an index by the owner's power. 0 also if it isn't there. */
+/* That nobody can read now, or ought to: what a cleaner gives up. Not ours: TICKET_FOREIGN. */
+bool ticket_is_left(enum ticket_state state);
+
+/* Overwrites and gives up an index by the owner's power. 0 also if it isn't there. -EPROTO: it is
+ * another program's, and stays. */
 int ticket_drop(struct tpm_nv *nv, uint32_t handle, struct error *error);

@@ -129,14 +129,29 @@ static int make_row(struct tpm_nv *nv, struct staged *staged, const char *name,
         struct staged_ticket *row = find(staged, name);
 
         *ret = row;
-        if (row)
-                return ticket_drop(nv, row->handle, error);
+        if (row) {
+                int r = ticket_drop(nv, row->handle, error);
+
+                return r == -EPROTO ? 0 : r; /* it was dropped, and its handle is another's now */
+        }
         if (staged->n_tickets == STAGED_TICKETS_MAX)
                 return error_set(error, ENOSPC, "more than %d tickets for one load",
                                 STAGED_TICKETS_MAX);
         *ret = row = &staged->tickets[staged->n_tickets++];
         memcpy(row->name, name, strlen(name) + 1);
         return 0;
+}
+
+/* Those that were dropped: their handle was free for this one. */
+static void forget_rows(struct staged *staged, uint32_t handle, const char *name)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < staged->n_tickets; i++)
+                if (staged->tickets[i].handle != handle ||
+                                strcmp(staged->tickets[i].name, name) == 0)
+                        staged->tickets[n++] = staged->tickets[i];
+        staged->n_tickets = n;
 }
 
 int tickets_put(struct tpm *tpm, struct ticket_rules *rules, const struct state_dir *dir,
@@ -166,6 +181,7 @@ int tickets_put(struct tpm *tpm, struct ticket_rules *rules, const struct state_
         if (r < 0)
                 return r;
         row->handle = ticket.handle;
+        forget_rows(&staged, ticket.handle, name);
         r = staged_write(dir, STATE_PLAN, &staged, error);
         if (r < 0)
                 ticket_drop(nv, ticket.handle, NULL);
@@ -195,11 +211,10 @@ int tickets_drop_waiting(
         if (r == 0)
                 r = ticket_list(nv, rules->base, &now, tickets, &n, error);
         for (size_t i = 0; r == 0 && i < n; i++) {
-                int s = tickets[i].state == TICKET_OTHER_PCRS
-                                        ? ticket_drop(nv, tickets[i].handle, error)
-                                        : 1;
+                int s = ticket_is_left(tickets[i].state) ? ticket_drop(nv, tickets[i].handle, error)
+                                                         : 1;
 
-                *ret_n += s == 0;
+                *ret_n += s == 0 && tickets[i].state == TICKET_OTHER_PCRS;
                 q = s < 0 ? s : q;
         }
         return r < 0 ? r : q;

@@ -384,7 +384,48 @@ static void swapped_indices_are_refused(void)
                         CHECK(tpm_nv_write_lock(nv, index.handle, &error) == 0);
                 CHECK_EQ(get("root", &secret, &error), rows[i].wanted);
                 secret_release(&secret);
+                CHECK_EQ(ticket_drop(nv, index.handle, &error), rows[i].attributes ? -EPROTO : 0);
+                if (rows[i].attributes) /* another program's stays */
+                        CHECK(tpm_nv_undefine(nv, index.handle, &error) == 0);
+        }
+}
+
+/* A put that died before its end, and a drop that died over the zeros. tests/faults lets them. */
+static void unfinished_ones_are_cleaned(void)
+{
+        struct replay now = read_pcrs(), later = predict("unfinished");
+        struct ticket_rules rules = TICKET_RULES_NONE;
+        struct secret secret = {0};
+        struct error error = {0};
+        struct ticket made, list[4];
+        size_t n;
+
+        for (size_t i = 0; i < 4; i++) {
+                bool zeros = i & 1, written = i & 2;
+                struct nv_index index;
+
+                REQUIRE(put("root", "key", written ? &now : &later, &made, &error) == 0);
+                index = made.index;
                 CHECK(ticket_drop(nv, index.handle, &error) == 0);
+                index.attributes &= ~(uint32_t)(NV_WRITTEN | NV_WRITELOCKED);
+                index.attributes &= ~(uint32_t)(zeros ? NV_WRITE_STCLEAR : 0);
+                REQUIRE(tpm_nv_define(nv, &index, &error) == 0);
+                if (written)
+                        CHECK(tpm_nv_write(nv, index.handle, SPAN("MKXT\1\4\0\3rootkey", 15),
+                                              &error) == 0);
+                n = 4;
+                REQUIRE(ticket_list(nv, TICKET_BASE, &now, list, &n, &error) == 0);
+                REQUIRE(n == 1);
+                CHECK_EQ(list[0].state, written ? TICKET_UNFINISHED : TICKET_EMPTY);
+                CHECK_EQ(list[0].opens, written);
+                CHECK_EQ(get("root", &secret, &error), written ? -EPROTO : -ENODATA);
+                if (written) { /* nobody reads it afterwards, all the same */
+                        CHECK(ticket_lock(nv, &list[0], &now, &error) == 0);
+                        CHECK_EQ(get("root", &secret, &error), -EBUSY);
+                }
+                CHECK(tickets_drop_waiting(tpm, &rules, &n, &error) == 0);
+                CHECK_EQ(n, 0);
+                CHECK_EQ(count(), 0);
         }
 }
 
@@ -538,6 +579,48 @@ static void a_ticket_of_a_load(void)
         state_close(&dir);
 }
 
+/* One that was dropped stands in the plan still, when another has its handle. */
+static void a_dropped_one_takes_nobody_with_it(void)
+{
+        struct state_dir dir = STATE_DIR_NONE;
+        struct staged staged = STAGED_NONE;
+        struct ticket_rules rules = TICKET_RULES_NONE;
+        struct error error = {0};
+        struct nv_index foreign;
+        struct plan plan;
+        size_t n;
+
+        REQUIRE(stage(&dir, &plan));
+        CHECK(tickets_drop_waiting(tpm, &rules, &n, &error) == 0);
+        REQUIRE(put_staged(&dir, "root", "key", 0, &error) == 0);
+        REQUIRE(put_staged(&dir, "home", "other", 0, &error) == 0);
+        CHECK(ticket_drop(nv, TICKET_BASE + 0x100, &error) == 0);
+        REQUIRE(put_staged(&dir, "data", "third", 0, &error) == 0); /* root's handle */
+        REQUIRE(put_staged(&dir, "root", "key", 0, &error) == 0);
+        CHECK_EQ(count(), 3);
+        REQUIRE(staged_read(&dir, STATE_PLAN, &staged, &error) == 0);
+        REQUIRE(staged.n_tickets == 3);
+        CHECK(strcmp(staged.tickets[1].name, "data") == 0);
+        CHECK_EQ(staged.tickets[1].handle, TICKET_BASE + 0x100);
+        CHECK_EQ(staged.tickets[2].handle, TICKET_BASE + 0x20100);
+        /* or another program's index has it */
+        REQUIRE(tpm_nv_public(nv, TICKET_BASE + 0x20100, &foreign, &error) == 0);
+        CHECK(ticket_drop(nv, foreign.handle, &error) == 0);
+        foreign.attributes = (foreign.attributes | 1u << 17) &
+                             ~(uint32_t)(NV_WRITTEN | NV_WRITELOCKED); /* OWNERREAD */
+        REQUIRE(tpm_nv_define(nv, &foreign, &error) == 0);
+        REQUIRE(put_staged(&dir, "root", "key", 0, &error) == 0);
+        CHECK_EQ(count(), 4);
+        CHECK(tickets_drop_waiting(tpm, &rules, &n, &error) == 0);
+        CHECK_EQ(n, 3);
+        CHECK(tpm_nv_undefine(nv, foreign.handle, &error) == 0);
+        CHECK_EQ(count(), 0);
+        staged_release(&staged);
+        plan_release(&plan);
+        staged_drop(&dir);
+        state_close(&dir);
+}
+
 static void what_waits_goes_with_the_load(void)
 {
         struct state_dir dir = STATE_DIR_NONE;
@@ -605,11 +688,13 @@ static const struct tap_test tests[] = {
                 {"a ticket opens for the predicted PCR 8, once", life},
                 {"a locked ticket stays shut", a_locked_ticket_stays_shut},
                 {"swapped indices are refused", swapped_indices_are_refused},
+                {"unfinished ones are cleaned", unfinished_ones_are_cleaned},
                 {"limits of secret, name and slots", limits},
                 {"a full TPM is left as it was", a_full_tpm_is_left_as_it_was},
                 {"an owner with a password", an_owner_with_a_password},
                 {"a ticket of a load opens when all of its hop was extended", a_ticket_of_a_load},
                 {"tickets that wait go with the load", what_waits_goes_with_the_load},
+                {"one that was dropped takes nobody with it", a_dropped_one_takes_nobody_with_it},
                 {"rules come from a file", rules_come_from_a_file},
 };
 
