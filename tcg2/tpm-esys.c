@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The TPM seam over tpm2-tss (ESYS, and its TCTI for raw commands). With tpm-nv.c and
- * tpm-rc.c the only file that knows TSS2_RC. */
+/* The TPM seam over tpm2-tss (ESYS, and its TCTI for raw commands). With tpm-nv.c,
+ * tpm-rc.c and tpm-tcti-*.c the only file that knows TSS2_RC. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -10,10 +10,9 @@
 
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_mu.h>
-#include <tss2/tss2_rc.h>
-#include <tss2/tss2_tctildr.h>
 
 #include "tcg2/tpm-rc.h"
+#include "tcg2/tpm-tcti.h"
 #include "tcg2/tpm.h"
 
 struct tpm_esys {
@@ -271,7 +270,7 @@ static void esys_free(struct tpm *tpm)
 
         if (t->esys)
                 Esys_Finalize(&t->esys);
-        Tss2_TctiLdr_Finalize(&t->tcti);
+        tcti_close(&t->tcti);
         free(t);
 }
 
@@ -362,11 +361,10 @@ int tpm_esys_open(const char *tcti, struct tpm **ret, struct error *error)
         if (!t)
                 return error_set(error, ENOMEM, "no memory for the TPM's context");
         t->tpm.ops = &esys_ops;
-        rc = Tss2_TctiLdr_Initialize(tcti, &t->tcti);
-        if (rc != TSS2_RC_SUCCESS) {
+        r = tcti_open(tcti, &t->tcti, error);
+        if (r < 0) {
                 free(t);
-                return error_set(error, ENODEV, "no TPM behind TCTI '%s': %s", tcti,
-                                Tss2_RC_Decode(rc));
+                return r;
         }
         rc = Esys_Initialize(&t->esys, t->tcti, NULL);
         if (rc != TSS2_RC_SUCCESS) {

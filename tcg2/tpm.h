@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The TPM as the rest of mkexec sees it: a seam of a few operations, so that a recorded or made-up
  * TPM can stand in for the real one (tests). tpm-esys.c is the real one, over tpm2-tss; it,
- * tpm-nv.c and tpm-rc.c alone know TSS2_RC. Errors: -EREMOTEIO if the TPM answered with an error
+ * tpm-nv.c, tpm-rc.c and tpm-tcti-*.c alone know TSS2_RC. Errors: -EREMOTEIO if the TPM answered with an error
  * code (the text has it in the TSS's words), -EIO if it couldn't be reached or its answer made no
  * sense, others where said. */
 #pragma once
