@@ -222,13 +222,28 @@ static int judge(const struct nv_index *index, const struct replay *now, struct 
         return 0;
 }
 
+static uint32_t last_of(uint32_t base)
+{
+        return base + TICKET_SLOTS * SLOT_HANDLES - 1;
+}
+
+int ticket_any(struct tpm_nv *nv, uint32_t base, bool *ret, struct error *error)
+{
+        uint32_t handle;
+        size_t n = 1;
+        int r = tpm_nv_list(nv, base, last_of(base), &handle, &n, error);
+
+        if (r == 0)
+                *ret = n > 0;
+        return r;
+}
+
 int ticket_list(struct tpm_nv *nv, uint32_t base, const struct replay *now, struct ticket *ret,
                 size_t *n, struct error *error)
 {
         uint32_t handles[4 * TICKET_SLOTS];
         size_t n_handles = *n < ARRAY_SIZE(handles) ? *n : ARRAY_SIZE(handles);
-        int r = tpm_nv_list(nv, base, base + TICKET_SLOTS * SLOT_HANDLES - 1, handles, &n_handles,
-                        error);
+        int r = tpm_nv_list(nv, base, last_of(base), handles, &n_handles, error);
 
         *n = 0;
         for (size_t i = 0; r == 0 && i < n_handles; i++) {

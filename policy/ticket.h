@@ -57,6 +57,9 @@ int ticket_put(struct tpm_nv *nv, uint32_t base, const char *name, struct span s
                 const struct replay *values, uint32_t mask, struct ticket *ret,
                 struct error *error);
 
+/* Whether there is anything in the range. */
+int ticket_any(struct tpm_nv *nv, uint32_t base, bool *ret, struct error *error);
+
 /* All in the range; now: PCR 0-15 as they read. *n is the room and then their number. */
 int ticket_list(struct tpm_nv *nv, uint32_t base, const struct replay *now, struct ticket *ret,
                 size_t *n, struct error *error);

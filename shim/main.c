@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mkexec: measured kexec. A table of verbs; each lives in verb-*.c. */
-#include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "shim/progress.h"
 #include "shim/verb.h"
 
 static const struct verb verbs[] = {
@@ -26,43 +23,6 @@ static const struct verb verbs[] = {
                                 verb_log},
 };
 
-int fail(int code, const struct error *error)
-{
-        return fail_text(code, "%s", error->text);
-}
-
-int fail_text(int code, const char *format, ...)
-{
-        va_list ap;
-
-        va_start(ap, format);
-        progress_message("mkexec: ", format, ap);
-        va_end(ap);
-        return code;
-}
-
-int exit_code_of(int negative_errno)
-{
-        switch (-negative_errno) {
-        case ENOENT:
-        case EINVAL:
-        case ENOEXEC:
-        case EISDIR:
-        case ENOTDIR:
-        case EFBIG:
-        case EACCES:
-                return EXIT_USAGE;
-        default:
-                return EXIT_REFUSED;
-        }
-}
-
-int usage_error(const char *verb)
-{
-        return fail_text(EXIT_USAGE,
-                        "wrong option or argument; see 'mkexec %s --help' or mkexec(8)", verb);
-}
-
 static int help(void)
 {
         puts("mkexec VERB [OPTIONS...]\n\n"
@@ -73,14 +33,6 @@ static int help(void)
         puts("\n  --help, --version\n\nEach verb has its own --help; mkexec(8) has all of it.\n"
              "Exit codes: 0 done, 1 refused or mismatch, 2 usage or unreadable input.");
         return EXIT_DONE;
-}
-
-/* A result that nobody got isn't done. */
-static int written(int code)
-{
-        if (fflush(stdout) == 0 && !ferror(stdout))
-                return code;
-        return code != EXIT_DONE ? code : fail_text(EXIT_REFUSED, "can't write the result: %m");
 }
 
 int main(int argc, char **argv)

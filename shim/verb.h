@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What main and the verbs share: the table row, exit codes, and the one way to print an error. */
+/* What the programs' main and the verbs share: the table row, exit codes, and the one way to print
+ * an error. */
 #pragma once
 
 #include <getopt.h>
@@ -35,3 +36,5 @@ int fail_text(int code, const char *format, ...) __attribute__((format(printf, 2
 int exit_code_of(int negative_errno);
 /* For getopt's '?' (opterr is 0: this is the one line) and wrong arguments. Returns EXIT_USAGE. */
 int usage_error(const char *verb);
+/* The exit code of a program that was to end with code: a result that nobody got isn't done. */
+int written(int code);

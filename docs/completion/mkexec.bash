@@ -14,13 +14,13 @@ _mkexec() {
     # The value of an option.
     case $prev in
         --initrd | --map | --machine | --base | --pcrs | --db | --dbx | --owner-auth | --output | -o) [ "$prev/$verb" = --machine/status ] || files=all ;;
-        --esp) files=folders ;;
+        --esp | --directory) files=folders ;;
         --close) offer='none 11' ;;
         --handover) offer='auto load file' ;;
         --bank) offer='sha1 sha256 sha384 sha512 sm3_256 sha3_256 sha3_384 sha3_512' ;;
         --to) offer='cel-json cel-tlv agile systemd' ;;
         --tcti) offer='device:/dev/tpmrm0 device:/dev/tpm0 swtpm:' ;;
-        --cmdline | --profile | --timeout | --memory-limit | --pcr | --boot | --ticket) return ;;
+        --cmdline | --profile | --timeout | --memory-limit | --pcr | --boot | --ticket | --wait) return ;;
     esac
 
     if [ -z "$files$offer" ]; then
@@ -32,7 +32,7 @@ _mkexec() {
             unload) offer='--tcti --help' ;;
             status) offer='--json --machine --esp --tcti --help' ;;
             ticket)
-                offer='--pcr --output --all --left --owner-auth --json --tcti --help'
+                offer='--pcr --output --directory --all --left --wait --owner-auth --json --tcti --help'
                 [ "$COMP_CWORD" != 2 ] || [[ $cur == -* ]] || offer='put get list drop lock'
                 ;;
             log)
@@ -63,3 +63,24 @@ _mkexec() {
 }
 
 complete -F _mkexec mkexec
+
+# The same words for initrds.
+_mkexec_ticket() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} offer=
+
+    COMPREPLY=()
+    case $prev in
+        --output | -o | --owner-auth) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+        --directory) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+        --tcti) offer='device:/dev/tpmrm0 device:/dev/tpm0' ;;
+        --wait) ;;
+        *)
+            offer='--output --directory --all --left --wait --owner-auth --tcti --help'
+            [ "$COMP_CWORD" != 1 ] || offer='--help --version'
+            [ "$COMP_CWORD" != 1 ] || [[ $cur == -* ]] || offer='get drop lock'
+            ;;
+    esac
+    [ -z "$offer" ] || mapfile -t COMPREPLY < <(compgen -W "$offer" -- "$cur")
+}
+
+complete -F _mkexec_ticket mkexec-ticket

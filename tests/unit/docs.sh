@@ -118,6 +118,15 @@ specified_by_map() { # file; the words in backticks of first columns that begin 
     awk -F'|' '/^\| `/ { n = split($2, words, "`"); for (i = 2; i <= n; i += 2) print words[i] }' "$1"
 }
 
+# ---- mkexec-ticket: what it prints, its man page, its completion ----
+
+ticket_help() { grep -oE -- '--[a-z]+(-[a-z]+)*' shim/mkexec-ticket.c; echo --help; }
+ticket_manual() { sed -n 's/^\.It Fl -\([a-z-]*\).*/--\1/p' "$1"; } # file
+ticket_completion() { # file
+    bash --norc -c 'source "$1"; for words in "mkexec-ticket --" "mkexec-ticket get --"; do
+        COMP_WORDS=($words); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _mkexec_ticket; printf "%s\n" "${COMPREPLY[@]}"; done' bash "$1"
+}
+
 only_in_first() { comm -23 "$1" "$2"; }
 differences() { comm -3 "$1" "$2"; }
 
@@ -144,7 +153,7 @@ machines_of_page() { # file; the tests that its tables name
     grep '^|' "$1" | grep -oE '\bmachines-[a-z0-9-]+'
 }
 
-echo "1..20"
+echo "1..23"
 code shim >"$work/code"
 manual $man >"$work/man"
 completion_of $completion | sort >"$work/completion"
@@ -178,7 +187,17 @@ limits_of_code shim tcg2 base eventlog >"$work/code-limits"
 ok "the limits that the threat model names are the code's" \
     "$([ "$(wc -l <"$work/limits")" -ge 20 ] || echo "only $(wc -l <"$work/limits") were found")$(only_in_first "$work/limits" "$work/code-limits")"
 
+ticket_help | sort -u >"$work/ticket-help"
+ticket_manual docs/man/mkexec-ticket.8 | sort -u >"$work/ticket-man"
+ok "mkexec-ticket's man page has the options that it says it has" \
+    "$([ "$(wc -l <"$work/ticket-help")" -ge 9 ] || echo "only $(wc -l <"$work/ticket-help") were found")$(differences "$work/ticket-help" "$work/ticket-man")"
+ok "and so has its completion" "$(comm -3 "$work/ticket-help" <(ticket_completion $completion | sort -u))"
+
 # ---- twins ----
+
+sed '/^\.It Fl -wait/d' docs/man/mkexec-ticket.8 >"$work/twin.8"
+refused "a man page of mkexec-ticket without --wait" \
+    "$(differences "$work/ticket-help" <(ticket_manual "$work/twin.8" | sort -u) | grep -x -- --wait)"
 
 sed 's/| 4096 | `MAX_HANDLES`/| 8192 | `MAX_HANDLES`/' docs/threat-model.md >"$work/twin.md"
 limits_of_page "$work/twin.md" | sort -u >"$work/twin"
@@ -221,9 +240,9 @@ refused "a page of machines with vesa for vga" \
 
 if command -v mandoc >/dev/null; then
     ok "mandoc has nothing to say about the man page" \
-        "$(mandoc -Tlint -W warning $man 2>&1 | grep -v 'mandoc.db\|referenced manual not found')"
+        "$(mandoc -Tlint -W warning $man docs/man/mkexec-ticket.8 2>&1 | grep -v 'mandoc.db\|referenced manual not found')"
 elif command -v groff >/dev/null; then
-    ok "groff has nothing to say about the man page" "$(groff -ww -z -mandoc -Tutf8 $man 2>&1)"
+    ok "groff has nothing to say about the man page" "$(groff -ww -z -mandoc -Tutf8 $man docs/man/mkexec-ticket.8 2>&1)"
 else
     n=$((n + 1))
     echo "ok $n - lint of the man page # SKIP neither mandoc nor groff is here"

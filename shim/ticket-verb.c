@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "shim/ticket-verb.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "eventlog/hop.h"
+#include "shim/pcr-values.h"
+#include "shim/progress.h"
+#include "shim/state.h"
+#include "shim/ticket-output.h"
+
+#define WAIT_MAX_SECONDS 600
+#define POLL_MS          50
+
+/* ---- the TPM ---- */
+
+/* Whether firmware tells of a TPM 2.0: the ACPI table is there before any driver is. */
+static bool firmware_has_tpm(void)
+{
+        return access("/sys/firmware/acpi/tables/TPM2", F_OK) == 0;
+}
+
+/* Opens the TPM; in an initrd its driver may still be on the way. 1: no TPM, and firmware knows of
+ * none. */
+static int open_tpm(const struct ticket_arguments *a, struct tpm **ret, struct error *error)
+{
+        const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+        int r = tpm_esys_open(a->tcti, ret, error);
+
+        if (r != -ENODEV || a->tcti || getenv("TPM2TOOLS_TCTI"))
+                return r;
+        if (!firmware_has_tpm())
+                return 1;
+        for (unsigned ms = 0; r == -ENODEV && ms < a->wait_seconds * 1000; ms += POLL_MS) {
+                nanosleep(&pause, NULL);
+                r = tpm_esys_open(NULL, ret, error);
+        }
+        return r;
+}
+
+void ticket_session_close(struct ticket_session *t)
+{
+        if (t->nv)
+                tpm_nv_close(t->nv);
+        if (t->tpm)
+                tpm_free(t->tpm);
+        ticket_rules_release(&t->rules);
+}
+
+int ticket_session_open(
+                const struct ticket_arguments *a, struct ticket_session *t, struct error *error)
+{
+        struct error left_out;
+        struct banks banks;
+        int r = ticket_rules_open(a->owner_auth, &t->rules, error);
+
+        if (r == 0)
+                r = open_tpm(a, &t->tpm, error);
+        if (r > 0)
+                return 0;
+        if (r == 0)
+                r = tickets_open(t->tpm, &t->rules, &t->nv, error);
+        if (r == 0)
+                r = ticket_any(t->nv, t->rules.base, &t->any, error);
+        if (r < 0 || !t->any)
+                return r;
+        r = tpm_usable_banks(t->tpm, &banks, &left_out, error);
+        return r == 0 ? tpm_pcr_read(t->tpm, &banks, TICKET_PCRS, &t->now, error) : r;
+}
+
+/* ---- get ---- */
+
+/* PCR 8 is where hops are told apart. */
+static void tell_registers(const struct replay *now)
+{
+        for (size_t b = 0; b < now->banks.n; b++) {
+                const struct alg *alg = now->banks.alg[b];
+                char hex[2 * DIGEST_MAX_BYTES + 1];
+
+                hex_encode(SPAN(now->pcr[b][HOP_PCR].bytes, alg->size), hex);
+                progress_note("PCR %d, bank %s reads %s", HOP_PCR, alg->name, hex);
+        }
+}
+
+/* The secret goes to fd; the ticket is used up even where that fails. */
+static int take(struct ticket_session *t, const char *name, int fd, struct error *error)
+{
+        _cleanup_secret_ struct secret secret = {0};
+        struct error left;
+        int r = ticket_get(t->nv, t->rules.base, name, &t->now, &secret, &left, error);
+
+        if (r == 0)
+                r = ticket_output_write(fd, secret_span(&secret), error);
+        if (r == 0 && left.text[0])
+                progress_warn("ticket '%s' is locked, but stays in the TPM: %.400s", name,
+                                left.text);
+        return r;
+}
+
+static int get_one(const struct ticket_arguments *a, struct error *error)
+{
+        _cleanup_ticket_session_ struct ticket_session t = TICKET_SESSION_NONE;
+        _cleanup_close_ int fd = -1;
+        int r = ticket_session_open(a, &t, error);
+
+        if (r == 0 && !t.nv)
+                r = -ENODEV;
+        if (r == 0)
+                r = ticket_output_open(a->output, &fd, error);
+        if (r < 0)
+                return r;
+        r = take(&t, a->name, fd, error);
+        if (r < 0 && a->output)
+                unlink(a->output);
+        if (r == -EKEYREJECTED)
+                tell_registers(&t.now);
+        return r;
+}
+
+static int get_key_file(struct ticket_session *t, const char *folder, const struct ticket *ticket,
+                struct error *error)
+{
+        char name[TICKET_NAME_MAX + 1];
+        _cleanup_close_ int fd = -1;
+        int r = ticket_name(t->nv, ticket, &t->now, name, error);
+
+        if (r == 0)
+                r = key_file_open(folder, name, &fd, error);
+        if (r < 0)
+                return r;
+        r = take(t, name, fd, error);
+        if (r < 0)
+                key_file_remove(folder, name);
+        return r;
+}
+
+/* All that are ready, as key files; one that fails doesn't keep the others away. */
+static int get_all(const struct ticket_arguments *a, struct error *error)
+{
+        _cleanup_ticket_session_ struct ticket_session t = TICKET_SESSION_NONE;
+        struct ticket tickets[TICKET_ROOM];
+        size_t n = TICKET_ROOM;
+        int r = ticket_session_open(a, &t, error), q = 0;
+
+        if (r < 0 || !t.any)
+                return r;
+        r = ticket_list(t.nv, t.rules.base, &t.now, tickets, &n, error);
+        for (size_t i = 0; r == 0 && i < n; i++)
+                if (tickets[i].state == TICKET_READY) {
+                        struct error why;
+                        int s = get_key_file(&t, a->directory, &tickets[i], &why);
+
+                        if (s < 0 && q < 0)
+                                progress_warn("%s", error->text);
+                        if (s < 0)
+                                *error = why;
+                        q = s < 0 ? s : q;
+                }
+        return r < 0 ? r : q;
+}
+
+int ticket_word_get(const struct ticket_arguments *a, struct error *error)
+{
+        return a->all ? get_all(a, error) : get_one(a, error);
+}
+
+/* ---- drop, lock ---- */
+
+/* Tickets for other PCR values aren't left while there is a load that they can be for. */
+static bool something_is_loaded(void)
+{
+        _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
+
+        return state_open_read(&dir, NULL) == 0 && state_has(&dir, STATE_PLAN);
+}
+
+static bool is_meant(const struct ticket_arguments *a, enum ticket_state state, bool loaded)
+{
+        if (a->all)
+                return state != TICKET_FOREIGN;
+        return ticket_is_left(state) && !(loaded && state == TICKET_OTHER_PCRS);
+}
+
+int ticket_word_drop(const struct ticket_arguments *a, struct error *error)
+{
+        _cleanup_ticket_session_ struct ticket_session t = TICKET_SESSION_NONE;
+        struct ticket tickets[TICKET_ROOM];
+        size_t n = TICKET_ROOM;
+        bool loaded = something_is_loaded();
+        int r = ticket_session_open(a, &t, error), q = 0;
+
+        if (r < 0 || !t.any)
+                return r;
+        r = ticket_list(t.nv, t.rules.base, &t.now, tickets, &n, error);
+        for (size_t i = 0; r == 0 && i < n; i++)
+                if (is_meant(a, tickets[i].state, loaded)) {
+                        int s = ticket_drop(t.nv, tickets[i].handle, error);
+
+                        q = s < 0 ? s : q; /* the others all the same */
+                }
+        return r < 0 ? r : q;
+}
+
+/* Those that a put or drop left half-made are as readable as any. */
+static bool can_be_read(const struct ticket *ticket)
+{
+        return ticket->state == TICKET_READY ||
+               (ticket->state == TICKET_UNFINISHED && ticket->opens);
+}
+
+int ticket_word_lock(const struct ticket_arguments *a, struct error *error)
+{
+        _cleanup_ticket_session_ struct ticket_session t = TICKET_SESSION_NONE;
+        struct ticket tickets[TICKET_ROOM];
+        size_t n = TICKET_ROOM;
+        int q = a->directory ? key_files_erase(a->directory, error) : 0;
+        int r = ticket_session_open(a, &t, error);
+
+        if (r == 0 && t.any)
+                r = ticket_list(t.nv, t.rules.base, &t.now, tickets, &n, error);
+        for (size_t i = 0; r == 0 && t.any && i < n; i++)
+                if (can_be_read(&tickets[i])) {
+                        int s = ticket_lock(t.nv, &tickets[i], &t.now, error);
+
+                        q = s < 0 ? s : q;
+                }
+        return r < 0 ? r : q;
+}
+
+/* ---- the verb ---- */
+
+enum {
+        OPT_TCTI = 256,
+        OPT_PCR,
+        OPT_OWNER_AUTH,
+        OPT_OUTPUT,
+        OPT_DIRECTORY,
+        OPT_WAIT,
+        OPT_JSON,
+        OPT_ALL,
+        OPT_LEFT,
+        OPT_HELP,
+};
+
+static const struct option ticket_options[] = {
+                {"tcti", required_argument, NULL, OPT_TCTI},
+                {"pcr", required_argument, NULL, OPT_PCR},
+                {"owner-auth", required_argument, NULL, OPT_OWNER_AUTH},
+                {"output", required_argument, NULL, OPT_OUTPUT},
+                {"directory", required_argument, NULL, OPT_DIRECTORY},
+                {"wait", required_argument, NULL, OPT_WAIT},
+                {"json", no_argument, NULL, OPT_JSON},
+                {"all", no_argument, NULL, OPT_ALL},
+                {"left", no_argument, NULL, OPT_LEFT},
+                {"help", no_argument, NULL, OPT_HELP},
+                {NULL},
+};
+
+static bool parse_wait(const char *text, unsigned *ret)
+{
+        unsigned long value;
+        char *end;
+
+        if (*text < '0' || *text > '9')
+                return false;
+        value = strtoul(text, &end, 10);
+        if (*end || value > WAIT_MAX_SECONDS)
+                return false;
+        *ret = (unsigned)value;
+        return true;
+}
+
+/* The options with a value that can be wrong, or that set nothing. 0, or an exit code + 1. */
+static int take_checked(int option, struct ticket_arguments *a, const char *help)
+{
+        switch (option) {
+        case OPT_PCR:
+                if (pcr_list_parse(optarg, &a->pcrs) && !(a->pcrs & ~HOP_CLOSEABLE))
+                        return 0;
+                return 1 + fail_text(EXIT_USAGE,
+                                           "--pcr wants PCRs of 0 to 15 without 10 (IMA's), not "
+                                           "'%s'",
+                                           optarg);
+        case OPT_WAIT:
+                if (parse_wait(optarg, &a->wait_seconds))
+                        return 0;
+                return 1 + fail_text(EXIT_USAGE, "--wait wants seconds, at most %d, not '%s'",
+                                           WAIT_MAX_SECONDS, optarg);
+        case OPT_HELP:
+        case 'h':
+                puts(help);
+                return 1 + EXIT_DONE;
+        default:
+                return 1 + usage_error("ticket");
+        }
+}
+
+static int parse(int argc, char **argv, const char *help, struct ticket_arguments *a)
+{
+        int option, r = 0;
+
+        while (r == 0 && (option = getopt_long(argc, argv, "ho:", ticket_options, NULL)) >= 0)
+                switch (option) {
+                case OPT_TCTI:
+                        a->tcti = optarg;
+                        break;
+                case OPT_OWNER_AUTH:
+                        a->owner_auth = optarg;
+                        break;
+                case OPT_OUTPUT:
+                case 'o':
+                        a->output = optarg;
+                        break;
+                case OPT_DIRECTORY:
+                        a->directory = optarg;
+                        break;
+                case OPT_JSON:
+                        a->json = true;
+                        break;
+                case OPT_ALL:
+                        a->all = true;
+                        break;
+                case OPT_LEFT:
+                        a->left = true;
+                        break;
+                default:
+                        r = take_checked(option, a, help);
+                }
+        if (r > 0)
+                return r;
+        if (argc - optind > 1)
+                return 1 + usage_error("ticket");
+        a->name = argv[optind];
+        if (a->name && !ticket_name_ok(a->name))
+                return 1 + fail_text(EXIT_USAGE,
+                                           "a ticket's name is 1 to %d of A-Z a-z 0-9 - _ . and "
+                                           "doesn't begin with a dot",
+                                           TICKET_NAME_MAX);
+        return 0;
+}
+
+/* Which of NAME, --all and --left are given, and the folder for what has one. 0, or an exit code
+ * + 1. */
+static int check(const struct ticket_word *word, const struct ticket_arguments *a)
+{
+        bool chooses = word->name || word->all || word->left;
+
+        if (chooses && !!a->name + a->all + a->left != 1)
+                return 1 + fail_text(EXIT_USAGE, "%s wants %s", word->word,
+                                           !word->all    ? "NAME"
+                                           : !word->left ? "one of NAME and --all"
+                                           : word->name  ? "one of NAME, --all and --left"
+                                                         : "one of --all and --left");
+        if ((a->name && !word->name) || (a->all && !word->all) || (a->left && !word->left))
+                return 1 + usage_error("ticket");
+        if (word->run == ticket_word_get && a->all != !!a->directory)
+                return 1 + fail_text(EXIT_USAGE, "get --all and --directory go together");
+        return 0;
+}
+
+/* Secrets pass through tpm2-tss, too, whose memory isn't ours to lock. */
+static void keep_to_ourselves(void)
+{
+        const struct rlimit none = {0, 0};
+
+        setrlimit(RLIMIT_CORE, &none);
+        prctl(PR_SET_DUMPABLE, 0);
+}
+
+int ticket_verb(int argc, char **argv, const struct ticket_word *words, size_t n_words,
+                const char *help)
+{
+        struct ticket_arguments a = {0};
+        struct error error = {{0}};
+        int r;
+
+        if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+                puts(help);
+                return EXIT_DONE;
+        }
+        for (size_t i = 0; argc > 1 && i < n_words; i++) {
+                if (strcmp(argv[1], words[i].word) != 0)
+                        continue;
+                r = parse(argc - 1, argv + 1, help, &a);
+                if (r == 0)
+                        r = check(&words[i], &a);
+                if (r > 0)
+                        return r - 1;
+                keep_to_ourselves();
+                r = words[i].run(&a, &error);
+                return r < 0 ? fail(exit_code_of(r), &error) : EXIT_DONE;
+        }
+        return usage_error("ticket");
+}
