@@ -88,25 +88,30 @@ void hex_encode(struct span bytes, char *to)
         *to = '\0';
 }
 
-static int nibble(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -1;
-}
+/* The value of a digit and a bit that tells that it is one. */
+#define IS_DIGIT 0x10
+#define DIGIT(c)                                                             \
+        ((c) >= '0' && (c) <= '9' ? IS_DIGIT + (c) - '0'                     \
+                        : ((c) | 0x20) >= 'a' && ((c) | 0x20) <= 'f'         \
+                                        ? IS_DIGIT + 10 + ((c) | 0x20) - 'a' \
+                                        : 0)
+#define DIGITS4(c)  DIGIT(c), DIGIT((c) + 1), DIGIT((c) + 2), DIGIT((c) + 3)
+#define DIGITS16(c) DIGITS4(c), DIGITS4((c) + 4), DIGITS4((c) + 8), DIGITS4((c) + 12)
+#define DIGITS64(c) DIGITS16(c), DIGITS16((c) + 16), DIGITS16((c) + 32), DIGITS16((c) + 48)
+static const uint8_t digits[256] = {DIGITS64(0), DIGITS64(64), DIGITS64(128), DIGITS64(192)};
 
 bool hex_decode(const char *text, uint8_t *to, size_t size)
 {
+        const uint8_t *from = (const uint8_t *)text;
+        uint8_t all = IS_DIGIT;
+
         if (strlen(text) != 2 * size)
                 return false;
+        for (size_t i = 0; i < 2 * size; i++)
+                all &= digits[from[i]];
+        if (!all)
+                return false;
         for (size_t i = 0; i < size; i++)
-                if (nibble(text[2 * i]) < 0 || nibble(text[2 * i + 1]) < 0)
-                        return false;
-        for (size_t i = 0; i < size; i++)
-                to[i] = (uint8_t)(nibble(text[2 * i]) << 4 | nibble(text[2 * i + 1]));
+                to[i] = (uint8_t)(digits[from[2 * i]] << 4 | (digits[from[2 * i + 1]] & 15));
         return true;
 }

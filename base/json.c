@@ -110,11 +110,36 @@ static struct character character_at(struct span text, size_t at)
         return c == '\\' ? escape(text, at) : utf8(text, at);
 }
 
+/* Whether none of eight bytes is a quote, a backslash, a control or beyond ASCII. A byte that is
+ * may borrow from the next one, which then counts, too; that does no harm. */
+static bool is_plain(uint64_t eight)
+{
+        static const uint64_t ones = 0x0101010101010101;
+        uint64_t quote = eight ^ '"' * ones, backslash = eight ^ '\\' * ones;
+
+        return !((eight | (eight - ' ' * ones) | (quote - ones) | (backslash - ones)) &
+                        0x80 * ones);
+}
+
+/* Most of a string is plain, and those of evidence are long. */
+static size_t skip_plain(struct span text, size_t at)
+{
+        uint64_t eight;
+
+        for (; at + sizeof(eight) <= text.size; at += sizeof(eight)) {
+                memcpy(&eight, text.data + at, sizeof(eight));
+                if (!is_plain(eight))
+                        break;
+        }
+        return at;
+}
+
 /* at: of the opening quote. Returns the place behind the closing one, 0 if malformed; then *bad is
  * where. */
 static size_t skip_string(struct span text, size_t at, size_t *bad)
 {
-        for (at++; byte_at(text, at) != '"';) {
+        at = skip_plain(text, at + 1);
+        for (unsigned n = 0; byte_at(text, at) != '"'; n++) {
                 size_t size = character_at(text, at).size;
 
                 if (size == 0) {
@@ -122,6 +147,8 @@ static size_t skip_string(struct span text, size_t at, size_t *bad)
                         return 0;
                 }
                 at += size;
+                if (n % 16 == 15)
+                        at = skip_plain(text, at);
         }
         return at + 1;
 }
@@ -330,12 +357,65 @@ int json_parse(struct span text, struct json *ret, struct error *error)
 
 /* ---- values that were checked ---- */
 
+/* A quote ends a string unless an odd number of backslashes stands before it. */
+static size_t behind_string(struct span text, size_t at)
+{
+        for (size_t end = at + 1; end < text.size; end++) {
+                const uint8_t *quote = memchr(text.data + end, '"', text.size - end);
+                size_t n = 0;
+
+                if (!quote)
+                        break;
+                end = (size_t)(quote - text.data);
+                while (text.data[end - 1 - n] == '\\')
+                        n++;
+                if (n % 2 == 0)
+                        return end + 1;
+        }
+        return 0;
+}
+
+static size_t behind_scalar(struct span text, size_t at)
+{
+        while (at < text.size && !is_blank(text.data[at]) && !memchr(",]}", text.data[at], 3))
+                at++;
+        return at;
+}
+
+/* The place behind a value: only strings and brackets matter. 0 if the slice isn't json_parse's. */
+static size_t behind_checked(struct span text, size_t at, enum json_kind kind)
+{
+        size_t depth = 0;
+
+        if (kind != JSON_OBJECT && kind != JSON_ARRAY)
+                return kind == JSON_STRING ? behind_string(text, at) : behind_scalar(text, at);
+        do {
+                switch (byte_at(text, at)) {
+                case '"':
+                        at = behind_string(text, at);
+                        if (at == 0)
+                                return 0;
+                        continue;
+                case '{':
+                case '[':
+                        depth++;
+                        break;
+                case '}':
+                case ']':
+                        depth--;
+                        break;
+                }
+                at++;
+        } while (depth > 0 && at < text.size);
+        return depth == 0 ? at : 0;
+}
+
 static size_t take_value(struct span text, size_t at, struct json *ret)
 {
-        size_t bad, end = skip_value(text, at, &bad);
+        size_t end = kind_at(text, at, &ret->kind) ? behind_checked(text, at, ret->kind) : 0;
 
-        if (end == 0 || !kind_at(text, at, &ret->kind))
-                return 0; /* the slice isn't json_parse's */
+        if (end == 0)
+                return 0;
         ret->text = SPAN(text.data + at, end - at);
         return end;
 }
@@ -449,10 +529,21 @@ bool json_text(const struct json *value, char *to, size_t size)
         if (value->kind != JSON_STRING)
                 return false;
         for (size_t at = 1; at + 1 < s.size;) {
-                struct character c = character_at(s, at);
+                size_t plain = skip_plain(SPAN(s.data, s.size - 1), at) - at;
+                struct character c;
                 uint8_t bytes[4];
-                size_t n = put_utf8(c.code, bytes);
+                size_t n;
 
+                if (plain > 0) {
+                        if (plain >= size - used)
+                                return false;
+                        memcpy(to + used, s.data + at, plain);
+                        used += plain;
+                        at += plain;
+                        continue;
+                }
+                c = character_at(s, at);
+                n = put_utf8(c.code, bytes);
                 if (c.size == 0 || c.code == 0 || used + n >= size)
                         return false;
                 memcpy(to + used, bytes, n);
