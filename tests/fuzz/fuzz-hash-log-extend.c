@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* HashLogExtendEvent and GetEventLog in any order, with any fields. What is recorded gives the
  * payload's PCRs; the payload's log is a log, and gives them too unless something was only
- * extended; an imitation of our own events never gets in. Input: per call flags u8, how u8 (bit 0:
- * NULL data, bit 1: GetEventLog first), size adjustment s8, header_size u8, pcr u8, type u32, data
- * (u8 length), event (u8 length). Corpus: tests/corpus/hash-log-extend/ (made by
+ * extended (or the payload logs, by EV_NO_ACTION, what readers take for a second header: its own
+ * loss, as on firmware); an imitation of our own events never gets in. Input: per call flags u8,
+ * how u8 (bit 0: NULL data, bit 1: GetEventLog first), size adjustment s8, header_size u8, pcr u8,
+ * type u32, data (u8 length), event (u8 length). Corpus: tests/corpus/hash-log-extend/ (made by
  * tests/corpus/make-tcg2.py). */
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct tcg2_log log;
         struct tcg2 *tcg2;
         size_t hidden = 0;
-        bool show;
+        bool show, second_header = false;
 
         banks_add(&config.banks, alg_by_id(TPM_ALG_SHA1));
         banks_add(&config.banks, alg_by_id(TPM_ALG_SHA256));
@@ -107,13 +108,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 status = tcg2_hash_log_extend_event(tcg2, &request);
                 check_status(status);
                 hidden += tcg2_record(tcg2)->n > before && request.flags & EFI_TCG2_EXTEND_ONLY;
+                second_header |= request.type == EV_NO_ACTION && event_log_is_header(request.event);
                 if (status != EFI_SUCCESS && status != EFI_VOLUME_FULL)
                         require(tcg2_record(tcg2)->n == before);
         }
         check_record(tcg2, &config.banks);
         log = tcg2_peek_log(tcg2, 2);
         require(log.bytes.size <= 2048 && tcg2_final_events(tcg2).size <= 512);
-        if (!log.truncated)
+        if (!log.truncated && !second_header)
                 require(count_extended(log.bytes) + hidden == tcg2_record(tcg2)->n);
         tcg2_free(tcg2);
         return 0;
