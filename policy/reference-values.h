@@ -12,6 +12,7 @@
 
 #define REFERENCE_MAX_BYTES (64u * 1024 * 1024)
 #define REFERENCE_VIEW      0x3a10u /* PCR 4, 9, 11, 12, 13: what tells kernels apart */
+#define REFERENCE_VIEW_N    5
 
 enum reference_kind {
         REFERENCE_KEXEC,    /* predict: what a hop to it gives */
@@ -21,7 +22,6 @@ enum reference_kind {
 struct reference_event {
         uint32_t payload_pcr, type;
         uint8_t data_sha256[32];
-        struct digests digests; /* of the reference's banks, in their order */
 };
 
 struct reference {
@@ -35,9 +35,10 @@ struct reference {
         uint8_t initrd_sha256[HOP_INITRDS_MAX][32];
         struct reference_event *events; /* of the payload, without open and close */
         size_t n_events;
-        struct digest view[ALG_MAX][PCR_COUNT]; /* [bank][PCR], computed from the events; PCRs
-                                                   without any are zero */
-        uint8_t key[32];                        /* of all that a ledger tells */
+        uint8_t *digests; /* of event 0 in all banks, then of event 1 ... */
+        struct digest view[ALG_MAX][REFERENCE_VIEW_N]; /* [bank][nth PCR of REFERENCE_VIEW], from
+                                                          the events; zero without any */
+        uint8_t key[32];                               /* of all that a ledger tells */
 };
 
 struct reference_set;

@@ -36,7 +36,7 @@ struct verify_policy {
         struct span *issuers; /* DER certificates, one of which must stand above the AK's */
         size_t n_issuers;
         bool plain_kexec;        /* false: it must be excluded */
-        struct policy_pcr *pcrs; /* sorted by algorithm and PCR */
+        struct policy_pcr *pcrs; /* those of one PCR stand together */
         size_t n_pcrs;
         bool weak_banks;           /* a log or quote of SHA-1 alone is taken */
         bool unknown_banks;        /* a log with a bank that can't be computed here is taken */
