@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The TPM as the rest of mkexec sees it: a seam of a few operations, so that a recorded or made-up
- * TPM can stand in for the real one (tests). tpm-esys.c is the real one, over tpm2-tss; it,
- * tpm-nv.c, tpm-rc.c and tpm-tcti-*.c alone know TSS2_RC. Errors: -EREMOTEIO if the TPM answered with an error
- * code (the text has it in the TSS's words), -EIO if it couldn't be reached or its answer made no
- * sense, others where said. */
+ * TPM can stand in for the real one (tests). tpm-esys.c is the real one, over tpm2-tss; only
+ * tpm-*.c know TSS2_RC. Errors: -EREMOTEIO if the TPM answered with an error code (the text has it
+ * in the TSS's words), -EIO if it couldn't be reached or its answer made no sense, others where
+ * said. */
 #pragma once
 
 #include <stdint.h>
@@ -95,7 +95,7 @@ static inline int tpm_transmit(
         return tpm->ops->transmit(tpm, command, response, error);
 }
 
-/* For tpm-nv.c; NULL for a TPM that isn't one of tpm_esys_open. */
+/* For tpm-nv.c and tpm-ak.c; NULL for a TPM that isn't one of tpm_esys_open. */
 static inline struct ESYS_CONTEXT *tpm_esys_context(struct tpm *tpm)
 {
         return tpm->ops->esys_context ? tpm->ops->esys_context(tpm) : NULL;
