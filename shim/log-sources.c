@@ -96,18 +96,18 @@ static const char *place(const char *variable, const char *otherwise)
         return path && path[0] == '/' ? path : otherwise;
 }
 
-static int machine_firmware(const struct state_dir *state, struct log_source *source,
-                struct boot_log_parts *parts, struct error *error)
+static int machine_firmware(const struct state_dir *state, struct tpm *tpm,
+                struct log_source *source, struct boot_log_parts *parts, struct error *error)
 {
-        _cleanup_(tpm_freep) struct tpm *tpm = NULL;
+        _cleanup_(tpm_freep) struct tpm *own = NULL;
         int r;
 
         source->name = "this boot's event log";
-        if (boot_log_is_carried(state) && tpm_esys_open(NULL, &tpm, error) < 0)
+        if (!tpm && boot_log_is_carried(state) && tpm_esys_open(NULL, &own, error) < 0)
                 progress_warn("the log that the boot before left can't be compared with the TPM: "
                               "%s",
                                 error->text);
-        r = boot_log_read(state, tpm, &source->read, parts, error);
+        r = boot_log_read(state, tpm ?: own, &source->read, parts, error);
         source->bytes = buf_span(&source->read);
         return r;
 }
@@ -178,7 +178,7 @@ int log_source_read(const char *path, struct log_source *ret, struct error *erro
 {
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
         int r = path ? read_file(path, ret, error)
-                     : machine_firmware(open_state(&dir), ret, NULL, error);
+                     : machine_firmware(open_state(&dir), NULL, ret, NULL, error);
 
         if (r < 0)
                 return r;
@@ -202,31 +202,76 @@ static void drop_empty(struct log_sources *sources, size_t i)
                 sources->source[i] = sources->source[i + 1];
 }
 
-static int read_machine(struct log_sources *sources, struct error *error)
+/* A part that can't be read, where that is no error. */
+static int leave_out(struct log_source *source, int r, const char *name, const struct error *error)
+{
+        if (r == -ENOMEM || r >= 0)
+                return r;
+        if (source)
+                log_source_release(source);
+        progress_warn("%s is left out: %.400s", name, error->text);
+        return 0;
+}
+
+/* tolerant: with a warning for each that can't be read, and no error if there is none. */
+static int read_machine(
+                struct log_sources *sources, struct tpm *tpm, bool tolerant, struct error *error)
 {
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
         const struct state_dir *state = open_state(&dir);
         struct log_source *firmware = &sources->source[0], *ima;
         struct boot_log_parts parts = {0};
-        int r = machine_firmware(state, firmware, &parts, error);
+        int r = machine_firmware(state, tpm, firmware, &parts, error);
 
         sources->n = 1;
-        if (r == 0)
-                r = machine_systemd(state, firmware->bytes, &parts, sources, error);
+        if (tolerant)
+                r = leave_out(firmware, r, "this boot's event log", error);
+        if (r < 0)
+                return r;
+        r = machine_systemd(state, firmware->bytes, &parts, sources, error);
+        if (tolerant)
+                r = leave_out(NULL, r, "systemd's log", error);
         if (r < 0)
                 return r;
         ima = &sources->source[sources->n++];
         r = machine_ima(ima, error);
+        if (tolerant)
+                r = leave_out(ima, r, "IMA's list", error);
         if (r < 0)
                 return r;
         ima->kind = LOG_IMA;
         firmware->kind = log_kind_of(firmware->bytes);
         drop_empty(sources, sources->n - 1);
         drop_empty(sources, 0);
-        return sources->n > 0 ? 0
-                              : error_set(error, ENOENT,
-                                                "this kernel has no TPM event log, and there is no "
-                                                "other log");
+        return sources->n > 0 || tolerant
+                               ? 0
+                               : error_set(error, ENOENT,
+                                                 "this kernel has no TPM event log, and there is "
+                                                 "no other log");
+}
+
+int log_source_read_ima(struct log_source *ret, struct error *error)
+{
+        int r = machine_ima(ret, error);
+
+        ret->kind = LOG_IMA;
+        return r;
+}
+
+int log_sources_read_machine(struct tpm *tpm, struct log_sources *ret, struct error *error)
+{
+        _cleanup_log_sources_ struct log_sources sources = {0};
+        int r;
+
+        sources.source = calloc(MACHINE_LOGS_MAX, sizeof(*sources.source));
+        if (!sources.source)
+                return error_set(error, ENOMEM, "out of memory");
+        r = read_machine(&sources, tpm, true, error);
+        if (r < 0)
+                return r;
+        *ret = sources;
+        sources = (struct log_sources){0};
+        return 0;
 }
 
 static int read_files(char *const *paths, size_t n_paths, struct log_sources *sources,
@@ -258,7 +303,7 @@ int log_sources_read(
         if (!sources.source)
                 return error_set(error, ENOMEM, "out of memory");
         r = n_paths > 0 ? read_files(paths, n_paths, &sources, error)
-                        : read_machine(&sources, error);
+                        : read_machine(&sources, NULL, false, error);
         if (r < 0)
                 return r;
         *ret = sources;

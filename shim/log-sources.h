@@ -50,3 +50,9 @@ void log_sources_release(struct log_sources *sources);
  * as far as they exist; -ENOENT if none does. A log that exists and can't be read is an error. */
 int log_sources_read(
                 char *const *paths, size_t n_paths, struct log_sources *ret, struct error *error);
+
+/* This machine's, but one that can't be read is left out with a warning, and having none is no
+ * error: for evidence, in which what is missing counts against the machine and nothing else. */
+struct tpm;
+int log_sources_read_machine(struct tpm *tpm, struct log_sources *ret, struct error *error);
+int log_source_read_ima(struct log_source *ret, struct error *error);

@@ -19,6 +19,8 @@ static const struct verb verbs[] = {
                                 "What is loaded, what the log tells of earlier hops", verb_status},
                 {"ticket", "put|get|list|drop|lock",
                                 "Secrets in the TPM for the kernel that was loaded", verb_ticket},
+                {"attest", "--ak KEY --nonce HEX",
+                                "Evidence of which kernels ran, quoted by the TPM", verb_attest},
                 {"log", "WORD [FILE...]", "Show event logs, replay, check and convert them",
                                 verb_log},
 };

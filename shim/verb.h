@@ -28,6 +28,7 @@ int verb_status(int argc, char **argv);
 int verb_predict(int argc, char **argv);
 int verb_log(int argc, char **argv);
 int verb_ticket(int argc, char **argv);
+int verb_attest(int argc, char **argv);
 
 /* "mkexec: TEXT" on stderr; returns code, so that `return fail(EXIT_USAGE, &error)` works. */
 int fail(int code, const struct error *error);

@@ -209,9 +209,9 @@ sed -i 's/^\( *\){"now", .*/&\n\1{"later", no_argument, NULL, 999},/' "$work/shi
 code "$work/shim" >"$work/twin"
 refused "an option that nobody documented" "$(only_in_first "$work/twin" "$work/man")"
 
-sed -i 's/^\( *\){"unload", .*/&\n\1{"attest", "", "", verb_unload},/' "$work/shim/main.c"
+sed -i 's/^\( *\){"unload", .*/&\n\1{"pretend", "", "", verb_unload},/' "$work/shim/main.c"
 code "$work/shim" >"$work/twin"
-refused "a verb that the completion doesn't know" "$(only_in_first "$work/twin" "$work/completion" | grep -x attest)"
+refused "a verb that the completion doesn't know" "$(only_in_first "$work/twin" "$work/completion" | grep -x pretend)"
 
 sed '/^\.It Fl -memory-limit/d' $man >"$work/twin.8"
 manual "$work/twin.8" >"$work/twin"
