@@ -350,6 +350,23 @@ static void empty(struct evidence *evidence)
         *evidence = (struct evidence){.bytes = bytes};
 }
 
+int evidence_take(const struct json *document, struct evidence *ret, struct error *error)
+{
+        size_t size = document->text.size;
+        int r;
+
+        empty(ret);
+        if (size > EVIDENCE_MAX_BYTES)
+                return error_set(
+                                error, E2BIG, "evidence of more than %u bytes", EVIDENCE_MAX_BYTES);
+        if (ret->bytes.capacity < size && !buf_reserve(&ret->bytes, size))
+                return error_set(error, ENOMEM, "out of memory");
+        r = take_document(document, ret, error);
+        if (r < 0)
+                empty(ret);
+        return r;
+}
+
 int evidence_read(struct span text, struct evidence *ret, struct error *error)
 {
         struct json document;
@@ -360,14 +377,7 @@ int evidence_read(struct span text, struct evidence *ret, struct error *error)
                 return error_set(
                                 error, E2BIG, "evidence of more than %u bytes", EVIDENCE_MAX_BYTES);
         r = json_parse(text, &document, error);
-        if (r < 0)
-                return r;
-        if (ret->bytes.capacity < text.size && !buf_reserve(&ret->bytes, text.size))
-                return error_set(error, ENOMEM, "out of memory");
-        r = take_document(&document, ret, error);
-        if (r < 0)
-                empty(ret);
-        return r;
+        return r < 0 ? r : evidence_take(&document, ret, error);
 }
 
 /* ---- writing ---- */

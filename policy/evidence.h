@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "eventlog/chain.h"
 #include "eventlog/replay.h"
 
@@ -43,6 +44,8 @@ void evidence_release(struct evidence *evidence);
  * that isn't the one encoding of its bytes are errors. -EBADMSG with the member's name; -E2BIG. The
  * same evidence may be read into again and again: its memory is kept (release it in the end). */
 int evidence_read(struct span text, struct evidence *ret, struct error *error);
+/* The same of a document that json_parse has checked, alone or as part of a larger text. */
+int evidence_take(const struct json *document, struct evidence *ret, struct error *error);
 
 /* Appends the document, in one line without a newline. */
 int evidence_write(const struct evidence *evidence, struct buf *ret, struct error *error);

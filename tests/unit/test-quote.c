@@ -9,6 +9,7 @@
 #include "policy/ak-key.h"
 #include "tests/unit/corpus.h"
 #include "tests/unit/quote-file.h"
+#include "tests/unit/soft-ak.h"
 
 #define PCRS 0xfbffu /* 0-15 without 10: what make-quote.py asks for */
 
@@ -244,42 +245,7 @@ static void test_name(void)
 /* ---- somebody else's evidence ---- */
 
 /* The corpus has the keys as PEM: an area with what tpm2_createak gives its keys, and that key. */
-static void put_area(struct buf *to, EVP_PKEY *key, bool rsa)
-{
-        uint8_t x[512] = {0}, y[32] = {0};
-        BIGNUM *n = NULL, *m = NULL;
-
-        buf_put_be16(to, rsa ? TPM_ALG_RSA : TPM_ALG_ECC);
-        buf_put_be16(to, TPM_ALG_SHA256);
-        buf_put_be32(to, 0x00050072);
-        buf_put_be16(to, 0);
-        buf_put_be16(to, TPM_ALG_NULL);
-        buf_put_be16(to, rsa ? TPM_ALG_RSASSA : TPM_ALG_ECDSA);
-        buf_put_be16(to, TPM_ALG_SHA256);
-        if (rsa) {
-                CHECK_EQ(EVP_PKEY_get_bn_param(key, "n", &n), 1);
-                buf_put_be16(to, 2048);
-                buf_put_be32(to, 0);
-                buf_put_be16(to, 256);
-                CHECK_EQ(BN_bn2binpad(n, x, 256), 256);
-                buf_put(to, x, 256);
-        } else {
-                CHECK_EQ(EVP_PKEY_get_bn_param(key, "qx", &n), 1);
-                CHECK_EQ(EVP_PKEY_get_bn_param(key, "qy", &m), 1);
-                buf_put_be16(to, 3);
-                buf_put_be16(to, TPM_ALG_NULL);
-                CHECK_EQ(BN_bn2binpad(n, x, 32), 32);
-                CHECK_EQ(BN_bn2binpad(m, y, 32), 32);
-                buf_put_be16(to, 32);
-                buf_put(to, x, 32);
-                buf_put_be16(to, 32);
-                buf_put(to, y, 32);
-        }
-        BN_free(n);
-        BN_free(m);
-}
-
-static void corpus_quote(const char *kind, bool rsa)
+static void corpus_quote(const char *kind)
 {
         _cleanup_buf_ struct buf attest = {0}, signature = {0}, pem = {0}, area = {0};
         struct error error = {{0}};
@@ -298,7 +264,7 @@ static void corpus_quote(const char *kind, bool rsa)
         key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
         BIO_free(bio);
         REQUIRE(key);
-        put_area(&area, key, rsa);
+        put_public(&area, key, SOFT_AK_ATTRIBUTES);
         EVP_PKEY_free(key);
         CHECK_EQ(judge(buf_span(&attest), buf_span(&signature), buf_span(&area), &error), 0);
         if (error.text[0])
@@ -313,8 +279,8 @@ static void test_corpus(void)
 {
         if (!corpus())
                 SKIP(NO_CORPUS);
-        corpus_quote("rsa2048", true);
-        corpus_quote("ecc", false);
+        corpus_quote("rsa2048");
+        corpus_quote("ecc");
 }
 
 static const struct tap_test tests[] = {
