@@ -380,10 +380,9 @@ static void print_pcrs(FILE *out, const struct check_result *result, enum check_
                 fputc('\n', out);
 }
 
-static void print_values(
-                FILE *out, const struct log_check *check, const struct check_result *result)
+void log_check_print_pcrs(FILE *out, const struct check_result *result, const char *without_value)
 {
-        static const struct {
+        const struct {
                 enum check_pcr status;
                 const char *title;
         } lines[] = {
@@ -391,17 +390,23 @@ static void print_values(
                         {CHECK_PCR_DIFFERS, "PCRs that differ from the logs: "},
                         {CHECK_PCR_OPAQUE, "PCRs that no log explains: "},
                         {CHECK_PCR_LACKING, "PCRs whose events lack the bank: "},
-                        {CHECK_PCR_NOT_COMPARED, "PCRs without a value to compare with: "},
+                        {CHECK_PCR_NOT_COMPARED, without_value},
         };
 
+        for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+                print_pcrs(out, result, lines[i].status, lines[i].title);
+}
+
+static void print_values(
+                FILE *out, const struct log_check *check, const struct check_result *result)
+{
         if (!check->pcrs) {
                 fputs("not compared with PCR values (--pcrs, --tpm): the logs speak for themselves "
                       "only\n",
                                 out);
                 return;
         }
-        for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
-                print_pcrs(out, result, lines[i].status, lines[i].title);
+        log_check_print_pcrs(out, result, "PCRs without a value to compare with: ");
         for (size_t k = 0; k < check->pcrs->banks.n; k++)
                 if (replay_bank(&result->chain.replay, check->pcrs->banks.alg[k]->id) < 0)
                         fprintf(out, "bank %s isn't in the logs: nothing is proved there\n",
@@ -430,17 +435,8 @@ static void print_boots(FILE *out, const struct check_result *result)
                                 hops->hops[i].aborted ? " (opened, then aborted)" : "");
 }
 
-static void print_remarks(
-                FILE *out, const struct log_check *check, const struct check_result *result)
+void log_check_print_remarks(FILE *out, const struct check_result *result)
 {
-        if (result->hops.weak)
-                fputs("SHA-1 is the only bank: the log proves little\n", out);
-        if (result->hops.unknown_bank)
-                fputs("a bank of the header can't be computed here and isn't checked\n", out);
-        for (size_t i = 0; i < check->sources->n; i++)
-                if (log_source_lacks(&check->sources->source[i]))
-                        fprintf(out, "%s %s\n", check->sources->source[i].name,
-                                        log_source_lacks(&check->sources->source[i]));
         for (unsigned i = 0; i < CHECK_NOTES; i++) {
                 const struct check_noted *noted = &result->notes[i];
 
@@ -454,6 +450,20 @@ static void print_remarks(
                 }
                 fputc('\n', out);
         }
+}
+
+static void print_remarks(
+                FILE *out, const struct log_check *check, const struct check_result *result)
+{
+        if (result->hops.weak)
+                fputs("SHA-1 is the only bank: the log proves little\n", out);
+        if (result->hops.unknown_bank)
+                fputs("a bank of the header can't be computed here and isn't checked\n", out);
+        for (size_t i = 0; i < check->sources->n; i++)
+                if (log_source_lacks(&check->sources->source[i]))
+                        fprintf(out, "%s %s\n", check->sources->source[i].name,
+                                        log_source_lacks(&check->sources->source[i]));
+        log_check_print_remarks(out, result);
 }
 
 static int text_row(void *context, const struct check_event *event)

@@ -22,3 +22,8 @@ int log_check_text(const struct log_check *check, bool verbose, enum hop_result 
                 struct error *error);
 
 const char *log_check_verdict(enum hop_result result); /* "ok" */
+
+/* Parts of the latter: PCRs by what is known of them, a line each (the last one begins with
+ * without_value); remarks. */
+void log_check_print_pcrs(FILE *out, const struct check_result *result, const char *without_value);
+void log_check_print_remarks(FILE *out, const struct check_result *result);

@@ -21,6 +21,8 @@ static const struct verb verbs[] = {
                                 "Secrets in the TPM for the kernel that was loaded", verb_ticket},
                 {"attest", "--ak KEY --nonce HEX",
                                 "Evidence of which kernels ran, quoted by the TPM", verb_attest},
+                {"verify", "EVIDENCE --nonce HEX ...", "Which kernels ran on another machine",
+                                verb_verify},
                 {"log", "WORD [FILE...]", "Show event logs, replay, check and convert them",
                                 verb_log},
 };

@@ -77,27 +77,15 @@ int ticket_session_open(
 
 /* ---- get ---- */
 
-/* What the PCRs read that tickets for others are bound to; one of them isn't as it should be. */
-static void tell_registers(const struct ticket_session *t)
+/* PCR 8 is where hops are told apart. */
+static void tell_registers(const struct replay *now)
 {
-        struct ticket tickets[TICKET_ROOM];
-        size_t n = TICKET_ROOM;
-        uint32_t mask = 0;
-
-        if (ticket_list(t->nv, t->rules.base, &t->now, tickets, &n, NULL) < 0)
-                return;
-        for (size_t i = 0; i < n; i++)
-                mask |= tickets[i].state == TICKET_OTHER_PCRS ? tickets[i].pcrs : 0;
-        for (size_t b = 0; b < t->now.banks.n; b++) {
-                const struct alg *alg = t->now.banks.alg[b];
+        for (size_t b = 0; b < now->banks.n; b++) {
+                const struct alg *alg = now->banks.alg[b];
                 char hex[2 * DIGEST_MAX_BYTES + 1];
 
-                for (unsigned pcr = 0; pcr < 16; pcr++) {
-                        if (!(mask & 1u << pcr))
-                                continue;
-                        hex_encode(SPAN(t->now.pcr[b][pcr].bytes, alg->size), hex);
-                        progress_note("PCR %u, bank %s reads %s", pcr, alg->name, hex);
-                }
+                hex_encode(SPAN(now->pcr[b][HOP_PCR].bytes, alg->size), hex);
+                progress_note("PCR %d, bank %s reads %s", HOP_PCR, alg->name, hex);
         }
 }
 
@@ -132,7 +120,7 @@ static int get_one(const struct ticket_arguments *a, struct error *error)
         if (r < 0 && a->output)
                 unlink(a->output);
         if (r == -EKEYREJECTED)
-                tell_registers(&t);
+                tell_registers(&t.now);
         return r;
 }
 

@@ -26,6 +26,7 @@ int verb_exec(int argc, char **argv);
 int verb_unload(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_predict(int argc, char **argv);
+int verb_verify(int argc, char **argv);
 int verb_log(int argc, char **argv);
 int verb_ticket(int argc, char **argv);
 int verb_attest(int argc, char **argv);

@@ -13,7 +13,7 @@ _mkexec() {
 
     # The value of an option.
     case $prev in
-        --initrd | --map | --machine | --base | --pcrs | --db | --dbx | --owner-auth | --ak-auth | --ak | --new-ak | --public | --certificate | --output | -o) [ "$prev/$verb" = --machine/status ] || files=all ;;
+        --initrd | --map | --machine | --base | --pcrs | --db | --dbx | --owner-auth | --ak-auth | --ak | --new-ak | --public | --certificate | --policy | --ca | --reference | --output | -o) [ "$prev/$verb" = --machine/status ] || files=all ;;
         --esp | --directory) files=folders ;;
         --close) offer='none 11' ;;
         --handover) offer='auto load file' ;;
@@ -21,17 +21,20 @@ _mkexec() {
         --bank) offer='sha1 sha256 sha384 sha512 sm3_256 sha3_256 sha3_384 sha3_512' ;;
         --to) offer='cel-json cel-tlv agile systemd' ;;
         --tcti) offer='device:/dev/tpmrm0 device:/dev/tpm0 swtpm:' ;;
-        --cmdline | --profile | --timeout | --memory-limit | --pcr | --boot | --ticket | --wait | --nonce) return ;;
+        --cmdline | --profile | --timeout | --memory-limit | --pcr | --boot | --ticket | --wait | --nonce | --jobs) return ;;
     esac
 
     if [ -z "$files$offer" ]; then
         case $verb in
-            '') offer='predict load exec unload status log ticket attest --help --version' ;;
+            '') offer='predict load exec unload status log ticket attest verify --help --version' ;;
             predict) offer="$hop --machine --base" files=all ;;
             load) offer="$hop --dry-run --accept-log-gaps --ticket --pcr --owner-auth" files=all ;;
             exec) offer='--now --tcti --quiet --verbose --help' ;;
             unload) offer='--tcti --help' ;;
             status) offer='--json --machine --esp --tcti --help' ;;
+            verify)
+                offer='--nonce --reference --policy --ak --ca --accept-any-ak --json --stream --jobs --help' files=all
+                ;;
             ticket)
                 offer='--pcr --output --directory --all --left --wait --owner-auth --json --tcti --help'
                 [ "$COMP_CWORD" != 2 ] || [[ $cur == -* ]] || offer='put get list drop lock'
