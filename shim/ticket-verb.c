@@ -89,15 +89,16 @@ static void tell_registers(const struct replay *now)
         }
 }
 
-/* The secret goes to fd; the ticket is used up even where that fails. */
-static int take(struct ticket_session *t, const char *name, int fd, struct error *error)
+/* The secret goes to output; the ticket is used up even where that fails. */
+static int take(struct ticket_session *t, const char *name, struct ticket_output *output,
+                struct error *error)
 {
         _cleanup_secret_ struct secret secret = {0};
         struct error left;
         int r = ticket_get(t->nv, t->rules.base, name, &t->now, &secret, &left, error);
 
         if (r == 0)
-                r = ticket_output_write(fd, secret_span(&secret), error);
+                r = ticket_output_finish(output, secret_span(&secret), error);
         if (r == 0 && left.text[0])
                 progress_warn("ticket '%s' is locked, but stays in the TPM: %.400s", name,
                                 left.text);
@@ -107,18 +108,16 @@ static int take(struct ticket_session *t, const char *name, int fd, struct error
 static int get_one(const struct ticket_arguments *a, struct error *error)
 {
         _cleanup_ticket_session_ struct ticket_session t = TICKET_SESSION_NONE;
-        _cleanup_close_ int fd = -1;
+        _cleanup_ticket_output_ struct ticket_output output = TICKET_OUTPUT_NONE;
         int r = ticket_session_open(a, &t, error);
 
         if (r == 0 && !t.nv)
                 r = -ENODEV;
         if (r == 0)
-                r = ticket_output_open(a->output, &fd, error);
+                r = ticket_output_open(a->output, &output, error);
         if (r < 0)
                 return r;
-        r = take(&t, a->name, fd, error);
-        if (r < 0 && a->output)
-                unlink(a->output);
+        r = take(&t, a->name, &output, error);
         if (r == -EKEYREJECTED)
                 tell_registers(&t.now);
         return r;
@@ -127,18 +126,13 @@ static int get_one(const struct ticket_arguments *a, struct error *error)
 static int get_key_file(struct ticket_session *t, const char *folder, const struct ticket *ticket,
                 struct error *error)
 {
+        _cleanup_ticket_output_ struct ticket_output output = TICKET_OUTPUT_NONE;
         char name[TICKET_NAME_MAX + 1];
-        _cleanup_close_ int fd = -1;
         int r = ticket_name(t->nv, ticket, &t->now, name, error);
 
         if (r == 0)
-                r = key_file_open(folder, name, &fd, error);
-        if (r < 0)
-                return r;
-        r = take(t, name, fd, error);
-        if (r < 0)
-                key_file_remove(folder, name);
-        return r;
+                r = key_file_open(folder, name, &output, error);
+        return r < 0 ? r : take(t, name, &output, error);
 }
 
 /* All that are ready, as key files; one that fails doesn't keep the others away. */
