@@ -77,15 +77,27 @@ int ticket_session_open(
 
 /* ---- get ---- */
 
-/* PCR 8 is where hops are told apart. */
-static void tell_registers(const struct replay *now)
+/* What the PCRs read that tickets for others are bound to; one of them isn't as it should be. */
+static void tell_registers(const struct ticket_session *t)
 {
-        for (size_t b = 0; b < now->banks.n; b++) {
-                const struct alg *alg = now->banks.alg[b];
+        struct ticket tickets[TICKET_ROOM];
+        size_t n = TICKET_ROOM;
+        uint32_t mask = 0;
+
+        if (ticket_list(t->nv, t->rules.base, &t->now, tickets, &n, NULL) < 0)
+                return;
+        for (size_t i = 0; i < n; i++)
+                mask |= tickets[i].state == TICKET_OTHER_PCRS ? tickets[i].pcrs : 0;
+        for (size_t b = 0; b < t->now.banks.n; b++) {
+                const struct alg *alg = t->now.banks.alg[b];
                 char hex[2 * DIGEST_MAX_BYTES + 1];
 
-                hex_encode(SPAN(now->pcr[b][HOP_PCR].bytes, alg->size), hex);
-                progress_note("PCR %d, bank %s reads %s", HOP_PCR, alg->name, hex);
+                for (unsigned pcr = 0; pcr < 16; pcr++) {
+                        if (!(mask & 1u << pcr))
+                                continue;
+                        hex_encode(SPAN(t->now.pcr[b][pcr].bytes, alg->size), hex);
+                        progress_note("PCR %u, bank %s reads %s", pcr, alg->name, hex);
+                }
         }
 }
 
@@ -119,7 +131,7 @@ static int get_one(const struct ticket_arguments *a, struct error *error)
                 return r;
         r = take(&t, a->name, &output, error);
         if (r == -EKEYREJECTED)
-                tell_registers(&t.now);
+                tell_registers(&t);
         return r;
 }
 

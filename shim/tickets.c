@@ -102,6 +102,26 @@ int tickets_put(struct tpm *tpm, struct ticket_rules *rules, const struct state_
         return r;
 }
 
+/* Registers that programs of the second system extend before it is up: systemd-pcrosseparator of
+ * 261 and later, systemd-pcrphase. */
+void tickets_warn_of_pcrs(uint32_t pcrs)
+{
+        static const struct {
+                uint32_t mask;
+                const char *who;
+        } rows[] = {
+                        {0x72ff, "systemd 261 and later extends \"os-separator\" to it in each "
+                                 "initrd"},
+                        {0x9800, "systemd extends its phases, machine ID or file systems to it"},
+        };
+
+        for (unsigned pcr = 0; pcr < 16; pcr++)
+                for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                        if (pcrs & rows[i].mask & 1u << pcr)
+                                progress_warn("PCR %u: %s; the ticket has to be read before that",
+                                                pcr, rows[i].who);
+}
+
 /* ---- drop ---- */
 
 int tickets_drop_waiting(

@@ -19,6 +19,9 @@ int ticket_target(struct tpm *tpm, const struct plan *plan, uint32_t more,
 int tickets_put(struct tpm *tpm, struct ticket_rules *rules, const struct state_dir *dir,
                 const char *name, struct span secret, uint32_t more, struct error *error);
 
+/* Says on stderr which PCRs of a ticket don't stay as they are in the second system. */
+void tickets_warn_of_pcrs(uint32_t pcrs);
+
 /* Gives up every ticket that waits for other PCR values than those of now, as there is no load any
  * more that it could be for, and what else nobody can read: used, unfinished, of another power
  * cycle. *ret_n: how many of those that waited went. Those that can't go are named in error. */

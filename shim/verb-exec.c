@@ -186,6 +186,8 @@ static int exec_hop(const struct state_dir *dir, const struct exec_options *opti
                 r = prepare(dir, tpm, &staged, &next, &systemd, error);
         if (r == 0)
                 r = staged_write(dir, STATE_JOURNAL, &staged, error);
+        if (r == -ESTALE) /* load again: what tickets wait for won't come any more */
+                tickets_drop_or_warn(tpm, &rules);
         if (r < 0) {
                 state_remove(dir, STATE_SYSTEMD_NEXT);
                 return r;

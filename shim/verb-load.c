@@ -263,6 +263,7 @@ static int put_tickets(struct load *load, struct tpm *tpm, const struct state_di
         int r = 0;
 
         tickets_drop_or_warn(tpm, &load->rules); /* those of an earlier load */
+        tickets_warn_of_pcrs(load->options->ticket_pcrs);
         for (size_t i = 0; r == 0 && i < load->n_ticket_fds; i++)
                 r = put_ticket(load, tpm, dir, i, error);
         if (r < 0) {

@@ -8,33 +8,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "eventlog/hop.h"
 #include "shim/plan-json.h"
 #include "shim/progress.h"
 #include "shim/ticket-verb.h"
 #include "shim/tickets.h"
 
 /* ---- put ---- */
-
-/* Registers that programs of the second system extend before it is up (systemd-pcrosseparator of
- * 261 and later, systemd-pcrphase): a ticket must be read before that. */
-static void warn_of_pcrs(uint32_t pcrs)
-{
-        static const struct {
-                uint32_t mask;
-                const char *who;
-        } rows[] = {
-                        {0x72ff, "systemd 261 and later extends \"os-separator\" to it in each "
-                                 "initrd"},
-                        {0x9800, "systemd extends its phases, machine ID or file systems to it"},
-        };
-
-        for (unsigned pcr = 0; pcr < 16; pcr++)
-                for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                        if (pcrs & rows[i].mask & 1u << pcr)
-                                progress_warn("PCR %u: %s; the ticket has to be read before that",
-                                                pcr, rows[i].who);
-}
 
 static int put(const struct ticket_arguments *a, struct error *error)
 {
@@ -55,14 +34,14 @@ static int put(const struct ticket_arguments *a, struct error *error)
         r = secret_read_fd(STDIN_FILENO, &secret, error);
         if (r < 0)
                 return error_prefix(error, r, "the secret on standard input");
-        warn_of_pcrs(a->pcrs);
+        tickets_warn_of_pcrs(a->pcrs);
         return tickets_put(tpm, &rules, &dir, a->name, secret_span(&secret), a->pcrs, error);
 }
 
 /* ---- get ---- */
 
-/* What PCR 8 will read where a plan is there. The second kernel can't know that: its TPM has only a
- * digest over it. */
+/* What the registers will read where a plan is there. The second kernel can't know that: its TPM
+ * has only a digest over it. */
 static void tell_plan(void)
 {
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
@@ -74,9 +53,13 @@ static void tell_plan(void)
                 const struct alg *alg = staged.plan.banks.alg[b];
                 char hex[2 * DIGEST_MAX_BYTES + 1];
 
-                hex_encode(SPAN(staged.plan.end[b][HOP_PCR].bytes, alg->size), hex);
-                progress_note("PCR %d, bank %s: with what is loaded it will read %s", HOP_PCR,
-                                alg->name, hex);
+                for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++) {
+                        if (!(staged.plan.registers & 1u << pcr))
+                                continue;
+                        hex_encode(SPAN(staged.plan.end[b][pcr].bytes, alg->size), hex);
+                        progress_note("PCR %u, bank %s: with what is loaded it will read %s", pcr,
+                                        alg->name, hex);
+                }
         }
 }
 

@@ -346,6 +346,55 @@ static void a_locked_ticket_stays_shut(void)
         CHECK(ticket_drop(nv, ticket.handle, &error) == 0);
 }
 
+/* How many TPM2_PolicyPCR are left alone, and behind how many of those that follow something
+ * extends a PCR. */
+static int quiet_policies, busy_policies;
+
+TSS2_RC __real_Esys_PolicyPCR(ESYS_CONTEXT *esys, ESYS_TR session, ESYS_TR a, ESYS_TR b, ESYS_TR c,
+                const TPM2B_DIGEST *digest, const TPML_PCR_SELECTION *pcrs);
+TSS2_RC __wrap_Esys_PolicyPCR(ESYS_CONTEXT *esys, ESYS_TR session, ESYS_TR a, ESYS_TR b, ESYS_TR c,
+                const TPM2B_DIGEST *digest, const TPML_PCR_SELECTION *pcrs);
+
+TSS2_RC __wrap_Esys_PolicyPCR(ESYS_CONTEXT *esys, ESYS_TR session, ESYS_TR a, ESYS_TR b, ESYS_TR c,
+                const TPM2B_DIGEST *digest, const TPML_PCR_SELECTION *pcrs)
+{
+        TSS2_RC rc = __real_Esys_PolicyPCR(esys, session, a, b, c, digest, pcrs);
+
+        if (quiet_policies > 0)
+                quiet_policies--;
+        else if (busy_policies > 0) {
+                busy_policies--;
+                extend_text(15, "meanwhile");
+        }
+        return rc;
+}
+
+/* TPM_RC_PCR_CHANGED, whichever PCR it was: tried eight times. */
+static void pcrs_that_change_meanwhile(void)
+{
+        struct replay values = read_pcrs();
+        struct secret secret = {0};
+        struct error error = {0};
+        struct ticket ticket;
+
+        /* header, name, secret, lock */
+        for (int step = 0; step < 4; step++) {
+                REQUIRE(put("root", "key", &values, &ticket, &error) == 0);
+                quiet_policies = step;
+                busy_policies = 8;
+                CHECK_EQ(get("root", &secret, &error), -EAGAIN);
+                CHECK(strstr(error.text, "8 times"));
+                CHECK(!secret.data);
+                CHECK_EQ(busy_policies, 0); /* not once more */
+                quiet_policies = step;
+                busy_policies = 7;
+                REQUIRE(get("root", &secret, &error) == 0);
+                CHECK_EQ(busy_policies, 0);
+                secret_release(&secret);
+        }
+        CHECK_EQ(count(), 0);
+}
+
 /* What the owner alone can do; each is told apart. */
 static void swapped_indices_are_refused(void)
 {
@@ -427,6 +476,44 @@ static void unfinished_ones_are_cleaned(void)
                 CHECK_EQ(n, 0);
                 CHECK_EQ(count(), 0);
         }
+}
+
+/* Slots in order: malformed, locked, for others, and one that is ready. */
+static void each_is_told_apart(void)
+{
+        struct replay now = read_pcrs(), other = predict("of another kernel");
+        struct secret secret = {0};
+        struct error error = {0};
+        struct ticket first, used, waiting, ready, list[8];
+        size_t n = 8;
+
+        REQUIRE(put("root", "key", &now, &first, &error) == 0);
+        REQUIRE(put("used", "key", &now, &used, &error) == 0);
+        REQUIRE(put("wait", "key", &other, &waiting, &error) == 0);
+        REQUIRE(put("good", "key", &now, &ready, &error) == 0);
+        CHECK(tpm_nv_undefine(nv, first.handle, &error) == 0);
+        first.index.attributes &= ~(uint32_t)(NV_WRITTEN | NV_WRITELOCKED);
+        REQUIRE(tpm_nv_define(nv, &first.index, &error) == 0);
+        CHECK(tpm_nv_write(nv, first.handle, SPAN("MKXT\2\4\0\3rootkey", 15), &error) == 0);
+        CHECK(tpm_nv_write_lock(nv, first.handle, &error) == 0);
+        REQUIRE(ticket_list(nv, TICKET_BASE, &now, list, &n, &error) == 0);
+        REQUIRE(n == 4);
+        CHECK(ticket_lock(nv, &list[1], &now, &error) == 0);
+        CHECK_EQ(get("root", &secret, &error), -EKEYREJECTED);
+        CHECK(strstr(error.text, "0x01a20100 is for other PCR values"));
+        CHECK(strstr(error.text, "0x01a10100 was already used"));
+        CHECK(strstr(error.text, "0x01a00100 isn't as 'ticket put' leaves one"));
+        CHECK(strstr(error.text, "1 of other names is there"));
+        REQUIRE(get("good", &secret, &error) == 0); /* the malformed one doesn't hide it */
+        secret_release(&secret);
+        CHECK(ticket_drop(nv, waiting.handle, &error) == 0);
+        CHECK_EQ(get("root", &secret, &error), -EBUSY);
+        CHECK(ticket_drop(nv, used.handle, &error) == 0);
+        CHECK_EQ(get("root", &secret, &error), -EPROTO);
+        CHECK(ticket_drop(nv, first.handle, &error) == 0);
+        CHECK_EQ(get("root", &secret, &error), -ENOENT);
+        CHECK(strstr(error.text, "there is none at all"));
+        CHECK_EQ(count(), 0);
 }
 
 static void limits(void)
@@ -687,8 +774,10 @@ static const struct tap_test tests[] = {
                                 nv_comparisons},
                 {"a ticket opens for the predicted PCR 8, once", life},
                 {"a locked ticket stays shut", a_locked_ticket_stays_shut},
+                {"PCRs that change meanwhile", pcrs_that_change_meanwhile},
                 {"swapped indices are refused", swapped_indices_are_refused},
                 {"unfinished ones are cleaned", unfinished_ones_are_cleaned},
+                {"what there is instead is told apart", each_is_told_apart},
                 {"limits of secret, name and slots", limits},
                 {"a full TPM is left as it was", a_full_tpm_is_left_as_it_was},
                 {"an owner with a password", an_owner_with_a_password},

@@ -15,7 +15,7 @@ import threading
 import time
 
 # What may differ between machines that share a snapshot. The disks' contents are in Setup.shared, as far as they matter.
-OF_EACH_MACHINE = ("esp", "payload", "script", "reboots", "deadline_seconds", "watch")
+OF_EACH_MACHINE = ("esp", "payload", "script", "reboots", "deadline_seconds", "watch", "asked", "power_cut", "disks")
 # So many files of 120 MB may lie there at a time.
 LIMIT = 8
 SECONDS = 60
@@ -107,6 +107,11 @@ class Snapshot:
         self.file.unlink(missing_ok=True)
 
 
+def shapes(disks):
+    """What a machine that waits knows of them: no driver has read one."""
+    return ((path.stat().st_size, serial) for path, serial in disks)
+
+
 class Store:
     """The snapshots of one run, in a folder that the caller removes."""
 
@@ -116,7 +121,7 @@ class Store:
     def claim(self, setup, name):
         """(snapshot, whether the caller is the one to take it) for a machine like this. Waits while another takes it."""
         members = [f.name for f in dataclasses.fields(setup) if f.name not in OF_EACH_MACHINE]
-        key = tuple(repr(getattr(setup, name)) for name in members)
+        key = (*(repr(getattr(setup, name)) for name in members), *shapes(setup.disks))
         with self.lock:
             snapshot = self.snapshots.get(key)
             if snapshot is None:

@@ -6,6 +6,7 @@ The command log is swtpm's, not ours: what it doesn't show didn't reach the TPM.
 
 import pathlib
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ COMMANDS = {
     0x17e: "PCR_Read", 0x17f: "PolicyPCR", 0x182: "PCR_Extend", 0x185: "EventSequenceComplete",
     0x186: "HashSequenceStart", 0x189: "PolicyGetDigest",
 }
+MEMORY = "tpm2-00.permall"
 READS = ("GetCapability", "GetRandom", "GetTestResult", "NV_ReadPublic", "PCR_Read", "ReadPublic", "SelfTest")
 
 
@@ -41,16 +43,30 @@ class Command:
         return f"{self.name}({self.handle})" if self.name == "PCR_Extend" else self.name
 
 
+def command_of(data):
+    code = int.from_bytes(data[6:10], "big")
+    return Command(COMMANDS.get(code, f"command {code:#x}"), data)
+
+
 class Swtpm:
-    def __init__(self, folder, banks=("sha256",)):
+    def __init__(self, folder, banks=("sha256",), before=None):
+        """A new one; or with the memory of one that was there `before`, which is switched on again."""
         self.state = pathlib.Path(folder) / "tpm"
         self.state.mkdir(parents=True)
         self.socket = self.state / "ctrl"
         self.log = pathlib.Path(folder) / "swtpm.log"
+        self.process = None
+        if before:
+            shutil.copy(before.memory, self.state)
+            return
         subprocess.run(["swtpm_setup", "--tpm2", "--tpmstate", str(self.state), "--pcr-banks", ",".join(banks),
                         "--overwrite", "--logfile", str(self.log) + ".setup"],
                        check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        self.process = None
+
+    @property
+    def memory(self):
+        """The file that has all that outlives a loss of power."""
+        return self.state / MEMORY
 
     def start(self):
         self.process = subprocess.Popen(
@@ -68,18 +84,27 @@ class Swtpm:
             self.process.wait(timeout=5)
         self.process = None
 
+    def kill(self):
+        """Its power is gone: what it hasn't written is lost."""
+        self.process.kill()
+
     def commands(self):
         return parse_commands(self.log.read_text(errors="replace"))
 
+    def bus(self):
+        """All that went over it, in both directions."""
+        return transfers(self.log.read_text(errors="replace"), "Read|Write")
+
+
+def transfers(text, directions):
+    """Level 20 of the log has a hex dump of each transfer under a line that names it."""
+    block = rf"SWTPM_IO_(?:{directions}): length \d+\n((?:\s*[0-9A-F]{{2}}(?: [0-9A-F]{{2}})*\s*\n)+)"
+    return [bytes.fromhex(found.group(1)) for found in re.finditer(block, text)]
+
 
 def parse_commands(text):
-    """The commands in order. Level 20 of the log has a hex dump of each transfer under a line that names it."""
-    found = []
-    for block in re.finditer(r"SWTPM_IO_Read: length \d+\n((?:\s*[0-9A-F]{2}(?: [0-9A-F]{2})*\s*\n)+)", text):
-        data = bytes.fromhex(block.group(1))
-        code = int.from_bytes(data[6:10], "big")
-        found.append(Command(COMMANDS.get(code, f"command {code:#x}"), data))
-    return found
+    """The commands in order."""
+    return [command_of(data) for data in transfers(text, "Read")]
 
 
 def between(commands, first_mark, last_mark):

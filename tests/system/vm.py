@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import results
 import snapshot
 import swtpm
+from power_cut import PowerCut, Wire
 
 FIRMWARE = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 # The build that enforces Secure Boot, and keeps its variables where only SMM can write them.
@@ -26,6 +27,7 @@ PROCESSOR = "max,-cx16"
 DEADLINE_SECONDS = 240
 # The marks of that emulator bug. A machine that shows one, or that never got to its first init, is started once more.
 EMULATOR_DEATHS = ("PANIC: double fault", "double fault: 0000")
+POWER_LOST = "(the machine lost its power)"
 # What guest/init says on the console of a kernel whose command line has no run=NAME.
 QUESTION = "init: what shall run?"
 
@@ -48,6 +50,8 @@ class Setup:
     """What a machine is made of. `script` is the answer to init's question. `variables` is OVMF's variable store,
     `reboots` lets a reset be one. `machine` are further properties of QEMU's machine type, `devices` further -device
     arguments, `disks` (file, serial) of further disks that can be written, `smbios` values of the option of that name; with `direct` there is no OVMF.
+    `asked` are lines on the console with which the guest asks, each with a function of the machine: what it returns is the answer.
+    `tpm_before` is a TPM (Outcome.tpm) with whose memory this machine goes on; `power_cut` when it loses its power.
 
     `shared` names all that the first kernel's boot reads from the ESP: machines that agree in it and in what they are made
     of boot alike, and the first of them is saved for the others. Empty: this one boots by itself and is not saved."""
@@ -68,6 +72,9 @@ class Setup:
     secure_boot: bool = False
     deadline_seconds: float = DEADLINE_SECONDS
     watch: object = None
+    asked: dict = field(default_factory=dict)
+    tpm_before: swtpm.Swtpm = None
+    power_cut: PowerCut = None
     script: str = ""
     shared: str = ""
 
@@ -80,6 +87,7 @@ class Outcome:
     seconds: float
     lines: list = field(default_factory=list)
     trouble: str = ""
+    tpm: swtpm.Swtpm = None
 
     def state(self, name):
         """The state that a script sent under this name (guest/report collect)."""
@@ -143,14 +151,15 @@ class Machine:
         """`make`: a snapshot to take when init asks for the first time; `use`: the one to go on from."""
         self.folder, self.setup, self.make, self.use = folder, setup, make, use
         self.lines, self.trouble = [], ""
-        self.tpm = swtpm.Swtpm(folder, setup.banks)
+        self.tpm = swtpm.Swtpm(folder, setup.banks, setup.tpm_before)
         self.started, self.process, self.reader = time.monotonic(), None, None
 
     def start(self):
         self.tpm.start()
         wait_for(self.tpm.socket, self.tpm.process)
-        monitor = ["-qmp", f"unix:{self.folder}/qmp,server=on,wait=off"] if self.make or self.use else []
-        arguments = command_line(self.folder, self.setup, self.tpm.socket) + monitor + (self.use.arguments() if self.use else [])
+        monitored = self.make or self.use or self.setup.asked
+        monitor = ["-qmp", f"unix:{self.folder}/qmp,server=on,wait=off"] if monitored else []
+        arguments = command_line(self.folder, self.setup, self.tpm_socket()) + monitor + (self.use.arguments() if self.use else [])
         self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -159,6 +168,18 @@ class Machine:
             with self.monitor() as monitor:
                 monitor.wait_until("query-status", "running")
             self.answer()
+
+    def tpm_socket(self):
+        if not self.setup.power_cut:
+            return self.tpm.socket
+        path = self.tpm.state / "wire"
+        Wire(path, self.tpm.socket, self.setup.power_cut, self.lose_power).start()
+        return path
+
+    def lose_power(self):
+        self.tpm.kill()
+        self.process.kill()
+        self.lines.append((time.monotonic() - self.started, POWER_LOST))
 
     def monitor(self):
         return snapshot.Monitor(self.folder / "qmp", self.process)
@@ -172,6 +193,8 @@ class Machine:
             if line == QUESTION:
                 self.save()
                 self.answer()
+            elif line in self.setup.asked:
+                self.say(self.setup.asked[line](self))
 
     def save(self):
         make, self.make = self.make, None
@@ -184,9 +207,19 @@ class Machine:
             self.trouble = f"no snapshot was taken: {reason}"
 
     def answer(self):
+        self.say(self.setup.script)
+
+    def say(self, line):
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(self.setup.script.encode() + b"\n")
+            self.process.stdin.write(line.encode() + b"\n")
             self.process.stdin.flush()
+
+    def memory(self):
+        """All of its RAM (below the hole for PCI) as it is now, in a new file."""
+        path = self.folder / f"memory-{len(self.lines)}"
+        with self.monitor() as monitor:
+            monitor.ask("pmemsave", val=0, size=self.setup.memory_mib << 20, filename=str(path))
+        return path
 
     def text(self):
         return "\n".join(line for _, line in self.lines)
@@ -224,7 +257,7 @@ def run_once(folder, setup, make=None, use=None):
         console, commands = f"{use.console}\n{console}", use.commands + commands
     (folder / "console").write_text("".join(f"{when:7.1f}  {line}\n" for when, line in machine.lines) + ended)
     return Outcome(console, results.frames((folder / "ttyS1").read_bytes()), commands,
-                   time.monotonic() - machine.started, machine.lines, machine.trouble)
+                   time.monotonic() - machine.started, machine.lines, machine.trouble, machine.tpm)
 
 
 def emulator_died(outcome):
