@@ -124,7 +124,7 @@ static int get_one(const struct ticket_arguments *a, struct error *error)
         int r = ticket_session_open(a, &t, error);
 
         if (r == 0 && !t.nv)
-                r = -ENODEV;
+                r = error_prefix(error, -ENOENT, "no ticket '%s'", a->name);
         if (r == 0)
                 r = ticket_output_open(a->output, &output, error);
         if (r < 0)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What is shipped for initrds: systemd-tmpfiles puts the log of the boot before where it stays, readable for root alone, and
-# does nothing where there is none. The script for initramfs-tools runs in tests/system. Prints TAP.
+# does nothing where there is none; scripts are sh, and cryptsetup-attach calls what it should. The scripts run in tests/system, too,
+# the keyscript in tests/integration. Prints TAP.
 cd "$(dirname "$0")/../.." || exit 2
 conf=$PWD/dist/tmpfiles.d/mkexec.conf
 script=dist/initramfs-tools/scripts/init-top/mkexec
@@ -19,16 +20,81 @@ ok() { # description, text that must be empty
     fi
 }
 
-echo "1..3"
+skip() { # description, reason
+    n=$((n + 1))
+    echo "ok $n - $1 # SKIP $2"
+}
+
+echo "1..13"
 ok "the script for initramfs-tools has no prerequisites" "$(sh "$script" prereqs | tr -d '\n')"
+
+# ---- syntax ----
+
+scripts=(dist/initrd/keyscript dist/initrd/cryptsetup-attach dist/initramfs-tools/hooks/mkexec dist/initramfs-tools/scripts/*/mkexec
+    dist/dracut/90mkexec/mkexec-*.sh)
+ok "scripts are sh" "$(for file in "${scripts[@]}"; do sh -n "$file" 2>&1; done; bash -n dist/dracut/90mkexec/module-setup.sh 2>&1)"
+if command -v shellcheck >/dev/null; then
+    ok "shellcheck has nothing to say about them" "$(shellcheck -s sh -e SC1091 "${scripts[@]}"
+        shellcheck -s bash -e SC1091,SC2154 dist/dracut/90mkexec/module-setup.sh)"
+else
+    skip "shellcheck" "it isn't here"
+fi
+ok "every file in dist/ is installed" "$(comm -3 <(cd dist && find . -type f ! -name meson.build -printf '%P\n' | sort) \
+    <(grep -oE "'(initrd|initramfs-tools|dracut|systemd|tmpfiles.d)/[^']+' ?[:,]" dist/meson.build | cut -d"'" -f2 | sort))"
+
+# ---- cryptsetup-attach ----
+
+place=$(mktemp -d) || exit 2
+trap 'rm -rf "$place"' EXIT
+mkdir "$place/keys" "$place/units"
+printf '#!/bin/sh\nprintf "%%s|" "$@"\n' >"$place/systemd-cryptsetup"
+chmod +x "$place/systemd-cryptsetup"
+unit() { # NAME, key file, options: what systemd-cryptsetup-generator writes
+    printf "[Service]\nType=oneshot\nExecStart=%s attach '%s' '/dev/disk/by-uuid/1' '%s' '%s'\nExecStop=%s detach '%s'\n" \
+        "$place/systemd-cryptsetup" "$1" "$2" "$3" "$place/systemd-cryptsetup" "$1" >"$place/units/systemd-cryptsetup@$1.service"
+}
+attach() { # NAME
+    MKEXEC_KEYS_DIR=$place/keys MKEXEC_GENERATOR_DIR=$place/units sh dist/initrd/cryptsetup-attach "$1" "systemd-cryptsetup@$1.service" 2>&1
+}
+is() { # description, text, wanted
+    ok "$1" "$([ "$2" = "$3" ] || printf 'is        %s\nshould be %s\n' "$2" "$3")"
+}
+key=$place/keys/root.key
+: >"$key"
+unit root '' ''
+is "a key that isn't a ticket's isn't touched: no list" "$(attach root)" ""
+echo data >"$place/keys/.mkexec-keys"
+is "another's list" "$(attach root)" ""
+echo root >>"$place/keys/.mkexec-keys"
+rm "$key"
+is "no key" "$(attach root)" ""
+: >"$key"
+is "an entry without options" "$(attach root)" "attach|root|/dev/disk/by-uuid/1|$key|keyfile-erase,headless=yes,tries=1|"
+unit root /etc/keys/root.key 'luks,tpm2-device=auto,tpm2-pcrs=7+11,tpm2-measure-pcr=yes,discard,token-timeout=5,keyfile-offset=3,tries=5,x-initrd.attach'
+is "TPM, tokens and another key file are left out, the rest stays" "$(attach root)" \
+    "attach|root|/dev/disk/by-uuid/1|$key|luks,tpm2-measure-pcr=yes,discard,x-initrd.attach,keyfile-erase,headless=yes,tries=1|"
+rm "$place/units"/*
+is "a unit that isn't the generator's is left alone, with a word" "$(attach root)" \
+    "mkexec: can't tell how systemd-cryptsetup@root.service opens 'root': its key is left to systemd-cryptsetup"
+
+# ---- tmpfiles and units ----
+
+if command -v systemd-analyze >/dev/null && systemd-analyze --version | head -1 | grep -q 'systemd 2[5-9]'; then
+    for file in dist/systemd/*.service; do
+        sed 's,@SBINDIR@/[a-z-]*,/bin/true,' "$file" >"$place/${file##*/}"
+    done
+    ok "systemd-analyze has nothing to say about the units" "$(SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no "$place"/*.service 2>&1 |
+        grep mkexec)"
+else
+    skip "systemd-analyze" "it isn't here"
+fi
 if [ "$(id -u)" != 0 ] || ! command -v systemd-tmpfiles >/dev/null; then
-    echo "ok 2 - tmpfiles # SKIP not root, or no systemd-tmpfiles"
-    echo "ok 3 - tmpfiles # SKIP not root, or no systemd-tmpfiles"
+    skip tmpfiles "not root, or no systemd-tmpfiles"
+    skip tmpfiles "not root, or no systemd-tmpfiles"
     exit $failed
 fi
-root=$(mktemp -d) || exit 2
-trap 'rm -rf "$root"' EXIT
-mkdir "$root/etc" "$root/.mkexec"
+root=$place/root
+mkdir "$root" "$root/etc" "$root/.mkexec"
 echo 'root:x:0:0::/:/bin/sh' >"$root/etc/passwd"
 echo 'root:x:0:' >"$root/etc/group"
 echo log >"$root/.mkexec/log"
