@@ -2,6 +2,7 @@
 #include "policy/ticket.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -270,6 +271,16 @@ static struct tpm_nv_policy session_policy(const struct ticket *ticket, const st
         return (struct tpm_nv_policy){&now->banks, ticket->pcrs};
 }
 
+static int never_quiet(const struct ticket *ticket, int r, struct error *error)
+{
+        return r != -EAGAIN ? r
+                            : error_set(error, EAGAIN,
+                                              "NV index 0x%08x: something extended a PCR "
+                                              "meanwhile, "
+                                              "%d times in a row: once more when that has ended",
+                                              ticket->handle, TRIES);
+}
+
 /* size bytes from offset on, tried again when a PCR (of any index) is extended meanwhile. */
 static int read_part(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
                 uint16_t offset, uint16_t size, struct secret *ret, struct error *error)
@@ -282,7 +293,7 @@ static int read_part(struct tpm_nv *nv, const struct ticket *ticket, const struc
                 ret->size = before;
                 r = tpm_nv_read(nv, &ticket->index, &policy, offset, size, ret, error);
         }
-        return r;
+        return never_quiet(ticket, r, error);
 }
 
 static int malformed(const struct ticket *ticket, struct error *error)
@@ -336,7 +347,7 @@ int ticket_lock(struct tpm_nv *nv, const struct ticket *ticket, const struct rep
 
         for (int i = 0; i < TRIES && r == -EAGAIN; i++)
                 r = tpm_nv_read_lock(nv, &ticket->index, &policy, error);
-        return r;
+        return never_quiet(ticket, r, error);
 }
 
 /* The secret leaves this function only with the index locked. */
@@ -355,8 +366,10 @@ static int take(struct tpm_nv *nv, const struct ticket *ticket, const struct rep
         return r;
 }
 
-/* Why there is no ticket of that name: what there is instead, the most telling first. */
-static int explain(const char *name, const struct ticket *tickets, size_t n, struct error *error)
+/* Why there is no ticket of that name: what there is instead, the most telling first; others: ready
+ * ones of other names. */
+static int explain(const char *name, const struct ticket *tickets, size_t n, size_t others,
+                struct error *error)
 {
         static const struct {
                 enum ticket_state state;
@@ -375,15 +388,25 @@ static int explain(const char *name, const struct ticket *tickets, size_t n, str
                                         "or it was swapped"},
                         {TICKET_EMPTY, ENODATA, "is of another power cycle; its contents are gone"},
         };
+        char text[sizeof(error->text)] = "", *end = text + sizeof(text), *at = text;
+        int errnum = ENOENT;
 
         for (size_t row = 0; row < ARRAY_SIZE(rows); row++)
                 for (size_t i = 0; i < n; i++)
-                        if (tickets[i].state == rows[row].state)
-                                return error_set(error, rows[row].errnum,
-                                                "no ticket '%s' for this kernel: NV index 0x%08x "
-                                                "%s",
-                                                name, tickets[i].handle, rows[row].text);
-        return error_set(error, ENOENT, "no ticket '%s': there is none at all", name);
+                        if (tickets[i].state == rows[row].state) {
+                                errnum = at == text ? rows[row].errnum : errnum;
+                                at += snprintf(at, (size_t)(end - at), "%sNV index 0x%08x %s",
+                                                at == text ? "" : "; ", tickets[i].handle,
+                                                rows[row].text);
+                                at = at < end ? at : end - 1;
+                                break;
+                        }
+        if (others > 0)
+                snprintf(at, (size_t)(end - at), "%s%zu of other names %s there",
+                                at == text ? "" : "; ", others, others == 1 ? "is" : "are");
+        if (!text[0])
+                return error_set(error, ENOENT, "no ticket '%s': there is none at all", name);
+        return error_set(error, errnum, "no ticket '%s' for this kernel: %s", name, text);
 }
 
 int ticket_get(struct tpm_nv *nv, uint32_t base, const char *name, const struct replay *now,
@@ -401,6 +424,11 @@ int ticket_get(struct tpm_nv *nv, uint32_t base, const char *name, const struct 
                 if (tickets[i].state != TICKET_READY)
                         continue;
                 r = read_header(nv, &tickets[i], now, found, &size, error);
+                if (r == -EPROTO) { /* must not keep anybody from the others */
+                        tickets[i].state = TICKET_FOREIGN;
+                        r = 0;
+                        continue;
+                }
                 if (r < 0)
                         return r;
                 if (strcmp(found, name) != 0) {
@@ -412,11 +440,7 @@ int ticket_get(struct tpm_nv *nv, uint32_t base, const char *name, const struct 
                         ticket_drop(nv, tickets[i].handle, left);
                 return r;
         }
-        if (r == 0 && others > 0)
-                return error_set(error, ENOENT,
-                                "no ticket '%s'; %zu of other names are there for this kernel",
-                                name, others);
-        return r < 0 ? r : explain(name, tickets, n, error);
+        return r < 0 ? r : explain(name, tickets, n, others, error);
 }
 
 /* ---- the end ---- */
