@@ -154,19 +154,27 @@ int tickets_drop_waiting(
         return r < 0 ? r : q;
 }
 
-void tickets_drop_or_warn(struct tpm *tpm, struct ticket_rules *rules)
+int tickets_drop_earlier(struct tpm *tpm, struct ticket_rules *rules, struct error *error)
+{
+        size_t n = 0;
+        int r = tickets_drop_waiting(tpm, rules, &n, error);
+
+        if (r == 0 && n > 0)
+                progress_warn("%zu ticket%s of the earlier load %s given up", n, n == 1 ? "" : "s",
+                                n == 1 ? "was" : "were");
+        return r;
+}
+
+int tickets_drop_or_warn(struct tpm *tpm, struct ticket_rules *rules)
 {
         _cleanup_ticket_rules_ struct ticket_rules own = TICKET_RULES_NONE;
         struct error error = {{0}};
-        size_t n = 0;
         int r = rules ? 0 : ticket_rules_open(NULL, &own, &error);
 
         if (r == 0)
-                r = tickets_drop_waiting(tpm, rules ?: &own, &n, &error);
+                r = tickets_drop_earlier(tpm, rules ?: &own, &error);
         if (r < 0)
                 progress_warn("a ticket may be left in the TPM ('mkexec ticket list'): %.400s",
                                 error.text);
-        else if (n > 0)
-                progress_warn("%zu ticket%s of the earlier load %s given up", n, n == 1 ? "" : "s",
-                                n == 1 ? "was" : "were");
+        return r;
 }

@@ -28,6 +28,9 @@ void tickets_warn_of_pcrs(uint32_t pcrs);
 int tickets_drop_waiting(
                 struct tpm *tpm, struct ticket_rules *rules, size_t *ret_n, struct error *error);
 
-/* The same where it must not be the reason to fail: says on stderr what stays. rules: NULL: those
- * of the file. */
-void tickets_drop_or_warn(struct tpm *tpm, struct ticket_rules *rules);
+/* The same, and says on stderr how many went. */
+int tickets_drop_earlier(struct tpm *tpm, struct ticket_rules *rules, struct error *error);
+
+/* The same where it needn't be the reason to fail: says on stderr what stays. rules: NULL: those of
+ * the file. */
+int tickets_drop_or_warn(struct tpm *tpm, struct ticket_rules *rules);

@@ -262,8 +262,12 @@ static int put_tickets(struct load *load, struct tpm *tpm, const struct state_di
 {
         int r = 0;
 
-        tickets_drop_or_warn(tpm, &load->rules); /* those of an earlier load */
         tickets_warn_of_pcrs(load->options->ticket_pcrs);
+        /* Those of an earlier load; one that stayed could be taken for the new one. */
+        if (load->n_ticket_fds == 0)
+                tickets_drop_or_warn(tpm, &load->rules);
+        else
+                r = tickets_drop_earlier(tpm, &load->rules, error);
         for (size_t i = 0; r == 0 && i < load->n_ticket_fds; i++)
                 r = put_ticket(load, tpm, dir, i, error);
         if (r < 0) {

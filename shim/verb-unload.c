@@ -55,9 +55,10 @@ int verb_unload(int argc, char **argv)
                                 "what was loaded is forgotten, but the guard image stays in the "
                                 "kernel: %s",
                                 error.text);
-        if (tpm_esys_open(tcti, &tpm, &error) == 0)
-                tickets_drop_or_warn(tpm, NULL);
-        else if (staged.n_tickets > 0)
+        r = tpm_esys_open(tcti, &tpm, &error);
+        if (r == 0 && tickets_drop_or_warn(tpm, NULL) < 0 && staged.n_tickets > 0)
+                return EXIT_REFUSED;
+        if (r < 0 && staged.n_tickets > 0)
                 return fail_text(EXIT_REFUSED, "%zu tickets are left in the TPM: %s",
                                 staged.n_tickets, error.text);
         return EXIT_DONE;
