@@ -12,24 +12,18 @@ import subprocess
 import tempfile
 
 import eventlog
+import tickets
 import world
+from tickets import Wrong, expect
 
 LOAD = ("load", "--json", "--esp", world.PLACE / "esp")
 NOT_STARTED = 127  # the dynamic linker's
 
 
-class Wrong(Exception):
-    pass
-
-
-def expect(good, text):
-    if not good:
-        raise Wrong(text)
-
-
 class Judge:
     def __init__(self, w, banks=tuple(world.BANKS)):
         self.w, self.banks = w, banks
+        self.tickets = tickets.Tickets(w)
         self.replayed, self.foreign = {}, {}
 
     # ---- the log against the TPM ----
@@ -40,7 +34,8 @@ class Judge:
             mine, theirs = world.replay(log), eventlog.replay(log)
             for bank in self.banks:
                 for pcr, value in theirs[bank].items():
-                    expect(mine[bank][pcr] == value, f"PCR {pcr} ({bank}) replays to {mine[bank][pcr]}, tpm2_eventlog says {value}")
+                    expect(mine[bank][pcr] == value,
+                           f"PCR {pcr} ({bank}) replays to {mine[bank][pcr]}, tpm2_eventlog says {value}")
             self.replayed[key] = mine
             self._pcrread()
         return self.replayed[key]
@@ -102,13 +97,18 @@ class Judge:
             return  # stderr may be what can't be written to
         expect(lines and lines[-1].startswith("mkexec: ") and len(lines[-1]) > 12, f"no message: {result.err!r}")
 
+    def check_tickets(self, scenario, fault, result):
+        killed = bool(result.signal) or result.exit == NOT_STARTED or self.is_foreign(fault, result)
+        self.tickets.check(scenario, fault, result, killed)
+
     def check_kernel(self, scenario, fault, result):
         """Where mkexec came to its end by itself, nothing of the second kernel may be loaded any more."""
         loaded = self.w.loaded()
         if result.rebooted:
             expect(loaded == "real", f"rebooted into {loaded}")
             return
-        if result.signal or result.exit == NOT_STARTED or self.is_foreign(fault, result) or (fault.later and "kexec" in result.hit):
+        if result.signal or result.exit == NOT_STARTED or self.is_foreign(fault, result) or (
+                fault.later and "kexec" in result.hit):
             return
         # what a dead exec left may stay as it is, as long as the next call finds the journal
         unfinished = scenario.extended and result.exit != 0 and (world.RUN / "journal").exists()
@@ -127,8 +127,9 @@ class Judge:
         expect(status["verdict"] == "ok" and result.exit == 0, f"status says {status['verdict']}: {status['reason']}")
         return status, result.err
 
-    def after_reboot(self, predicted):
-        """The TPM is as predicted, the log in the image explains it, and the next kernel's mkexec thinks so, too."""
+    def after_reboot(self, predicted, secret=None):
+        """The TPM is as predicted, the log in the image explains it, and the next kernel's mkexec thinks so, too. Its
+        ticket gives it the secret, once."""
         now = self.w.tpm.read()
         for pcr, values in predicted.items():
             for bank in self.banks:
@@ -144,21 +145,41 @@ class Judge:
         self.w.new_boot(log)
         status, _ = self.status()
         expect(not status["loaded"] and not status["hops"][-1]["aborted"], f"the second kernel's status: {status}")
+        if secret:
+            given = self.tickets.get()
+            expect(given == secret, f"the second kernel's ticket gives {given and given[:40]!r}")
+            expect(not self.tickets.states(), f"after get there are tickets {self.tickets.states()}")
 
-    def hop(self, status, options, load_first):
+    def load(self, scenario):
+        """The next load, with a ticket if the scenario is about them. The predicted registers."""
+        ticket = ["--ticket", f"{tickets.NAME}={tickets.NEW_FILE}"] if scenario.with_tickets else []
+        result = self.w.run([*LOAD, *scenario.handover, *ticket, world.PAYLOAD])
+        expect(result.exit == 0, f"the next load fails: {result.err}")
+        expect(self.w.loaded() == "guard", f"after the next load {self.w.loaded()} is loaded")
+        states = self.tickets.states()
+        expect(states == (["whole"] if ticket else []), f"after the next load there are tickets {states}")
+        return json.loads(result.out)["registers"]
+
+    def hop(self, status, scenario, load_first):
         """A whole hop works: load (if need be), exec, and what comes after."""
         predicted = status["predicted"]
         if load_first or not status["loaded"]:
-            result = self.w.run([*LOAD, *options, world.PAYLOAD])
-            expect(result.exit == 0, f"the next load fails: {result.err}")
-            predicted = json.loads(result.out)["registers"]
-            expect(self.w.loaded() == "guard", f"after the next load {self.w.loaded()} is loaded")
+            predicted = self.load(scenario)
+        sizes = [index.size for index in self.w.nv.indices() if tickets.state_of(index) == "whole"]
+        expect(len(sizes) < 2, f"{len(sizes)} tickets for one kernel")
         result = self.w.run(["exec", "--now"])
         expect(result.rebooted, f"the next exec fails with {result.exit or result.signal}: {result.err}")
         expect(self.w.loaded() == "real", f"the next exec reboots into {self.w.loaded()}")
-        self.after_reboot(predicted)
+        self.after_reboot(predicted, tickets.secret_of(sizes[0]) if sizes else None)
 
-    def check_machine(self, start, options, load_first):
+    def after_tickets(self, scenario, number):
+        """The kernel that has a ticket gets it, if it is still there; then one of the cleaners leaves nothing."""
+        if scenario.second:
+            self.tickets.get()
+        if scenario.with_tickets and number % 4:
+            self.tickets.clean(number % 4 - 1)
+
+    def check_machine(self, start, scenario, number):
         """After the call that finishes what was begun, and then a hop."""
         status, _ = self.status()
         expect(self.w.loaded() != "real", "the real image is still loaded after the next call")
@@ -170,13 +191,19 @@ class Judge:
         expect(not hidden, f"left in /run/mkexec: {hidden}")
         expect(status["loaded"] == ("state.json" in names), f"status says loaded={status['loaded']}, there is {sorted(names)}")
         self.log_explains_tpm(self.w.log(), "this boot's log")
+        if not scenario.second:
+            self.tickets.none_is_readable()
         if self.w.tpm.read() != start:
-            expect(status["hops"] and status["hops"][-1]["aborted"], f"the TPM was extended, but no hop was aborted: {status['hops']}")
-        self.hop(status, options, load_first)
+            expect(status["hops"] and status["hops"][-1]["aborted"],
+                   f"the TPM was extended, but no hop was aborted: {status['hops']}")
+        self.after_tickets(scenario, number)
+        if scenario.with_tickets:
+            status, _ = self.status()
+        self.hop(status, scenario, number % 2)
 
     def state(self):
         """Machines that are alike in this go on alike; mkexec's lock file has a process number in it."""
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for folder in (world.RUN, self.w.kernel)
                  if folder.exists() for path in folder.iterdir() if path.name != "lock"}
         return json.dumps([files, world.LOADED.read_text(), self.w.tpm.read(),
-                           hashlib.sha256(world.LOG.read_bytes()).hexdigest()], sort_keys=True)
+                           hashlib.sha256(world.LOG.read_bytes()).hexdigest(), self.tickets.key()], sort_keys=True)

@@ -16,7 +16,9 @@ import time
 
 BANKS = {"sha256": 0xb, "sha384": 0xc}
 SIZES = {"sha256": 32, "sha384": 48}
-CODES = {0x144: "Startup", 0x17a: "GetCapability", 0x17e: "PCR_Read", 0x182: "PCR_Extend", 0x165: "FlushContext"}
+CODES = {0x144: "Startup", 0x17a: "GetCapability", 0x17e: "PCR_Read", 0x182: "PCR_Extend", 0x165: "FlushContext",
+         0x122: "NV_UndefineSpace", 0x12a: "NV_DefineSpace", 0x131: "CreatePrimary", 0x137: "NV_Write", 0x138: "NV_WriteLock",
+         0x14e: "NV_Read", 0x14f: "NV_ReadLock", 0x169: "NV_ReadPublic", 0x176: "StartAuthSession", 0x17f: "PolicyPCR"}
 CMD_INIT = 2  # swtpm's control channel
 SEND_COMMAND, SESSION_END = 8, 20  # the simulator's
 
@@ -63,7 +65,7 @@ class Tpm:
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--server", f"type=unixio,path={folder}/real",
              "--ctrl", f"type=unixio,path={self.control}", "--flags", "not-need-init,startup-clear"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.lock = threading.Lock()
+        self.lock, self.served = threading.Lock(), set()
         self.connection = self._connect(folder / "real")
         self.fault, self.on_hang, self.commands, self.hit = None, None, [], None
         listeners = self._listeners()
@@ -108,11 +110,33 @@ class Tpm:
             self.connection.sendall(command)
             return _message(self.connection)
 
-    def command(self, code, body, tag=0x8001):
+    def ask(self, code, body, tag=0x8001):
+        """The response code, and what follows it."""
         answer = self.transmit(struct.pack(">HII", tag, 10 + len(body), code) + body)
-        if struct.unpack(">I", answer[6:10])[0] != 0:
-            raise RuntimeError(f"TPM command {code:#x}: {answer.hex()}")
-        return answer[10:]
+        return struct.unpack(">I", answer[6:10])[0], answer[10:]
+
+    def command(self, code, body, tag=0x8001):
+        failed, answer = self.ask(code, body, tag)
+        if failed:
+            raise RuntimeError(f"TPM command {code:#x}: {failed:#x}")
+        return answer
+
+    def handles(self, first):
+        """Those that there are from first on, of its kind. Part 2, section 10.8.2 and 10.9."""
+        answer = self.command(0x17a, struct.pack(">III", 1, first, 254))
+        n = struct.unpack_from(">I", answer, 5)[0]
+        return struct.unpack_from(f">{n}I", answer, 9)
+
+    def settle(self):
+        """The program is gone: what it has sent is carried out. Then as the kernel's resource manager: returns how many
+        objects and sessions it left."""
+        deadline = time.monotonic() + 5
+        while self.served and time.monotonic() < deadline:
+            time.sleep(0.001)
+        left = [handle for first in (0x80000000, 0x02000000, 0x03000000) for handle in self.handles(first)]
+        for handle in left:
+            self.command(0x165, struct.pack(">I", handle))
+        return len(left)
 
     def reset(self):
         """As a reset of the machine."""
@@ -148,8 +172,7 @@ class Tpm:
         """Forgets what was sent; fault: (number of the command from 1, mode, whether all later ones fail, too)."""
         self.fault, self.on_hang, self.commands, self.hit = fault, on_hang, [], None
 
-    @staticmethod
-    def _accept(listener, serve):
+    def _accept(self, listener, serve):
         def guarded(connection):
             try:
                 while serve(connection):
@@ -157,9 +180,11 @@ class Tpm:
             except (EOFError, OSError):
                 pass
             connection.close()
+            self.served.discard(connection)
         while True:
             connection = listener.accept()[0]
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.served.add(connection)
             threading.Thread(target=guarded, args=(connection,), daemon=True).start()
 
     @staticmethod

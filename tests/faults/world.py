@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 
 import eventlog
+from nv import Nv
 from tpm import BANKS, SIZES, Tpm
 
 PLACE = pathlib.Path("/run/machine")  # in the worker's own /run
@@ -118,6 +119,7 @@ class Result:
     ended: bool = False  # by the TPM's hanging
     late: bool = False   # by the deadline
     left: int = 0
+    objects: int = 0     # and sessions, that the TPM still had
     calls: int = 0
     hit: str = ""
     out: str = ""
@@ -133,6 +135,7 @@ class Snapshot:
     loaded: str
     log: bytes
     extends: list
+    tickets: list = field(default_factory=list)  # of (index, contents)
 
 
 class World:
@@ -146,21 +149,24 @@ class World:
         put(PLACE / "esp/EFI/extra", "a file beside the payload")
         (PLACE / "tpm").mkdir()
         self.tpm = Tpm(PLACE / "tpm")
+        self.nv = Nv(self.tpm)
         log, extends = firmware_log()
         self.restore(Snapshot({}, "0\n", log, extends))
 
     # ---- state ----
 
-    def save(self, extends):
-        """extends: what the TPM got since its reset; the world doesn't watch it."""
+    def save(self, extends, contents=b""):
+        """extends: what the TPM got since its reset; contents: of every ticket. The world doesn't watch them."""
         files = {path: path.read_bytes() for folder in (RUN, self.kernel) if folder.exists()
                  for path in sorted(folder.iterdir())}
-        return Snapshot(files, LOADED.read_text(), LOG.read_bytes(), list(extends))
+        tickets = [(index, contents) for index in self.nv.indices()]
+        return Snapshot(files, LOADED.read_text(), LOG.read_bytes(), list(extends), tickets)
 
     def restore(self, snapshot):
-        for folder in (RUN, self.kernel):
+        for folder in (RUN, self.kernel, PLACE / "out"):
             shutil.rmtree(folder, ignore_errors=True)
         self.kernel.mkdir()
+        (PLACE / "out").mkdir()
         for path, data in snapshot.files.items():
             path.parent.mkdir(mode=0o700, exist_ok=True)
             path.write_bytes(data)
@@ -170,6 +176,10 @@ class World:
         self.tpm.reset()
         for pcr, digests in snapshot.extends:
             self.tpm.extend(pcr, digests)
+        for index in self.nv.indices():
+            self.nv.undefine(index.handle)
+        for index, contents in snapshot.tickets:
+            self.nv.make(index, contents)
 
     def new_boot(self, log):
         """What the hop's second kernel sees: its log, nothing loaded, an empty /run; the TPM goes on."""
@@ -186,7 +196,7 @@ class World:
 
     # ---- mkexec ----
 
-    def run(self, arguments, fault=None, trace=False, count=False):
+    def run(self, arguments, fault=None, trace=False, count=False, stdin=None):
         options, environment = [], {"PATH": os.environ["PATH"], "TPM2TOOLS_TCTI": self.tpm.tcti}
         if fault and fault.kind in ("call", "kill"):
             options = ["--at", str(fault.at)]
@@ -204,8 +214,8 @@ class World:
         hung = threading.Event()
         process = subprocess.Popen(
             [self.tools / "inject", "--folder", self.kernel, "--loaded", LOADED, "--report", PLACE / "report", *options,
-             self.mkexec, *map(str, arguments)], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, errors="replace")
+             self.mkexec, *map(str, arguments)], env=environment, stdin=stdin.open() if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
 
         def on_hang():
             hung.set()
@@ -213,7 +223,7 @@ class World:
         self.tpm.expect((fault.at, fault.variant, fault.later) if fault and fault.kind == "tpm" else None, on_hang)
         late = False
         try:
-            out, err = process.communicate(timeout=6 if fault and fault.kind == "alloc" else DEADLINE_SECONDS)
+            out, err = process.communicate(timeout=12 if fault and fault.kind == "alloc" else DEADLINE_SECONDS)
         except subprocess.TimeoutExpired:
             late = True
             process.send_signal(signal.SIGTERM)
@@ -221,6 +231,7 @@ class World:
         if process.returncode != 0:
             raise RuntimeError(f"the injector failed with {process.returncode}: {err}")
         result = self._report(Result(out=out, err=err, ended=hung.is_set(), late=late))
+        result.objects = self.tpm.settle()
         if self.tpm.hit:
             result.hit = f"{self.tpm.hit} {fault.variant}"
         if "MKEXEC_FAULT_COUNT" in environment:
