@@ -21,6 +21,8 @@ enum {
         OPT_CLOSE,
         OPT_MACHINE,
         OPT_BASE,
+        OPT_FIRMWARE,
+        OPT_FIRMWARE_EVENTS,
         OPT_DB,
         OPT_DBX,
         OPT_TCTI,
@@ -92,6 +94,11 @@ static const struct option_row {
                 {"machine", PREDICT, OPT_MACHINE, "FILE",
                                 "facts of another machine ('mkexec status --machine')"},
                 {"base", PREDICT, OPT_BASE, "FILE", "start values, lines 'bank pcr hex'"},
+                {"firmware", PREDICT, OPT_FIRMWARE, NULL,
+                                "PCR 4, 9, 11, 12, 13 as firmware starting the payload gives them"},
+                {"firmware-events", PREDICT, OPT_FIRMWARE_EVENTS, "LIST",
+                                "with it: what firmware measures into PCR 4 before (default:\n"
+                                "action,separator; 'none')"},
                 {"trace", BOTH, OPT_TRACE, NULL,
                                 "every EFI call with arguments and status, on stderr"},
                 {"json", BOTH, OPT_JSON, NULL, "the result as JSON on stdout"},
@@ -216,6 +223,12 @@ static bool take_option(int option, struct hop_options *o)
         case OPT_BASE:
                 o->base = optarg;
                 return true;
+        case OPT_FIRMWARE:
+                o->firmware = true;
+                return true;
+        case OPT_FIRMWARE_EVENTS:
+                o->firmware_list = optarg;
+                return true;
         case OPT_DB:
                 o->db = optarg;
                 return true;
@@ -276,6 +289,7 @@ int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *r
 {
         struct hop_options o = {.verb = argv[0], .timeout_s = 120};
         struct option options[ARRAY_SIZE(rows) + 1];
+        struct error error;
         int option, which = is_load ? LOAD : PREDICT;
 
         options_of(which, options);
@@ -296,6 +310,13 @@ int hop_options_parse(int argc, char **argv, bool is_load, struct hop_options *r
                                                  "for");
         if (o.n_tickets == 0 && (o.ticket_pcrs || o.owner_auth))
                 return 1 + fail_text(EXIT_USAGE, "--pcr and --owner-auth are for --ticket");
+        if (o.firmware_list && !o.firmware)
+                return 1 + fail_text(EXIT_USAGE, "--firmware-events is for --firmware");
+        if (o.firmware && (o.base || o.map || o.close_list))
+                return 1 + fail_text(EXIT_USAGE, "--firmware is of no hop: --base, --map and "
+                                                 "--close say nothing of it");
+        if (firmware_events_parse(o.firmware_list, &o.firmware_events, &error) < 0)
+                return 1 + fail_text(EXIT_USAGE, "--firmware-events %s", error.text);
         if (o.machine && o.base)
                 return 1 + fail_text(EXIT_USAGE, "--machine and --base exclude each other");
         if (o.machine && (o.db || o.dbx))

@@ -33,6 +33,7 @@ void hop_run_release(struct hop_run *run)
         signature_keys_release(&run->keys);
         facts_release(&run->facts);
         esp_release(&run->esp);
+        payload_about_release(&run->about);
         buf_release(&run->payload);
         buf_release(&run->load_options);
         buf_release(&run->initrd);
@@ -61,15 +62,14 @@ static int read_initrds(const struct hop_options *o, struct hop_run *run, struct
 /* What the payload finds as LoadOptions: the command line, behind "@N" if a profile is chosen. */
 static int make_load_options(const struct hop_options *o, struct hop_run *run, struct error *error)
 {
-        unsigned profile;
         char word[16];
         int r;
 
         if (o->profile) {
-                r = profile_find(buf_span(&run->payload), o->profile, &profile, error);
+                r = profile_find(buf_span(&run->payload), o->profile, &run->profile, error);
                 if (r < 0)
                         return error_prefix(error, r, "%s", o->payload);
-                snprintf(word, sizeof(word), "@%u%s", profile, o->cmdline ? " " : "");
+                snprintf(word, sizeof(word), "@%u%s", run->profile, o->cmdline ? " " : "");
                 utf8_to_utf16(word, &run->load_options);
         }
         if (o->cmdline && !utf8_to_utf16(o->cmdline, &run->load_options))
@@ -95,7 +95,11 @@ static int read_inputs(const struct hop_options *o, struct hop_run *run, struct 
                 r = error_set(error, EIO, "can't compute SHA-256");
         if (r == 0)
                 r = read_initrds(o, run, error);
-        return r < 0 ? r : make_load_options(o, run, error);
+        if (r == 0)
+                r = make_load_options(o, run, error);
+        if (r == 0 && hash_sha256(buf_span(&run->load_options), run->load_options_sha256) < 0)
+                r = error_set(error, EIO, "can't compute SHA-256");
+        return r;
 }
 
 static int open_tpm(const struct hop_options *o, bool for_load, struct hop_run *run,
@@ -307,6 +311,8 @@ static int run_payload(const struct hop_options *o, bool for_load, const struct 
         r = firmware_new(&setup, &run->fw, error);
         if (r == 0)
                 r = enter_sandbox(o, for_load, state, run, error);
+        if (r == 0 && !for_load && o->json)
+                payload_about_read(buf_span(&run->payload), run->profile, &run->about);
         if (r == 0)
                 r = firmware_load(run->fw, &run->payload, error);
         buf_release(&run->payload); /* the guest needs the room: it unpacks the kernel */
@@ -364,8 +370,7 @@ static int make_plan(struct hop_run *run, struct error *error)
                                 .digests = record->events[i].digests,
                                 .data = record->events[i].data};
         memcpy(input.payload_sha256, run->payload_sha256, sizeof(run->payload_sha256));
-        if (hash_sha256(buf_span(&run->load_options), input.load_options_sha256) < 0)
-                return error_set(error, EIO, "can't compute SHA-256");
+        memcpy(input.load_options_sha256, run->load_options_sha256, 32);
         return plan_make(&input, &run->plan, error);
 }
 

@@ -6,12 +6,14 @@
 #include <stdbool.h>
 
 #include "eventlog/hop.h"
+#include "policy/firmware-boot.h"
 #include "policy/predict.h"
 #include "policy/ticket.h"
 #include "shim/boot-log.h"
 #include "shim/esp.h"
 #include "shim/facts.h"
 #include "shim/handover/file-handover.h"
+#include "shim/payload-about.h"
 #include "shim/progress.h"
 #include "shim/state.h"
 #include "tcg2/protocol.h"
@@ -37,6 +39,9 @@ struct hop_options {
         uint64_t memory_limit_bytes; /* 0: 3/8 of what is available: the image in /run takes as much
                                         again */
         bool trace, json, dry_run, accept_gaps;
+        bool firmware; /* predict: what a firmware boot gives */
+        const char *firmware_list; /* --firmware-events */
+        struct firmware_events firmware_events;
         enum handover_option handover;
         struct hop_ticket tickets[HOP_TICKETS_MAX]; /* load: to be made when all is staged */
         size_t n_tickets;
@@ -53,7 +58,9 @@ struct hop_run {
         struct buf payload; /* let go when it is in the guest */
         struct buf load_options;
         struct buf initrd; /* let go when the plan is made */
-        uint8_t payload_sha256[32];
+        uint8_t payload_sha256[32], load_options_sha256[32];
+        unsigned profile; /* of a UKI */
+        struct payload_about about; /* predict --json */
         uint8_t initrd_sha256[HOP_INITRDS_MAX][32];
         size_t n_initrds;
         struct facts facts;

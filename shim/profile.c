@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shim/os-release.h"
 #include "tcg2/pe.h"
 
 #define FIRST_VERSION 257u /* the first systemd whose stub knows profiles */
@@ -46,55 +47,6 @@ static unsigned stub_version(const struct pe *pe)
         return version;
 }
 
-static bool is_blank(uint8_t c)
-{
-        return c == ' ' || c == '\t';
-}
-
-static struct span trimmed(struct span s)
-{
-        while (s.size > 0 && is_blank(s.data[0]))
-                s = SPAN(s.data + 1, s.size - 1);
-        while (s.size > 0 && is_blank(s.data[s.size - 1]))
-                s.size--;
-        return s;
-}
-
-/* The value of a line "KEY=value", without quotes around it; false if it is another line. */
-static bool value_of(struct span line, const char *key, struct span *ret)
-{
-        size_t n = strlen(key);
-
-        line = trimmed(line);
-        if (line.size <= n || memcmp(line.data, key, n) != 0 || line.data[n] != '=')
-                return false;
-        line = SPAN(line.data + n + 1, line.size - n - 1);
-        if (line.size >= 2 && line.data[0] == line.data[line.size - 1] &&
-                        (line.data[0] == '"' || line.data[0] == '\''))
-                line = SPAN(line.data + 1, line.size - 2);
-        *ret = line;
-        return true;
-}
-
-/* The last ID= before the first NUL; empty if there is none. */
-static struct span id_of(struct span text)
-{
-        struct span id = {0}, value;
-
-        for (size_t start = 0, i = 0; i <= text.size; i++) {
-                bool end = i == text.size || text.data[i] == '\0';
-
-                if (!end && text.data[i] != '\n' && text.data[i] != '\r')
-                        continue;
-                if (value_of(SPAN(text.data + start, i - start), "ID", &value))
-                        id = value;
-                if (end)
-                        break;
-                start = i + 1;
-        }
-        return id;
-}
-
 static bool take_number(const char *text, unsigned long *ret)
 {
         char *end;
@@ -127,7 +79,7 @@ static int look_up(const struct pe *pe, const char *wanted, unsigned *ret, struc
 
                 if (strcmp(section.name, ".profile") != 0)
                         continue;
-                id = id_of(contents(&section));
+                id = os_release_find(contents(&section), "ID");
                 if (by_number ? number == n : span_equal(id, SPAN(wanted, strlen(wanted)))) {
                         *ret = n;
                         return 0;

@@ -16,6 +16,7 @@ _mkexec() {
         --initrd | --map | --machine | --base | --pcrs | --db | --dbx | --owner-auth | --ak-auth | --ak | --new-ak | --public | --certificate | --policy | --ca | --reference | --output | -o) [ "$prev/$verb" = --machine/status ] || files=all ;;
         --esp | --directory) files=folders ;;
         --close) offer='none 11' ;;
+        --firmware-events) offer='action,separator separator none' ;;
         --handover) offer='auto load file' ;;
         --key-type) offer='rsa ecc' ;;
         --bank) offer='sha1 sha256 sha384 sha512 sm3_256 sha3_256 sha3_384 sha3_512' ;;
@@ -27,7 +28,7 @@ _mkexec() {
     if [ -z "$files$offer" ]; then
         case $verb in
             '') offer='predict load exec unload status log ticket attest verify --help --version' ;;
-            predict) offer="$hop --machine --base" files=all ;;
+            predict) offer="$hop --machine --base --firmware --firmware-events" files=all ;;
             load) offer="$hop --dry-run --accept-log-gaps --ticket --pcr --owner-auth" files=all ;;
             exec) offer='--now --tcti --quiet --verbose --help' ;;
             unload) offer='--tcti --help' ;;

@@ -125,6 +125,42 @@ def newer_stub_and_kernel(case):
     assert {"4", "9", "11"} <= set(view), f"payload PCRs {sorted(view)}"
 
 
+def firmware_boot_is_what_systemd_measures(case):
+    """PCR 11 of it; PCR 4 has what firmware measures before, in front of the payload's own."""
+    path = case.build("b")
+    found = case.predict(path, "--firmware", user=NOBODY if os.geteuid() == 0 else ())
+    assert found["kind"] == "firmware" and set(found["pcrs"]) == {"4", "9", "11", "12", "13"}, sorted(found)
+    for bank, value in measured_by_systemd(case.parts["b"], case.folder).items():
+        assert found["pcrs"]["11"][bank] == value, f"{bank}: {found['pcrs']['11'][bank]}, systemd-measure says {value}"
+    images = [e["digests"]["sha256"] for e in case.predict(path)["events"] if e["payload_pcr"] == 4]
+    value = bytes(32)
+    for digest in (hashlib.sha256(b"Calling EFI Application from Boot Option").hexdigest(),
+                   hashlib.sha256(bytes(4)).hexdigest(), *images):
+        value = hashlib.sha256(value + bytes.fromhex(digest)).digest()
+    assert value.hex() == found["pcrs"]["4"]["sha256"], "PCR 4 isn't action, separator, images"
+    twin = case.build("twin", **{**case.parts["b"], "cmdline": "quiet stage=3"})
+    other = case.predict(twin, "--firmware")["pcrs"]
+    assert all(other[pcr]["sha256"] != found["pcrs"][pcr]["sha256"] for pcr in ("4", "11")), "another command line, same PCRs"
+
+
+def prediction_is_a_reference(case):
+    """Its members, against the files and what Python reads in them."""
+    path = case.build("b")
+    initrd = case.folder / "more"
+    initrd.write_bytes(os.urandom(100))
+    found = case.predict(path, "--cmdline", "x", "--initrd", initrd)
+    about = found["about"]
+    assert found["kind"] == "kexec"
+    assert found["payload_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found["load_options_sha256"] == hashlib.sha256("x\0".encode("utf-16-le")).hexdigest()
+    assert found["initrd_sha256"] == [hashlib.sha256(initrd.read_bytes()).hexdigest()]
+    assert about["kernel"] == "6.1.0-test" and about["command_line"] == "quiet stage=2" and about["signer"] is None, about
+    assert f'PRETTY_NAME="{about["os"]}"' in case.parts["b"]["osrel"], about
+    assert found["banks"] == list(found["registers"]["8"])
+    bare = case.predict(payloads.kernel("6.1").image, "--initrd", initrd)["about"]
+    assert bare["kernel"] and bare["kernel"].startswith("6.1") and bare["os"] is None, bare
+
+
 def bare_kernel_with_initrd(case):
     try:
         image = payloads.kernel("6.1").image
@@ -159,6 +195,10 @@ def errors_are_one_line_and_exit_2(case):
                                   (("--map", bad_map, good), 2, "map:1"), (("--close", "10", good), 2, "10"),
                                   (("--initrd", case.folder / "absent", good), 2, "absent"),
                                   (("--timeout", "0", good), 2, "--timeout"), ((), 2, "payload"),
+                                  (("--firmware", "--map", bad_map, good), 2, "--firmware"),
+                                  (("--firmware", "--firmware-events", "separators", good), 2, "separators"),
+                                  (("--firmware", "--firmware-events", "action,", good), 2, "action,"),
+                                  (("--firmware-events", "action", good), 2, "--firmware-events"),
                                   (("--memory-limit", "8", good), 1, "b.efi")):
         done = case.run("predict", *arguments)
         lines = [line for line in done.stderr.splitlines() if not line.startswith("payload:")]
@@ -182,7 +222,8 @@ def nothing_is_left_behind(case):
 
 
 CASES = (pcr11_is_what_systemd_measures, nobody_can_predict_too, other_input_gives_other_registers,
-         events_hash_to_their_digests, newer_stub_and_kernel, bare_kernel_with_initrd,
+         events_hash_to_their_digests, firmware_boot_is_what_systemd_measures, prediction_is_a_reference,
+         newer_stub_and_kernel, bare_kernel_with_initrd,
          errors_are_one_line_and_exit_2, nothing_is_left_behind)
 
 

@@ -7,6 +7,7 @@ import pathlib
 import elsewhere
 import hop_checks
 import log_twins
+import references
 import scene
 import uki
 from tally import expect, expect_equal
@@ -61,6 +62,8 @@ def run(tally, folder, configuration):
     for name in TWINS if with_twins else ():
         tally.check(f"{title}: B with another {name} is predicted differently", twin_differs, hop, name)
     for check, function in elsewhere.CHECKS.items():
+        tally.check(f"{title}: {check}", function, hop)
+    for check, function in references.CHECKS.items():
         tally.check(f"{title}: {check}", function, hop)
     tally.check(f"{title}: log check takes the second kernel's log", log_twins.true_log_passes, hop)
     for name, make in log_twins.TWINS.items():

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "shim/reference-json.h"
+
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "eventlog/decode.h"
+#include "policy/reference-values.h"
+#include "shim/plan-json.h"
+
+static struct json_object *text_or_null(const char *text)
+{
+        return text ? json_object_new_string(text) : NULL;
+}
+
+static struct json_object *about_to_json(const struct hop_run *run)
+{
+        const struct payload_about *about = &run->about;
+        struct json_object *object = json_object_new_object();
+
+        json_object_object_add(object, "kernel", text_or_null(about->kernel));
+        json_object_object_add(object, "os", text_or_null(about->os));
+        json_object_object_add(object, "command_line", text_or_null(about->command_line));
+        json_object_object_add(object, "signer", text_or_null(about->signer));
+        return object;
+}
+
+void reference_to_json(const struct hop_run *run, const char *kind, struct json_object *object)
+{
+        struct json_object *initrds = json_object_new_array();
+
+        for (size_t i = 0; initrds && i < run->n_initrds; i++)
+                json_object_array_add(initrds, hex_to_json(SPAN(run->initrd_sha256[i], 32)));
+        json_object_object_add(object, "kind", json_object_new_string(kind));
+        json_object_object_add(
+                        object, "payload_sha256", hex_to_json(SPAN(run->payload_sha256, 32)));
+        json_object_object_add(object, "load_options_sha256",
+                        hex_to_json(SPAN(run->load_options_sha256, 32)));
+        json_object_object_add(object, "initrd_sha256", initrds);
+        json_object_object_add(object, "about", about_to_json(run));
+        json_object_object_add(object, "banks", banks_to_json(&run->plan.banks));
+}
+
+static struct json_object *event_to_json(const struct plan_event *e)
+{
+        struct json_object *object = json_object_new_object();
+        _cleanup_buf_ struct buf text = {0};
+        char type[EVENT_TYPE_TEXT_SIZE];
+
+        if (!object)
+                return NULL;
+        event_text(&e->event, &text);
+        json_object_object_add(object, "payload_pcr", json_object_new_int((int)e->payload_pcr));
+        json_object_object_add(object, "kind",
+                        json_object_new_string(e->kind == PLAN_PAYLOAD ? "payload" : "firmware"));
+        json_object_object_add(object, "type",
+                        json_object_new_string(event_type_text(e->event.type, type)));
+        json_object_object_add(object, "digests", digests_to_json(&e->event.digests));
+        json_object_object_add(object, "data", hex_to_json(e->event.data));
+        json_object_object_add(object, "text",
+                        json_object_new_string_len((const char *)text.data, (int)text.size));
+        return object;
+}
+
+int firmware_boot_to_json(const struct firmware_boot *boot, struct json_object *object)
+{
+        struct json_object *events = json_object_new_array();
+
+        for (size_t i = 0; events && i < boot->n_events; i++)
+                json_object_array_add(events, event_to_json(&boot->events[i]));
+        json_object_object_add(object, "pcrs",
+                        pcrs_to_json(&boot->pcrs.banks, REFERENCE_VIEW, boot->pcrs.pcr));
+        return json_object_object_add(object, "events", events) < 0 || !events ? -ENOMEM : 0;
+}
