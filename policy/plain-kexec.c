@@ -14,7 +14,7 @@
 
 #define IMA_PCR     10
 #define MORE_MAX    8    /* kernels that are looked for at one moment */
-#define BUDGET      2048 /* extends that the search may take besides a few passes over the list */
+#define BUDGET      1024 /* extends that a search may take besides a few passes over the list */
 #define LIST_PASSES 4
 #define LOST_MAX    (CHAIN_BOOTS_MAX + MORE_MAX)
 #define MOMENTS_MAX 1024
@@ -201,18 +201,37 @@ static bool make_lost(struct search *s, size_t moment, size_t more, size_t form)
         return true;
 }
 
-/* All lost kernels wrote alike: none more than the log tells of, then some at one moment. */
-static bool search_alike(struct search *s)
+/* As many as the log tells of, all alike. */
+static bool search_exact(struct search *s)
 {
-        for (size_t form = 0; form < s->n_forms && s->budget > 0; form++) {
-                if (make_lost(s, 0, 0, form) && (form == 0 || s->n_lost > 0) && reaches(s))
+        for (size_t form = 0; form < s->n_forms && make_lost(s, 0, 0, form); form++) {
+                if (reaches(s))
                         return true;
+                if (s->n_lost == 0)
+                        break; /* there is no form */
+        }
+        return false;
+}
+
+/* More of them at one moment, all alike, in forms from first to last. */
+static bool search_more(struct search *s, size_t first, size_t last)
+{
+        for (size_t form = first; form < last; form++)
                 for (size_t more = 1; more <= MORE_MAX && s->budget > 0; more++)
                         for (size_t moment = 0; moment < s->moments.n; moment++)
                                 if (make_lost(s, moment, more, form) && reaches(s))
                                         return true;
-        }
         return false;
+}
+
+static bool search_more_own(struct search *s)
+{
+        return search_more(s, 0, 1);
+}
+
+static bool search_more_others(struct search *s)
+{
+        return search_more(s, 1, s->n_forms);
 }
 
 /* As many as the log tells of, each in a way of its own: an odometer over the forms. */
@@ -359,6 +378,8 @@ static int choose_bank(struct search *s)
 static int search_in(struct search *s, const struct chain *chain, const struct banks *banks,
                 struct error *error)
 {
+        static bool (*const searches[])(struct search *) = {
+                        search_exact, search_more_own, search_mixed, search_more_others};
         int r;
 
         boot_moments_release(&s->moments);
@@ -371,8 +392,12 @@ static int search_in(struct search *s, const struct chain *chain, const struct b
                 return 0;
         if (!make_forms(s))
                 return -ENOMEM;
-        s->budget = BUDGET + LIST_PASSES * s->n_records;
-        return search_alike(s) || search_mixed(s);
+        for (size_t i = 0; i < ARRAY_SIZE(searches); i++) {
+                s->budget = BUDGET + LIST_PASSES * s->n_records;
+                if (searches[i](s))
+                        return 1;
+        }
+        return 0;
 }
 
 /* First in the bank that the list's own boot_aggregate is of, which all kernels like best. */
