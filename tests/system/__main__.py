@@ -33,13 +33,14 @@ import test_mixed
 import test_payloads
 import test_plain
 import test_ticket
+import test_ticket_twins
 import vm
 
 # (scenario, needs mkexec, only with --full or by its name). A configuration may say the latter of itself.
 SCENARIOS = ((test_hop, True, False), (test_chain, True, False), (test_abort, True, False), (test_payloads, True, False),
              (test_guard, True, False), (test_file_mode, True, False), (test_lockdown, True, False),
              (test_baseline, False, False), (test_images, True, False), (test_mixed, True, False),
-             (test_ticket, True, False), (test_plain, True, True), (test_machines, True, True))
+             (test_ticket, True, False), (test_ticket_twins, True, False), (test_plain, True, True), (test_machines, True, True))
 SECONDS = pathlib.Path(__file__).parent / "seconds"
 
 
@@ -47,7 +48,7 @@ def jobs(names, full):
     for module, needs_program, only_full in SCENARIOS:
         for configuration in module.CONFIGURATIONS:
             skipped = only_full or getattr(configuration, "only_full", False)
-            name = f"{module.__name__.removeprefix('test_')}-{configuration.name}"
+            name = f"{module.__name__.removeprefix('test_').removesuffix('_twins')}-{configuration.name}"
             if any(part in name for part in names) if names else full or not skipped:
                 yield name, module, configuration, needs_program
 

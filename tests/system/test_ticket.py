@@ -1,22 +1,29 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Tickets in a machine with an encrypted disk. A opens it by a passphrase and leaves a key in a ticket, B opens it with
 that and passes the key on, so does C. And one that nobody gets: B comes by a plain kexec, then the machine resets.
+Who else would like to have one: test_ticket_twins.py.
 """
 
+import hashlib
 import json
+import mmap
 import pathlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import initrd
 import payloads
+import results
 import scene
 from tally import expect, expect_equal
 
 TPM2 = pathlib.Path("/usr/bin/tpm2")
 CRYPTSETUP = pathlib.Path("/usr/sbin/cryptsetup")
 MODULES = ("dm_crypt", "xts", "aesni_intel", "sha256_generic", "algif_skcipher")
-DISK_MIB = 32
+DISK_MIB = 20
 NV_INDEX = 0x01a00100
+# A copy in memory may be torn.
+PIECE_BYTES = 16
+BEFORE, AFTER = "ticket-second: before get", "ticket-second: after get"
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,30 @@ CONFIGURATIONS = (
 
 
 @dataclass
+class Memory:
+    """Where the key of the disk is in the machine's RAM, at the moments when the second kernel asks."""
+    found: dict = field(default_factory=dict)
+
+    def look(self, machine, moment):
+        sent = results.frames((machine.folder / "ttyS1").read_bytes())
+        key = results.State(sent["first"]).files["key"]
+        path = machine.memory()
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
+            places = (memory.find(key[at:at + PIECE_BYTES]) for at in range(0, len(key), PIECE_BYTES))
+            self.found[moment] = len(memory), [place for place in places if place >= 0]
+        path.unlink()
+        return "done"
+
+    def asked(self):
+        return {moment: lambda machine, moment=moment: self.look(machine, moment) for moment in (BEFORE, AFTER)}
+
+
+@dataclass
 class Story:
     scene: object
     outcome: object
     disk: pathlib.Path
+    memory: Memory
 
     def state(self, name):
         return self.outcome.state(name)
@@ -116,6 +143,15 @@ def key_is_nowhere_else(story):
         expect(story.key not in path.read_bytes(), f"{path} has the key")
 
 
+def key_is_not_in_memory(story):
+    """All that the second kernel was handed is in its memory, the segments of the kexec, too. The first kernel overwrote
+    what it had left itself."""
+    size, places = story.memory.found[BEFORE]
+    expect_equal("bytes of memory", size, 512 << 20)
+    expect_equal("pieces of the key in it before get", [hex(place) for place in places], [])
+    expect(story.memory.found[AFTER][1], "after get it isn't there either: this check can't tell")
+
+
 def second_kernel_opens_the_disk(story):
     first, second = story.state("first"), story.state("second")
     worked(second, "get", "open")
@@ -158,6 +194,14 @@ def a_plain_kexec_gets_nothing(story):
     return is_refused(story.state("boot-2"), "get", "1", "PCR 8, bank sha256 reads 0000")
 
 
+def sum_of(disk):
+    return hashlib.sha256(disk.read_bytes()).hexdigest()
+
+
+def the_disk_is_as_it_was(story):
+    expect_equal("sum of the disk", sum_of(story.disk), story.state("boot-1").text("disk").split()[0])
+
+
 def a_reset_ends_it(story):
     state = story.state("boot-3")
     expect_equal("state after the reset", [row[2] for row in tickets(state, "list")], ["empty"])
@@ -174,6 +218,7 @@ CHECKS = {
         "a secret that is too long is refused, and nothing is loaded": a_secret_too_long_is_refused,
         "tickets can be put after load, and bound to more PCRs": put_after_load,
         "the key is in no file of the first kernel, on no disk, and not left in the TPM": key_is_nowhere_else,
+        "the key is nowhere in the second kernel's memory before get": key_is_not_in_memory,
         "the second kernel opens the disk with it": second_kernel_opens_the_disk,
         "it opens once": it_opens_once,
         "a key passed on opens the disk in the third kernel": third_kernel_opens_it_too,
@@ -182,6 +227,7 @@ CHECKS = {
     "lost": {
         "a second kernel by a plain kexec gets nothing": a_plain_kexec_gets_nothing,
         "a reset ends it": a_reset_ends_it,
+        "the disk is as it was": the_disk_is_as_it_was,
     },
 }
 
@@ -192,23 +238,32 @@ def files(kernel):
             "ticket/order": "".join(name + "\n" for name, _ in modules).encode()}
 
 
-def run(tally, folder, configuration):
-    title = f"ticket ({configuration.what})"
-    place = scene.Scene(folder, configuration.kernel, configuration.first, configuration.second, tally.say)
-    programs = {"bin/mkexec": scene.program(), "usr/bin/tpm2": TPM2}
-    if configuration.name == "luks":
-        if not CRYPTSETUP.exists():
-            raise payloads.Unavailable("cryptsetup isn't installed (package cryptsetup-bin)")
-        programs["bin/cryptsetup"] = CRYPTSETUP
-    else:
-        programs["bin/kexec"] = payloads.kexec_tools()
+def programs(*paths):
+    """mkexec and more of what the scripts call, by their paths in the guest."""
+    known = {"usr/bin/tpm2": TPM2, "bin/cryptsetup": CRYPTSETUP}
+    if not CRYPTSETUP.exists():
+        raise payloads.Unavailable("cryptsetup isn't installed (package cryptsetup-bin)")
+    return {"bin/mkexec": scene.program(), **{path: known[path] for path in paths}}
+
+
+def new_disk(place):
+    """An empty one; what is on it later no boot of firmware's reads."""
     disk = place.folder / "luks.img"
     with open(disk, "wb") as file:
         file.truncate(DISK_MIB << 20)
+    return disk
+
+
+def run(tally, folder, configuration):
+    title = f"ticket ({configuration.what})"
+    place = scene.Scene(folder, configuration.kernel, configuration.first, configuration.second, tally.say)
+    found = programs("usr/bin/tpm2", "bin/cryptsetup")
+    if configuration.name == "lost":
+        found["bin/kexec"] = payloads.kexec_tools()
     extra = {**files(place.kernel), "plain/kernel": place.kernel.image.read_bytes(), "plain/initrd": place.initrd_a}
-    payload = place.payload("payload-ticket", programs, files=extra)
-    outcome = place.run("ticket", payload, shared=False, disks=((disk, "luks"),), reboots=configuration.name == "lost",
-                        deadline_seconds=600)
-    story = Story(place, outcome, disk)
+    disk, memory = new_disk(place), Memory()
+    outcome = place.run("ticket", place.payload("payload-ticket", found, files=extra), disks=((disk, "luks"),),
+                        reboots=configuration.name == "lost", asked=memory.asked(), deadline_seconds=600)
+    story = Story(place, outcome, disk, memory)
     for check, function in CHECKS[configuration.name].items():
         tally.check(f"{title}: {check}", function, story)
