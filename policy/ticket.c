@@ -12,6 +12,7 @@
 #define MAGIC        "MKXT"
 #define VERSION      1
 #define HEADER_BYTES 8
+#define FIRST_BYTES  256 /* read at once, with header and name: as a rule all */
 #define SLOT_HANDLES 0x10000u
 #define OWNER_FIRST  0x01800000u
 #define OWNER_LAST   0x01bfffffu
@@ -139,7 +140,7 @@ static int fill(struct tpm_nv *nv, struct nv_index *index, struct span contents,
                 struct error *error)
 {
         struct nv_index found;
-        int r = tpm_nv_write(nv, index->handle, contents, error);
+        int r = tpm_nv_write(nv, index, contents, error);
 
         if (r == 0)
                 r = tpm_nv_write_lock(nv, index->handle, error);
@@ -303,40 +304,41 @@ static int malformed(const struct ticket *ticket, struct error *error)
                         ticket->handle);
 }
 
-static int read_header(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
-                char ret_name[TICKET_NAME_MAX + 1], uint16_t *ret_secret, struct error *error)
+/* Header and name, of which *secret_at is the end, and what came with them into *bytes (new). */
+static int read_head(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
+                struct secret *bytes, char ret_name[TICKET_NAME_MAX + 1], uint16_t *secret_at,
+                struct error *error)
 {
-        _cleanup_secret_ struct secret bytes = {0};
-        struct cursor c;
-        struct span magic;
+        uint16_t first = ticket->size < FIRST_BYTES ? ticket->size : FIRST_BYTES, secret_bytes;
+        struct span magic, name;
         uint8_t version, n;
-        int r = secret_new(HEADER_BYTES + TICKET_NAME_MAX, &bytes, error);
+        struct cursor c;
+        int r = secret_new(ticket->size, bytes, error);
 
         if (r == 0)
-                r = read_part(nv, ticket, now, 0, HEADER_BYTES, &bytes, error);
+                r = read_part(nv, ticket, now, 0, first, bytes, error);
         if (r < 0)
                 return r;
-        c = CURSOR(secret_span(&bytes));
+        c = CURSOR(secret_span(bytes));
         if (!cursor_take(&c, 4, &magic) || memcmp(magic.data, MAGIC, 4) != 0 ||
                         !cursor_u8(&c, &version) || version != VERSION || !cursor_u8(&c, &n) ||
-                        n == 0 || n > TICKET_NAME_MAX || !cursor_be16(&c, ret_secret) ||
-                        ticket->size != HEADER_BYTES + n + *ret_secret || *ret_secret == 0)
+                        n == 0 || n > TICKET_NAME_MAX || !cursor_be16(&c, &secret_bytes) ||
+                        ticket->size != HEADER_BYTES + n + secret_bytes || secret_bytes == 0 ||
+                        !cursor_take(&c, n, &name))
                 return malformed(ticket, error);
-        bytes.size = 0;
-        r = read_part(nv, ticket, now, HEADER_BYTES, n, &bytes, error);
-        if (r < 0)
-                return r;
-        memcpy(ret_name, bytes.data, n);
+        memcpy(ret_name, name.data, n);
         ret_name[n] = '\0';
+        *secret_at = (uint16_t)(HEADER_BYTES + n);
         return ticket_name_ok(ret_name) ? 0 : malformed(ticket, error);
 }
 
 int ticket_name(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
                 char ret[TICKET_NAME_MAX + 1], struct error *error)
 {
-        uint16_t size;
+        _cleanup_secret_ struct secret bytes = {0};
+        uint16_t secret_at;
 
-        return read_header(nv, ticket, now, ret, &size, error);
+        return read_head(nv, ticket, now, &bytes, ret, &secret_at, error);
 }
 
 int ticket_lock(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
@@ -350,20 +352,25 @@ int ticket_lock(struct tpm_nv *nv, const struct ticket *ticket, const struct rep
         return never_quiet(ticket, r, error);
 }
 
-/* The secret leaves this function only with the index locked. */
+/* The secret leaves this function only with the index locked. bytes: what read_head got. */
 static int take(struct tpm_nv *nv, const struct ticket *ticket, const struct replay *now,
-                uint16_t secret_bytes, struct secret *ret, struct error *error)
+                struct secret *bytes, uint16_t secret_at, struct secret *ret, struct error *error)
 {
-        int r = secret_new(secret_bytes, ret, error);
+        uint16_t there = (uint16_t)bytes->size;
+        int r = 0;
 
-        if (r == 0)
-                r = read_part(nv, ticket, now, (uint16_t)(ticket->size - secret_bytes),
-                                secret_bytes, ret, error);
+        if (there < ticket->size)
+                r = read_part(nv, ticket, now, there, (uint16_t)(ticket->size - there), bytes,
+                                error);
         if (r == 0)
                 r = ticket_lock(nv, ticket, now, error);
         if (r < 0)
-                secret_release(ret);
-        return r;
+                return r;
+        bytes->size -= secret_at;
+        memmove(bytes->data, bytes->data + secret_at, bytes->size);
+        *ret = *bytes;
+        *bytes = (struct secret){0};
+        return 0;
 }
 
 /* Why there is no ticket of that name: what there is instead, the most telling first; others: ready
@@ -418,12 +425,13 @@ int ticket_get(struct tpm_nv *nv, uint32_t base, const char *name, const struct 
 
         left->text[0] = '\0';
         for (size_t i = 0; r == 0 && i < n; i++) {
+                _cleanup_secret_ struct secret bytes = {0};
                 char found[TICKET_NAME_MAX + 1];
-                uint16_t size;
+                uint16_t secret_at;
 
                 if (tickets[i].state != TICKET_READY)
                         continue;
-                r = read_header(nv, &tickets[i], now, found, &size, error);
+                r = read_head(nv, &tickets[i], now, &bytes, found, &secret_at, error);
                 if (r == -EPROTO) { /* must not keep anybody from the others */
                         tickets[i].state = TICKET_FOREIGN;
                         r = 0;
@@ -435,7 +443,7 @@ int ticket_get(struct tpm_nv *nv, uint32_t base, const char *name, const struct 
                         others++;
                         continue;
                 }
-                r = take(nv, &tickets[i], now, size, ret, error);
+                r = take(nv, &tickets[i], now, &bytes, secret_at, ret, error);
                 if (r == 0)
                         ticket_drop(nv, tickets[i].handle, left);
                 return r;
@@ -450,16 +458,12 @@ int ticket_get(struct tpm_nv *nv, uint32_t base, const char *name, const struct 
 static int overwrite(struct tpm_nv *nv, const struct nv_index *old, struct error *error)
 {
         struct nv_index index = *old;
-        _cleanup_buf_ struct buf contents = {0};
         int r;
 
         index.attributes = ZEROS_ATTRIBUTES;
-        buf_put_zeros(&contents, index.size);
-        if (buf_failed(&contents))
-                return error_set(error, ENOMEM, "out of memory");
         r = tpm_nv_define(nv, &index, error);
         if (r == 0) {
-                r = tpm_nv_write(nv, index.handle, buf_span(&contents), error);
+                r = tpm_nv_write_zeros(nv, &index, error);
                 if (r == 0)
                         r = tpm_nv_undefine(nv, index.handle, error);
                 else

@@ -12,9 +12,11 @@
 
 struct tpm_nv {
         ESYS_CONTEXT *esys;
-        ESYS_TR salt_key; /* ESYS_TR_NONE until the first session */
-        uint16_t chunk;   /* bytes that one TPM2_NV_Read or TPM2_NV_Write can carry */
-        uint32_t limit;   /* bytes of an index */
+        bool has_password; /* the owner, as far as we were told */
+        ESYS_TR owner;     /* sessions, ESYS_TR_NONE until the first command that wants one */
+        ESYS_TR policy;
+        uint16_t chunk; /* bytes that one TPM2_NV_Read or TPM2_NV_Write can carry */
+        uint32_t limit; /* bytes of an index */
 };
 
 /* ---- answers ---- */
@@ -51,7 +53,7 @@ static int rc_error(struct error *error, TSS2_RC rc, const char *command, uint32
 
 /* A storage key of the null hierarchy, as in the TCG EK credential profile's template but for the
  * policy: its seed is new after each reset of the TPM, and it needs nobody's password. */
-static int make_salt_key(struct tpm_nv *nv, struct error *error)
+static int make_salt_key(struct tpm_nv *nv, ESYS_TR *ret, struct error *error)
 {
         static const TPM2B_SENSITIVE_CREATE sensitive;
         static const TPM2B_DATA outside;
@@ -84,8 +86,8 @@ static int make_salt_key(struct tpm_nv *nv, struct error *error)
         TSS2_RC rc;
 
         rc = Esys_CreatePrimary(nv->esys, ESYS_TR_RH_NULL, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                        ESYS_TR_NONE, &sensitive, &template, &outside, &creation, &nv->salt_key,
-                        NULL, NULL, NULL, NULL);
+                        ESYS_TR_NONE, &sensitive, &template, &outside, &creation, ret, NULL, NULL,
+                        NULL, NULL);
         if (rc != TSS2_RC_SUCCESS)
                 return error_prefix(error, tpm_rc_error(error, rc, "TPM2_CreatePrimary"),
                                 "key for encrypted sessions");
@@ -125,7 +127,10 @@ int tpm_nv_open(struct tpm *tpm, struct span owner, struct tpm_nv **ret, struct 
         nv = calloc(1, sizeof(*nv));
         if (!nv)
                 return error_set(error, ENOMEM, "out of memory");
-        *nv = (struct tpm_nv){.esys = tpm_esys_context(tpm), .salt_key = ESYS_TR_NONE};
+        *nv = (struct tpm_nv){.esys = tpm_esys_context(tpm),
+                        .has_password = owner.size > 0,
+                        .owner = ESYS_TR_NONE,
+                        .policy = ESYS_TR_NONE};
         if (owner.size > 0)
                 memcpy(auth.buffer, owner.data, owner.size);
         rc = Esys_TR_SetAuth(nv->esys, ESYS_TR_RH_OWNER, &auth);
@@ -144,47 +149,60 @@ int tpm_nv_open(struct tpm *tpm, struct span owner, struct tpm_nv **ret, struct 
         return 0;
 }
 
+/* ---- sessions and handles ---- */
+
+static void session_end(struct tpm_nv *nv, ESYS_TR *session)
+{
+        if (*session != ESYS_TR_NONE)
+                Esys_FlushContext(nv->esys, *session);
+        *session = ESYS_TR_NONE;
+}
+
 void tpm_nv_close(struct tpm_nv *nv)
 {
         TPM2B_AUTH none = {0};
 
-        if (nv->salt_key != ESYS_TR_NONE)
-                Esys_FlushContext(nv->esys, nv->salt_key);
+        session_end(nv, &nv->owner);
+        session_end(nv, &nv->policy);
         Esys_TR_SetAuth(nv->esys, ESYS_TR_RH_OWNER, &none);
         free(nv);
 }
 
-/* ---- sessions and handles ---- */
-
-struct session {
-        ESYS_CONTEXT *esys;
-        ESYS_TR tr;
-};
-
-static void session_end(struct session *session)
-{
-        if (session->tr != ESYS_TR_NONE)
-                Esys_FlushContext(session->esys, session->tr);
-}
-
-/* Salted; the first parameter of each command and answer is encrypted where there is one. */
-static int session_start(struct tpm_nv *nv, TPM2_SE type, struct session *ret, struct error *error)
+/* Salted; the first parameter of each command and answer is encrypted where there is one. Kept for
+ * what comes next. The key goes at once: for each object that is there a resource manager sends
+ * three commands more with every command. */
+static int session_need(struct tpm_nv *nv, TPM2_SE type, ESYS_TR *session, struct error *error)
 {
         static const TPMT_SYM_DEF symmetric = {
                         .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
         TPMA_SESSION flags = TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_DECRYPT |
                              TPMA_SESSION_ENCRYPT;
+        ESYS_TR key = ESYS_TR_NONE;
         TSS2_RC rc;
-        int r = nv->salt_key == ESYS_TR_NONE ? make_salt_key(nv, error) : 0;
+        int r;
 
+        if (*session != ESYS_TR_NONE)
+                return 0;
+        r = make_salt_key(nv, &key, error);
         if (r < 0)
                 return r;
-        ret->esys = nv->esys;
-        rc = Esys_StartAuthSession(nv->esys, nv->salt_key, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                        ESYS_TR_NONE, NULL, type, &symmetric, TPM2_ALG_SHA256, &ret->tr);
+        rc = Esys_StartAuthSession(nv->esys, key, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                        ESYS_TR_NONE, NULL, type, &symmetric, TPM2_ALG_SHA256, session);
+        Esys_FlushContext(nv->esys, key);
         if (rc == TSS2_RC_SUCCESS)
-                rc = Esys_TRSess_SetAttributes(nv->esys, ret->tr, flags, 0xff);
+                rc = Esys_TRSess_SetAttributes(nv->esys, *session, flags, 0xff);
         return rc == TSS2_RC_SUCCESS ? 0 : tpm_rc_error(error, rc, "TPM2_StartAuthSession");
+}
+
+/* What authorizes the owner's command. Where neither it nor a password is secret, no session. */
+static int owner_need(struct tpm_nv *nv, bool secret, ESYS_TR *ret, struct error *error)
+{
+        int r = 0;
+
+        if (secret || nv->has_password)
+                r = session_need(nv, TPM2_SE_HMAC, &nv->owner, error);
+        *ret = secret || nv->has_password ? nv->owner : ESYS_TR_PASSWORD;
+        return r;
 }
 
 struct object {
@@ -208,10 +226,8 @@ static int object_open(struct tpm_nv *nv, uint32_t handle, struct object *ret, s
         return rc == TSS2_RC_SUCCESS ? 0 : rc_error(error, rc, "TPM2_NV_ReadPublic", handle);
 }
 
-#define _cleanup_session_ __attribute__((cleanup(session_end)))
-#define _cleanup_object_  __attribute__((cleanup(object_close)))
-#define SESSION_NONE      ((struct session){.tr = ESYS_TR_NONE})
-#define OBJECT_NONE       ((struct object){.tr = ESYS_TR_NONE})
+#define _cleanup_object_ __attribute__((cleanup(object_close)))
+#define OBJECT_NONE      ((struct object){.tr = ESYS_TR_NONE})
 
 /* ---- anybody ---- */
 
@@ -282,11 +298,35 @@ int tpm_nv_public(struct tpm_nv *nv, uint32_t handle, struct nv_index *ret, stru
         return r < 0 ? r : public_of(nv, &object, handle, ret, error);
 }
 
+/* Opens the index, which must be the one that is meant: ESYS computes each command's authorization
+ * over the Name of what it has read here. */
+static int open_exactly(struct tpm_nv *nv, const struct nv_index *index, struct object *ret,
+                struct error *error)
+{
+        _cleanup_esys_ TPM2B_NAME *found = NULL;
+        uint8_t wanted[NV_NAME_BYTES];
+        TSS2_RC rc;
+        int r = nv_index_name(index, wanted);
+
+        if (r < 0)
+                return error_set(error, -r, "can't compute an NV index's name: %s", strerror(-r));
+        r = object_open(nv, index->handle, ret, error);
+        if (r < 0)
+                return r;
+        rc = Esys_TR_GetName(nv->esys, ret->tr, &found);
+        if (rc != TSS2_RC_SUCCESS)
+                return rc_error(error, rc, "its name", index->handle);
+        if (found->size != sizeof(wanted) || memcmp(found->name, wanted, sizeof(wanted)) != 0)
+                return error_set(error, EPROTO,
+                                "NV index 0x%08x: became another one while it was looked at",
+                                index->handle);
+        return 0;
+}
+
 /* ---- the owner ---- */
 
 int tpm_nv_define(struct tpm_nv *nv, const struct nv_index *index, struct error *error)
 {
-        _cleanup_session_ struct session session = SESSION_NONE;
         _cleanup_object_ struct object object = OBJECT_NONE;
         TPM2B_NV_PUBLIC public = {
                         .nvPublic =
@@ -299,44 +339,56 @@ int tpm_nv_define(struct tpm_nv *nv, const struct nv_index *index, struct error 
                                         },
         };
         static const TPM2B_AUTH auth;
+        ESYS_TR session = ESYS_TR_NONE;
         TSS2_RC rc;
         int r;
 
         memcpy(public.nvPublic.authPolicy.buffer, index->policy, sizeof(index->policy));
-        r = session_start(nv, TPM2_SE_HMAC, &session, error);
+        r = owner_need(nv, false, &session, error);
         if (r < 0)
                 return r;
         object.esys = nv->esys;
-        rc = Esys_NV_DefineSpace(nv->esys, ESYS_TR_RH_OWNER, session.tr, ESYS_TR_NONE, ESYS_TR_NONE,
+        rc = Esys_NV_DefineSpace(nv->esys, ESYS_TR_RH_OWNER, session, ESYS_TR_NONE, ESYS_TR_NONE,
                         &auth, &public, &object.tr);
         return rc == TSS2_RC_SUCCESS ? 0
                                      : rc_error(error, rc, "TPM2_NV_DefineSpace", index->handle);
 }
 
-int tpm_nv_write(struct tpm_nv *nv, uint32_t handle, struct span bytes, struct error *error)
+/* bytes NULL: zeros, which are no secret. */
+static int write_all(struct tpm_nv *nv, const struct nv_index *index, const uint8_t *bytes,
+                size_t size, struct error *error)
 {
-        _cleanup_session_ struct session session = SESSION_NONE;
         _cleanup_object_ struct object object = OBJECT_NONE;
-        TPM2B_MAX_NV_BUFFER chunk;
-        struct span part;
-        TSS2_RC rc = TSS2_RC_SUCCESS;
-        int r = object_open(nv, handle, &object, error);
+        TPM2B_MAX_NV_BUFFER chunk = {0};
+        ESYS_TR session = ESYS_TR_NONE;
+        int r = open_exactly(nv, index, &object, error);
 
         if (r == 0)
-                r = session_start(nv, TPM2_SE_HMAC, &session, error);
-        for (size_t at = 0; r == 0 && at < bytes.size; at += part.size) {
-                size_t left = bytes.size - at;
+                r = owner_need(nv, bytes != NULL, &session, error);
+        for (size_t at = 0; r == 0 && at < size; at += chunk.size) {
+                TSS2_RC rc;
 
-                part = SPAN(bytes.data + at, left < nv->chunk ? left : nv->chunk);
-                chunk.size = (uint16_t)part.size;
-                memcpy(chunk.buffer, part.data, part.size);
-                rc = Esys_NV_Write(nv->esys, ESYS_TR_RH_OWNER, object.tr, session.tr, ESYS_TR_NONE,
+                chunk.size = (uint16_t)(size - at < nv->chunk ? size - at : nv->chunk);
+                if (bytes)
+                        memcpy(chunk.buffer, bytes + at, chunk.size);
+                rc = Esys_NV_Write(nv->esys, ESYS_TR_RH_OWNER, object.tr, session, ESYS_TR_NONE,
                                 ESYS_TR_NONE, &chunk, (uint16_t)at);
-                explicit_bzero(&chunk, sizeof(chunk));
                 if (rc != TSS2_RC_SUCCESS)
-                        r = rc_error(error, rc, "TPM2_NV_Write", handle);
+                        r = rc_error(error, rc, "TPM2_NV_Write", index->handle);
         }
+        explicit_bzero(&chunk, sizeof(chunk));
         return r;
+}
+
+int tpm_nv_write(struct tpm_nv *nv, const struct nv_index *index, struct span bytes,
+                struct error *error)
+{
+        return write_all(nv, index, bytes.data, bytes.size, error);
+}
+
+int tpm_nv_write_zeros(struct tpm_nv *nv, const struct nv_index *index, struct error *error)
+{
+        return write_all(nv, index, NULL, index->size, error);
 }
 
 /* A command of the owner's that has nothing but the index. */
@@ -345,16 +397,16 @@ typedef TSS2_RC (*owner_command)(ESYS_CONTEXT *, ESYS_TR, ESYS_TR, ESYS_TR, ESYS
 static int run_owner(struct tpm_nv *nv, uint32_t handle, owner_command command, const char *name,
                 struct error *error)
 {
-        _cleanup_session_ struct session session = SESSION_NONE;
         _cleanup_object_ struct object object = OBJECT_NONE;
+        ESYS_TR session = ESYS_TR_NONE;
         TSS2_RC rc;
         int r = object_open(nv, handle, &object, error);
 
         if (r == 0)
-                r = session_start(nv, TPM2_SE_HMAC, &session, error);
+                r = owner_need(nv, false, &session, error);
         if (r < 0)
                 return r;
-        rc = command(nv->esys, ESYS_TR_RH_OWNER, object.tr, session.tr, ESYS_TR_NONE, ESYS_TR_NONE);
+        rc = command(nv->esys, ESYS_TR_RH_OWNER, object.tr, session, ESYS_TR_NONE, ESYS_TR_NONE);
         if (rc != TSS2_RC_SUCCESS)
                 return rc_error(error, rc, name, handle);
         if (command == Esys_NV_UndefineSpace)
@@ -387,66 +439,49 @@ static void select_pcrs(const struct tpm_nv_policy *policy, TPML_PCR_SELECTION *
         }
 }
 
-static bool is_index(const struct nv_index *a, const struct nv_index *b)
-{
-        return a->attributes == b->attributes && a->size == b->size &&
-               memcmp(a->policy, b->policy, sizeof(a->policy)) == 0;
-}
-
-/* Opens the index, which must be the one that is meant: ESYS computes each command's authorization
- * over the Name of what it has read here. */
-static int open_exactly(struct tpm_nv *nv, const struct nv_index *index, struct object *ret,
+/* An assertion holds for one command: afterwards the session is as new. Where that command fails it
+ * isn't, and goes. */
+static int assert_policy(struct tpm_nv *nv, uint32_t handle, const struct tpm_nv_policy *policy,
                 struct error *error)
-{
-        struct nv_index found;
-        int r = object_open(nv, index->handle, ret, error);
-
-        if (r == 0)
-                r = public_of(nv, ret, index->handle, &found, error);
-        if (r == 0 && !is_index(index, &found))
-                return error_set(error, EPROTO,
-                                "NV index 0x%08x: became another one while it was looked at",
-                                index->handle);
-        return r;
-}
-
-/* An assertion holds for one command: afterwards the session is as new. */
-static int assert_policy(struct tpm_nv *nv, const struct session *session, uint32_t handle,
-                const struct tpm_nv_policy *policy, struct error *error)
 {
         static const TPM2B_DIGEST as_it_is;
         TPML_PCR_SELECTION selection;
         TSS2_RC rc;
+        int r = session_need(nv, TPM2_SE_POLICY, &nv->policy, error);
 
+        if (r < 0)
+                return r;
         select_pcrs(policy, &selection);
-        rc = Esys_PolicyPCR(nv->esys, session->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+        rc = Esys_PolicyPCR(nv->esys, nv->policy, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                         &as_it_is, &selection);
-        return rc == TSS2_RC_SUCCESS ? 0 : rc_error(error, rc, "TPM2_PolicyPCR", handle);
+        if (rc == TSS2_RC_SUCCESS)
+                return 0;
+        session_end(nv, &nv->policy);
+        return rc_error(error, rc, "TPM2_PolicyPCR", handle);
 }
 
 int tpm_nv_read(struct tpm_nv *nv, const struct nv_index *index, const struct tpm_nv_policy *policy,
                 uint16_t offset, uint16_t size, struct secret *ret, struct error *error)
 {
-        _cleanup_session_ struct session session = SESSION_NONE;
         _cleanup_object_ struct object object = OBJECT_NONE;
         int r = open_exactly(nv, index, &object, error);
 
         if (r == 0 && size > ret->capacity - ret->size)
                 r = error_set(error, ENOBUFS, "no room for %u bytes of an NV index", size);
-        if (r == 0)
-                r = session_start(nv, TPM2_SE_POLICY, &session, error);
         while (r == 0 && size > 0) {
                 TPM2B_MAX_NV_BUFFER *data = NULL;
                 uint16_t part = size < nv->chunk ? size : nv->chunk;
                 TSS2_RC rc;
 
-                r = assert_policy(nv, &session, index->handle, policy, error);
+                r = assert_policy(nv, index->handle, policy, error);
                 if (r < 0)
                         break;
-                rc = Esys_NV_Read(nv->esys, object.tr, object.tr, session.tr, ESYS_TR_NONE,
+                rc = Esys_NV_Read(nv->esys, object.tr, object.tr, nv->policy, ESYS_TR_NONE,
                                 ESYS_TR_NONE, part, offset, &data);
-                if (rc != TSS2_RC_SUCCESS)
+                if (rc != TSS2_RC_SUCCESS) {
+                        session_end(nv, &nv->policy);
                         return rc_error(error, rc, "TPM2_NV_Read", index->handle);
+                }
                 if (data->size == part)
                         memcpy(ret->data + ret->size, data->buffer, part);
                 else
@@ -464,18 +499,18 @@ int tpm_nv_read(struct tpm_nv *nv, const struct nv_index *index, const struct tp
 int tpm_nv_read_lock(struct tpm_nv *nv, const struct nv_index *index,
                 const struct tpm_nv_policy *policy, struct error *error)
 {
-        _cleanup_session_ struct session session = SESSION_NONE;
         _cleanup_object_ struct object object = OBJECT_NONE;
         TSS2_RC rc;
         int r = open_exactly(nv, index, &object, error);
 
         if (r == 0)
-                r = session_start(nv, TPM2_SE_POLICY, &session, error);
-        if (r == 0)
-                r = assert_policy(nv, &session, index->handle, policy, error);
+                r = assert_policy(nv, index->handle, policy, error);
         if (r < 0)
                 return r;
         rc = Esys_NV_ReadLock(
-                        nv->esys, object.tr, object.tr, session.tr, ESYS_TR_NONE, ESYS_TR_NONE);
-        return rc == TSS2_RC_SUCCESS ? 0 : rc_error(error, rc, "TPM2_NV_ReadLock", index->handle);
+                        nv->esys, object.tr, object.tr, nv->policy, ESYS_TR_NONE, ESYS_TR_NONE);
+        if (rc == TSS2_RC_SUCCESS)
+                return 0;
+        session_end(nv, &nv->policy);
+        return rc_error(error, rc, "TPM2_NV_ReadLock", index->handle);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* NV indices of a TPM, over tpm2-tss (TPM 2.0 Part 3, section 31). What passes the bus is encrypted
- * by sessions that are salted with a key of the TPM's null hierarchy, made for this purpose: an
- * eavesdropper on the bus learns nothing; somebody who can put himself in between could pose as the
- * TPM.
+/* NV indices of a TPM, over tpm2-tss (TPM 2.0 Part 3, section 31). What is secret of what passes
+ * the bus is encrypted by sessions that are salted with a key of the TPM's null hierarchy, made for
+ * this purpose: an eavesdropper on the bus learns nothing; somebody who can put himself in between
+ * could pose as the TPM.
  *
  * Errors of all: -EIO and -EREMOTEIO as in tpm.h, and
  *   -ENOENT  no such index                 -EEXIST  the handle is taken
@@ -35,9 +35,12 @@ uint32_t tpm_nv_limit(const struct tpm_nv *nv);
 /* -EPROTO: there is an index, of a kind that struct nv_index can't describe. */
 int tpm_nv_public(struct tpm_nv *nv, uint32_t handle, struct nv_index *ret, struct error *error);
 
-/* By the owner. */
+/* By the owner. What is written to must have exactly this public area (-EPROTO): a secret goes
+ * nowhere else. */
 int tpm_nv_define(struct tpm_nv *nv, const struct nv_index *index, struct error *error);
-int tpm_nv_write(struct tpm_nv *nv, uint32_t handle, struct span bytes, struct error *error);
+int tpm_nv_write(struct tpm_nv *nv, const struct nv_index *index, struct span bytes,
+                struct error *error);
+int tpm_nv_write_zeros(struct tpm_nv *nv, const struct nv_index *index, struct error *error);
 int tpm_nv_write_lock(struct tpm_nv *nv, uint32_t handle, struct error *error);
 int tpm_nv_undefine(struct tpm_nv *nv, uint32_t handle, struct error *error);
 
