@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 # TPM 2.0 Library, part 2, 6.5.2; only what the tests speak of has a name
 COMMANDS = {
-    0x11f: "NV_UndefineSpaceSpecial", 0x120: "EvictControl", 0x122: "NV_UndefineSpace", 0x129: "NV_DefineSpace",
-    0x12a: "PCR_Allocate", 0x131: "CreatePrimary", 0x137: "NV_Write", 0x138: "NV_WriteLock", 0x13c: "PCR_Event",
+    0x11f: "NV_UndefineSpaceSpecial", 0x120: "EvictControl", 0x122: "NV_UndefineSpace", 0x129: "HierarchyChangeAuth",
+    0x12a: "NV_DefineSpace", 0x12b: "PCR_Allocate", 0x131: "CreatePrimary", 0x137: "NV_Write", 0x138: "NV_WriteLock", 0x13c: "PCR_Event",
     0x13d: "PCR_Reset", 0x13e: "SequenceComplete", 0x143: "SelfTest", 0x144: "Startup", 0x145: "Shutdown",
     0x14e: "NV_Read", 0x14f: "NV_ReadLock", 0x153: "Create", 0x157: "Load", 0x15e: "Unseal", 0x161: "ContextLoad",
     0x162: "ContextSave", 0x165: "FlushContext", 0x169: "NV_ReadPublic", 0x173: "ReadPublic",
