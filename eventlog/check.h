@@ -49,6 +49,8 @@ struct check_input {
                                       ones), or NULL */
         bool systemd_lacks;        /* records of systemd's are known to be missing: said where a PCR
                                       differs */
+        bool no_bodies;            /* none is decoded: CHECK_MALFORMED is only of records that can't
+                                      be read. No verdict depends on bodies */
         /* Every record in the order of extends; may be NULL. What isn't 0 ends the check. */
         int (*event)(void *context, const struct check_event *event);
         void *context;

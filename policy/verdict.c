@@ -28,10 +28,17 @@ const char *verdict_word_text(enum verdict_word word)
         return words[word];
 }
 
+bool verdict_boot_trusted(const struct verdict *verdict, size_t i)
+{
+        return verdict->kind == VERDICT_TRUSTED || verdict->boots[i].trusted;
+}
+
 void verdict_release(struct verdict *verdict)
 {
-        check_result_release(&verdict->logs);
-        free(verdict->boots);
+        if (!verdict->borrowed) {
+                check_result_release(&verdict->logs);
+                free(verdict->boots);
+        }
         *verdict = (struct verdict){0};
 }
 

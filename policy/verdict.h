@@ -42,7 +42,8 @@ struct verdict_boot {
         bool found_known; /* found has been filled: there were references, and the log holds */
         struct reference_found found;
         bool known;   /* wholly as one of the references, in all that the policy asks for */
-        bool trusted; /* known, and so are all before it, and everything else of this is true */
+        bool trusted; /* known or allowed not to be, so are all before it, and the logs are true.
+                         See verdict_boot_trusted */
         struct verdict_text lines[VERDICT_LINES_MAX]; /* command lines, whole in the log */
         size_t n_lines;
         struct span authorities[VERDICT_AUTHORITIES_MAX]; /* UEFI_VARIABLE_DATA of PCR 7 by whose
@@ -73,7 +74,14 @@ struct verdict {
         uint32_t unexplained;       /* PCRs quoted in this bank that the logs don't explain */
         struct verdict_boot *boots; /* n_hops + 1 of them */
         size_t n_boots;
+
+        bool borrowed;         /* what was judged belongs to a known.h: it isn't freed here */
+        struct buf *kept_text; /* and there, of borrowed ones, a writer may keep what it made of
+                                  it for this kind; NULL: nowhere */
 };
+/* Whether this boot (from 0) is trusted: by itself and all before it, or because the policy takes
+ * the whole. */
+bool verdict_boot_trusted(const struct verdict *verdict, size_t i);
 void verdict_release(struct verdict *verdict);
 #define _cleanup_verdict_ __attribute__((cleanup(verdict_release)))
 

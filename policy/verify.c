@@ -36,34 +36,42 @@ static int check_policy(struct verify *v)
                 return verdict_refuse(verdict, VERDICT_NOT_TRUSTED, WORD_POLICY, "%s", reason.text);
         if (r < 0)
                 return error_set(v->error, -r, "%s", reason.text);
-        for (size_t i = 0; i < verdict->n_boots; i++)
-                verdict->boots[i].trusted = true;
         return 0;
+}
+
+/* The logs, unless the same ones were judged before. */
+static int judge_logs(struct verify *v)
+{
+        struct known *known = v->input->known;
+        int r;
+
+        if (known && known_find(known, v->evidence, v->verdict, &r))
+                return r;
+        r = verify_bank(v);
+        if (r == 0)
+                r = verify_logs(v);
+        if (known)
+                known_put(known, v->evidence, v->verdict, r);
+        return r;
 }
 
 int verify_evidence(const struct verify_input *input, const struct evidence *evidence,
                 struct verdict *ret, struct error *error)
 {
-        static int (*const steps[])(struct verify * v) = {
-                        verify_quote,
-                        verify_bank,
-                        verify_logs,
-                        check_policy,
-        };
-        _cleanup_verdict_ struct verdict verdict = {.kind = VERDICT_NOT_TRUSTED};
-        struct verify v = {
-                        .input = input, .evidence = evidence, .verdict = &verdict, .error = error};
+        static int (*const steps[])(struct verify * v) = {verify_quote, judge_logs, check_policy};
+        struct verify v = {.input = input, .evidence = evidence, .verdict = ret, .error = error};
         int r = 0;
 
+        *ret = (struct verdict){.kind = VERDICT_NOT_TRUSTED};
         evidence_chain(evidence, &v.chain);
         for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
                 r = steps[i](&v);
-        if (r < 0 && (r != -EPERM || verdict.word == WORD_NONE))
+        if (r < 0 && (r != -EPERM || ret->word == WORD_NONE)) {
+                verdict_release(ret);
                 return r;
+        }
         if (r == 0)
-                verdict.kind = VERDICT_TRUSTED;
-        *ret = verdict;
-        verdict = (struct verdict){0};
+                ret->kind = VERDICT_TRUSTED;
         return 0;
 }
 

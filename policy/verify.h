@@ -5,18 +5,21 @@
 #pragma once
 
 #include "policy/evidence.h"
+#include "policy/known.h"
 #include "policy/verdict.h"
 #include "policy/verify-policy.h"
 
 struct verify_input {
         struct span nonce;                      /* that the quote must have; never empty */
         struct ak_cache *keys;                  /* whose keys are trusted */
+        struct known *known;                    /* logs judged before; NULL: none are kept */
         const struct reference_set *references; /* NULL: none */
         const struct verify_policy *policy;     /* never NULL: verify_policy_default */
         time_t now;                             /* for certificates */
 };
 
-/* 0 with a verdict (release it), or -errno if none could be reached: -ENOMEM and the like. */
+/* 0 with a verdict (release it before the next with the same keys and known), or -errno if none
+ * could be reached: -ENOMEM and the like. */
 int verify_evidence(const struct verify_input *input, const struct evidence *evidence,
                 struct verdict *ret, struct error *error);
 

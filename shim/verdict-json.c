@@ -135,7 +135,7 @@ static void put_boots(struct json_writer *w, const struct verdict *verdict)
                         json_member_number(w, "reported_by", boot->reported_by);
                 else
                         put_bool(w, "in_log", verdict->logs.hops.first_boot);
-                put_bool(w, "trusted", boot->trusted);
+                put_bool(w, "trusted", verdict_boot_trusted(verdict, i));
                 put_bool(w, "known", boot->known);
                 if (boot->hop)
                         put_hop(w, boot->hop);
@@ -207,7 +207,7 @@ static void put_remarks(struct json_writer *w, const struct check_result *logs)
         json_close(w, "]");
 }
 
-static void put_judged(struct json_writer *w, const struct verdict *verdict)
+static void put_all_judged(struct json_writer *w, const struct verdict *verdict)
 {
         put_text(w, "bank", verdict->bank->name);
         put_bool(w, "weak", verdict->weak);
@@ -218,6 +218,24 @@ static void put_judged(struct json_writer *w, const struct verdict *verdict)
         json_close(w, "}");
         put_pcrs(w, verdict);
         put_remarks(w, &verdict->logs);
+}
+
+/* The same logs say the same, whoever quoted them. */
+static void put_judged(struct json_writer *w, const struct verdict *verdict)
+{
+        struct buf *kept = verdict->kept_text
+                                           ? &verdict->kept_text[verdict->kind == VERDICT_TRUSTED]
+                                           : NULL;
+        struct json_writer to_kept = {.out = kept}; /* behind other members */
+
+        if (kept && kept->size == 0)
+                put_all_judged(&to_kept, verdict);
+        if (!kept || buf_failed(kept)) {
+                put_all_judged(w, verdict);
+                return;
+        }
+        buf_put_span(w->out, buf_span(kept));
+        w->first = false;
 }
 
 void verdict_json(const struct verdict *verdict, struct json_writer *w)

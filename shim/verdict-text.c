@@ -83,11 +83,11 @@ static void print_measured(FILE *out, const struct verdict_boot *boot)
                 fputs("  and more of these\n", out);
 }
 
-static const char *boot_word(const struct verdict_boot *boot)
+static const char *boot_word(const struct verdict *verdict, size_t i)
 {
-        if (!boot->trusted)
+        if (!verdict_boot_trusted(verdict, i))
                 return "not trusted";
-        return boot->known ? "trusted" : "not known, which the policy allows";
+        return verdict->boots[i].known ? "trusted" : "not known, which the policy allows";
 }
 
 static void print_boot(FILE *out, const struct verdict *verdict, size_t i)
@@ -103,7 +103,7 @@ static void print_boot(FILE *out, const struct verdict *verdict, size_t i)
                                                     : "not in the log, which has no event of "
                                                       "firmware's",
                                 out);
-        fprintf(out, ": %s\n", boot_word(boot));
+        fprintf(out, ": %s\n", boot_word(verdict, i));
         if (boot->hop)
                 print_hex(out, "  payload sha256: ", SPAN(boot->hop->payload_sha256, 32));
         print_reference(out, boot);

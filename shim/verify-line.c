@@ -8,7 +8,9 @@
 #include "base/json.h"
 #include "shim/verdict-writers.h"
 
-#define KEYS_KEPT 1024
+#define KEYS_KEPT       1024
+#define LOGS_KEPT       512
+#define LOGS_KEPT_BYTES (64u * 1024) /* of each; the verdict takes as much again */
 
 struct verify_line {
         struct verify_input input;
@@ -28,8 +30,10 @@ int verify_line_new(const struct verify_rules *rules, struct span nonce, struct 
         line->input = (struct verify_input){
                         .nonce = nonce, .references = rules->references, .policy = &rules->policy};
         r = ak_cache_new(rules->trust, KEYS_KEPT, &line->input.keys);
+        if (r == 0)
+                r = known_new(LOGS_KEPT, LOGS_KEPT_BYTES, &line->input.known);
         if (r < 0) {
-                free(line);
+                verify_line_free(line);
                 return r;
         }
         *ret = line;
@@ -41,6 +45,7 @@ void verify_line_free(struct verify_line *line)
         if (!line)
                 return;
         ak_cache_free(line->input.keys);
+        known_free(line->input.known);
         evidence_release(&line->evidence);
         free(line);
 }

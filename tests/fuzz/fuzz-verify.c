@@ -38,7 +38,7 @@ static void check_trusted(const struct verdict *v)
                         require(status == CHECK_PCR_PROVED);
         }
         for (size_t i = 0; i < v->n_boots; i++) {
-                require(v->boots[i].trusted && (v->boots[i].hop != NULL) == (i > 0));
+                require(verdict_boot_trusted(v, i) && (v->boots[i].hop != NULL) == (i > 0));
                 require(v->boots[i].reported_by <= i);
         }
 }

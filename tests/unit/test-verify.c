@@ -106,7 +106,7 @@ static void judge(const struct rules *r, const struct evidence *evidence, struct
         CHECK((ret->kind == VERDICT_TRUSTED) == (ret->word == WORD_NONE));
         CHECK((ret->kind == VERDICT_TRUSTED) == (ret->reason.text[0] == '\0'));
         for (size_t i = 0; i < ret->n_boots; i++)
-                CHECK(ret->kind != VERDICT_TRUSTED || ret->boots[i].trusted);
+                CHECK(ret->kind != VERDICT_TRUSTED || verdict_boot_trusted(ret, i));
 }
 
 /* word: why; text: a part of the reason. */
