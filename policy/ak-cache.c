@@ -17,10 +17,12 @@ struct entry {
         uint8_t *spki;
 };
 
+#define WAYS 4 /* places that a key may have: two of one place would drive each other out */
+
 struct ak_cache {
         const struct ak_trust *trust;
         struct buf wanted;
-        size_t n;
+        size_t n_sets, next_way;
         struct entry entries[];
 };
 
@@ -34,19 +36,20 @@ static void entry_release(struct entry *e)
 
 int ak_cache_new(const struct ak_trust *trust, size_t n_keys, struct ak_cache **ret)
 {
-        struct ak_cache *cache = calloc(1, sizeof(*cache) + n_keys * sizeof(struct entry));
+        size_t n_sets = (n_keys + WAYS - 1) / WAYS;
+        struct ak_cache *cache = calloc(1, sizeof(*cache) + n_sets * WAYS * sizeof(struct entry));
 
         if (!cache)
                 return -ENOMEM;
         cache->trust = trust;
-        cache->n = n_keys;
+        cache->n_sets = n_sets;
         *ret = cache;
         return 0;
 }
 
 void ak_cache_free(struct ak_cache *cache)
 {
-        for (size_t i = 0; cache && i < cache->n; i++)
+        for (size_t i = 0; cache && i < cache->n_sets * WAYS; i++)
                 entry_release(&cache->entries[i]);
         if (cache)
                 buf_release(&cache->wanted);
@@ -54,13 +57,27 @@ void ak_cache_free(struct ak_cache *cache)
 }
 
 /* FNV-1a: whoever makes keys collide only makes the cache useless. */
-static size_t slot_of(const struct ak_cache *cache, struct span public)
+static struct entry *set_of(struct ak_cache *cache, struct span public)
 {
         uint64_t hash = 0xcbf29ce484222325;
 
         for (size_t i = 0; i < public.size; i++)
                 hash = (hash ^ public.data[i]) * 0x100000001b3;
-        return hash % cache->n;
+        return &cache->entries[hash % cache->n_sets * WAYS];
+}
+
+/* The one that is wanted, or a place for it: its own, a free one, or somebody's. */
+static struct entry *find(struct ak_cache *cache, struct span public)
+{
+        struct entry *set = set_of(cache, public), *free_one = NULL;
+
+        for (size_t i = 0; i < WAYS; i++) {
+                if (set[i].ak.key && span_equal(buf_span(&set[i].bytes), buf_span(&cache->wanted)))
+                        return &set[i];
+                if (!set[i].ak.key)
+                        free_one = &set[i];
+        }
+        return free_one ?: &set[cache->next_way++ % WAYS];
 }
 
 static void put_wanted(
@@ -114,12 +131,13 @@ static int judge(struct ak_cache *cache, struct entry *e, size_t public_bytes,
 int ak_cache_get(struct ak_cache *cache, struct span public, const struct span *certificates,
                 size_t n_certificates, time_t now, const struct ak **ret, struct error *error)
 {
-        struct entry *e = &cache->entries[slot_of(cache, public)];
+        struct entry *e;
         int r;
 
         put_wanted(&cache->wanted, public, certificates, n_certificates);
         if (buf_failed(&cache->wanted))
                 return error_set(error, ENOMEM, "out of memory");
+        e = find(cache, public);
         if (e->ak.key && span_equal(buf_span(&e->bytes), buf_span(&cache->wanted)) &&
                         now >= e->judged && now - e->judged < FRESH_SECONDS) {
                 *ret = &e->ak;

@@ -8,15 +8,19 @@
 #include "base/cleanup.h"
 
 struct entry {
-        struct buf bytes;         /* the logs */
-        struct evidence evidence; /* of it only logs and values, which point into bytes */
-        struct verdict judged;    /* of it only what was judged; its spans, too */
+        uint8_t name[TPM_NAME_MAX_BYTES]; /* of the key */
+        size_t name_bytes;                /* 0: a free place */
+        struct buf bytes;                 /* the logs */
+        struct evidence evidence;         /* of it only logs and values, which point into bytes */
+        struct verdict judged;            /* of it only what was judged; its spans, too */
         int result;
         struct buf text[2]; /* by whether the whole is trusted */
 };
 
+#define WAYS 4 /* places that a key may have: two of one place would drive each other out */
+
 struct known {
-        size_t n, bytes_each;
+        size_t n_sets, bytes_each, next_way;
         struct entry entries[];
 };
 
@@ -31,11 +35,12 @@ static void entry_release(struct entry *e)
 
 int known_new(size_t n, size_t bytes_each, struct known **ret)
 {
-        struct known *known = calloc(1, sizeof(*known) + n * sizeof(struct entry));
+        size_t n_sets = (n + WAYS - 1) / WAYS;
+        struct known *known = calloc(1, sizeof(*known) + n_sets * WAYS * sizeof(struct entry));
 
         if (!known)
                 return -ENOMEM;
-        known->n = n;
+        known->n_sets = n_sets;
         known->bytes_each = bytes_each;
         *ret = known;
         return 0;
@@ -43,18 +48,38 @@ int known_new(size_t n, size_t bytes_each, struct known **ret)
 
 void known_free(struct known *known)
 {
-        for (size_t i = 0; known && i < known->n; i++)
+        for (size_t i = 0; known && i < known->n_sets * WAYS; i++)
                 entry_release(&known->entries[i]);
         free(known);
 }
 
-/* By the key's Name, which ends in a digest. */
-static struct entry *entry_of(struct known *known, const struct verdict *verdict)
+/* By the key's Name, which ends in a digest: its WAYS places. */
+static struct entry *set_of(struct known *known, const struct verdict *verdict)
 {
-        uint64_t slot;
+        uint64_t number;
 
-        memcpy(&slot, verdict->ak->name.data + verdict->ak->name.size - sizeof(slot), sizeof(slot));
-        return &known->entries[slot % known->n];
+        memcpy(&number, verdict->ak->name.data + verdict->ak->name.size - sizeof(number),
+                        sizeof(number));
+        return &known->entries[number % known->n_sets * WAYS];
+}
+
+static bool is_of(const struct entry *e, const struct verdict *verdict)
+{
+        return e->name_bytes > 0 && span_equal(SPAN(e->name, e->name_bytes), verdict->ak->name);
+}
+
+/* The key's own place, or a free one, or somebody's. */
+static struct entry *place_for(struct known *known, const struct verdict *verdict)
+{
+        struct entry *set = set_of(known, verdict), *free_one = NULL;
+
+        for (size_t i = 0; i < WAYS; i++) {
+                if (is_of(&set[i], verdict))
+                        return &set[i];
+                if (set[i].name_bytes == 0)
+                        free_one = &set[i];
+        }
+        return free_one ?: &set[known->next_way++ % WAYS];
 }
 
 /* ---- the same? ---- */
@@ -116,13 +141,15 @@ static void borrow(struct verdict *to, struct entry *e)
 bool known_find(struct known *known, const struct evidence *evidence, struct verdict *verdict,
                 int *ret_result)
 {
-        struct entry *e = entry_of(known, verdict);
+        struct entry *set = set_of(known, verdict);
 
-        if (!e->bytes.data || !same(&e->evidence, evidence))
-                return false;
-        borrow(verdict, e);
-        *ret_result = e->result;
-        return true;
+        for (size_t i = 0; i < WAYS; i++)
+                if (is_of(&set[i], verdict) && same(&set[i].evidence, evidence)) {
+                        borrow(verdict, &set[i]);
+                        *ret_result = set[i].result;
+                        return true;
+                }
+        return false;
 }
 
 /* ---- keeping ---- */
@@ -176,14 +203,17 @@ static void move_spans(struct verdict *judged, struct span from, struct span to)
 void known_put(struct known *known, const struct evidence *evidence, struct verdict *verdict,
                 int result)
 {
-        struct entry *e = entry_of(known, verdict);
         size_t size = log_bytes(evidence);
+        struct entry *e;
 
         if (size == 0 || size > known->bytes_each || (result != 0 && result != -EPERM))
                 return;
+        e = place_for(known, verdict);
         entry_release(e);
         if (!buf_reserve(&e->bytes, size))
                 return;
+        e->name_bytes = verdict->ak->name.size;
+        memcpy(e->name, verdict->ak->name.data, e->name_bytes);
         keep_evidence(e, evidence);
         e->judged = *verdict;
         e->result = result;

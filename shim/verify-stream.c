@@ -84,19 +84,19 @@ static void note_worst(enum verdict_kind *worst, enum verdict_kind kind)
                 *worst = kind;
 }
 
-/* All lines of a batch, each with its newline. */
-static int judge_batch(struct verify_line *line, struct span batch, uint64_t first_line,
+/* All lines of a batch, each with its newline; *line_number is then behind them. */
+static int judge_batch(struct verify_line *line, struct span batch, uint64_t *line_number,
                 struct buf *ret, enum verdict_kind *worst)
 {
         size_t at = 0;
 
         ret->size = 0;
-        for (uint64_t number = first_line; at < batch.size; number++) {
+        for (; at < batch.size; ++*line_number) {
                 const uint8_t *start = batch.data + at;
                 const uint8_t *end = memchr(start, '\n', batch.size - at);
                 size_t size = end ? (size_t)(end - start) : batch.size - at;
                 enum verdict_kind kind;
-                int r = verify_line_judge(line, SPAN(start, size), number, ret, &kind);
+                int r = verify_line_judge(line, SPAN(start, size), *line_number, ret, &kind);
 
                 if (r == -ENOMEM || buf_failed(ret))
                         return -ENOMEM;
@@ -122,7 +122,7 @@ static int work(const struct run *run, int from, int to)
                 bytes = buf_grow(&batch, h.bytes);
                 if (!bytes || read_all(from, bytes, h.bytes) != 1)
                         return 1;
-                h.error = judge_batch(line, buf_span(&batch), h.first_line, &verdicts, &worst);
+                h.error = judge_batch(line, buf_span(&batch), &h.first_line, &verdicts, &worst);
                 h.worst = (int32_t)worst;
                 h.bytes = verdicts.size;
                 r = write_all(to, &h, sizeof(h));
@@ -272,16 +272,6 @@ static int send_batch(struct run *run, struct span batch)
 
 /* ---- input ---- */
 
-static int judge_lines(struct run *run, struct span batch)
-{
-        int r;
-
-        if (run->workers)
-                return send_batch(run, batch);
-        r = judge_batch(run->line, batch, run->line_number, &run->verdicts, &run->worst);
-        return r < 0 ? error_set(run->error, -r, "out of memory") : put_out(run);
-}
-
 static uint64_t count_lines(struct span batch)
 {
         uint64_t n = 0;
@@ -292,6 +282,19 @@ static uint64_t count_lines(struct span batch)
                 at++;
         }
         return n + (batch.size > 0 && batch.data[batch.size - 1] != '\n');
+}
+
+static int judge_lines(struct run *run, struct span batch)
+{
+        int r;
+
+        if (run->workers) {
+                r = send_batch(run, batch);
+                run->line_number += count_lines(batch);
+                return r;
+        }
+        r = judge_batch(run->line, batch, &run->line_number, &run->verdicts, &run->worst);
+        return r < 0 ? error_set(run->error, -r, "out of memory") : put_out(run);
 }
 
 static int too_long(struct run *run)
@@ -338,7 +341,6 @@ static int take_lines(struct run *run, size_t fresh, bool at_end)
         r = judge_lines(run, SPAN(run->input.data, size));
         if (r < 0)
                 return r;
-        run->line_number += count_lines(SPAN(run->input.data, size));
         drop(&run->input, size);
         return 0;
 }
