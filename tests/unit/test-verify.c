@@ -598,6 +598,87 @@ static void test_lines(void)
         CHECK(span_equal(v.boots[0].lines[1].text, TEXT("/vmlinuz ro")));
 }
 
+/* ---- logs that are known ---- */
+
+static void same_facts(const struct verdict *a, const struct verdict *b)
+{
+        CHECK_EQ(a->kind, b->kind);
+        CHECK_EQ(a->word, b->word);
+        CHECK(strcmp(a->reason.text, b->reason.text) == 0);
+        CHECK_EQ(a->judged, b->judged);
+        CHECK_EQ(a->unexplained, b->unexplained);
+        CHECK(a->bank == b->bank && a->logs.result == b->logs.result);
+        CHECK(memcmp(a->logs.pcr, b->logs.pcr, sizeof(a->logs.pcr)) == 0);
+        REQUIRE(a->n_boots == b->n_boots);
+        for (size_t i = 0; i < a->n_boots; i++) {
+                const struct verdict_boot *x = &a->boots[i], *y = &b->boots[i];
+
+                CHECK_EQ(verdict_boot_trusted(a, i), verdict_boot_trusted(b, i));
+                CHECK_EQ(x->reported_by, y->reported_by);
+                CHECK(!x->hop == !y->hop && (!x->hop || x->hop->hop == y->hop->hop));
+                REQUIRE(x->n_lines == y->n_lines);
+                for (size_t k = 0; k < x->n_lines; k++)
+                        CHECK(span_equal(x->lines[k].text, y->lines[k].text));
+        }
+}
+
+/* Judged anew, kept, and found again: the same each time. */
+static void known_same(struct rules *r, struct known *known, struct machine *m, bool is_known)
+{
+        _cleanup_verdict_ struct verdict fresh = {0}, kept = {0}, again = {0};
+        struct evidence *e = &m->soft.evidence;
+
+        judge(r, e, &fresh);
+        r->input.known = known;
+        judge(r, e, &kept);
+        CHECK_EQ(kept.borrowed, is_known);
+        same_facts(&fresh, &kept);
+        judge(r, e, &again);
+        CHECK_EQ(again.borrowed, is_known);
+        if (is_known)
+                CHECK(again.boots == kept.boots);
+        same_facts(&fresh, &again);
+        r->input.known = NULL;
+}
+
+static void test_known(void)
+{
+        _cleanup_machine_ struct machine m;
+        _cleanup_rules_ struct rules r;
+        struct known *known = NULL, *small = NULL;
+
+        machine_new(&m);
+        rules_new(&r, &m);
+        CHECK_EQ(known_new(8, 1 << 16, &known), 0);
+        CHECK_EQ(known_new(8, 16, &small), 0);
+        known_same(&r, known, &m, true);
+        known_same(&r, small, &m, false);
+        /* other values, other logs: each judged for itself */
+        m.pcrs.pcr[0][15].bytes[0] = 1;
+        quote(&m, QUOTED, 0);
+        known_same(&r, known, &m, true);
+        m.pcrs.pcr[0][15].bytes[0] = 0;
+        at(&m.list, LEDGER1)->event.digests.d[0].bytes[0] ^= 1;
+        rewrite(&m);
+        known_same(&r, known, &m, true);
+        at(&m.list, LEDGER1)->event.digests.d[0].bytes[0] ^= 1;
+        rewrite(&m);
+        known_same(&r, known, &m, true);
+        quote(&m, QUOTED & ~1u, 0);
+        known_same(&r, known, &m, true);
+        /* what the policy says is asked each time */
+        quote(&m, QUOTED, 0);
+        r.input.known = known;
+        expect(&r, &m.soft.evidence, VERDICT_TRUSTED, WORD_NONE, "");
+        r.policy.kexec = false;
+        refused(&r, &m.soft.evidence, WORD_POLICY, "policy");
+        r.policy.kexec = true;
+        r.input.nonce = TEXT("another nonce...");
+        refused(&r, &m.soft.evidence, WORD_NONCE, "nonce");
+        known_free(known);
+        known_free(small);
+}
+
 /* ---- documents ---- */
 
 static void test_document(void)
@@ -640,6 +721,7 @@ static const struct tap_test tests[] = {
                 {"registers of hops", test_registers},
                 {"PCRs that no log explains", test_unexplained},
                 {"command lines", test_lines},
+                {"logs that were judged before", test_known},
                 {"documents, cut anywhere", test_document},
 };
 TAP_MAIN(tests)
