@@ -298,6 +298,19 @@ static int digest_of_selections(const struct view *view, const struct selections
         return 0;
 }
 
+/* Whether the view has measurements in one of them. It starts at zero, so a payload that measures
+ * what the first boot has measured makes it read as the real PCR: that must open nothing. */
+static bool has_measurements(const struct view *view, const struct selections *selections)
+{
+        for (size_t i = 0; i < selections->n; i++) {
+                int bank = replay_bank(&view->pcrs, selections->s[i].alg->id);
+
+                if (bank >= 0 && selections->s[i].mask & view->pcrs.measured[bank])
+                        return true;
+        }
+        return false;
+}
+
 /* Sends the command with the digest of the view: the TPM then compares it with the real PCRs. */
 static int transmit_policy_pcr(struct submit *submit, const struct tpm_command *command,
                 const struct digest *digest, struct span selections, struct buf *response,
@@ -353,5 +366,7 @@ int submit_policy_pcr(struct submit *submit, const struct tpm_command *command,
                         return submit_refuse(response, RC_AT_PARAMETER(TPM2_RC_VALUE, 1));
                 memcpy(digest.bytes, given.data, given.size);
         }
+        if (session->session_type != TPM2_SE_TRIAL && has_measurements(submit->view, &selections))
+                return submit_refuse(response, RC_AT_PARAMETER(TPM2_RC_VALUE, 1));
         return transmit_policy_pcr(submit, command, &digest, raw, response, error);
 }

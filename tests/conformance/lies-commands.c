@@ -339,6 +339,29 @@ static void read_view(void)
                 CHECK_EQ(response[10 + 4 + 10 + 4 + 2 + i], 0);
 }
 
+static uint32_t policy_pcr_9(uint32_t session)
+{
+        begin(NO_SESSIONS, 0x17f);
+        put32(session);
+        put16(0);
+        put32(1);
+        put16(SHA256);
+        put8(3);
+        put8(0), put8(2), put8(0);
+        return answer();
+}
+
+/* The payload measures what the first boot has measured: its view of PCR 9 then reads as the real
+ * one, and still opens nothing that is sealed to it. */
+static void mimic_first_boot(void)
+{
+        uint32_t session = start_session(1);
+
+        CHECK_EQ(policy_pcr_9(session), 0x1c4); /* TPM_RC_VALUE, parameter 1 */
+        CHECK_EQ(measure(0, 9, EV_IPL, "first boot", 10), SUCCESS);
+        CHECK_EQ(policy_pcr_9(session), 0x1c4);
+}
+
 /* Signs and attests nothing: a quote would tell of the real PCRs. Writes nothing: everything with
  * the handles and the authorization that it wants. */
 static void whole_commands(void)
@@ -394,6 +417,7 @@ const struct lie command_lies[] = {
                 {"extend-by-command", extend_by_command},
                 {"imitate-by-command", imitate_by_command},
                 {"read-view", read_view},
+                {"mimic-first-boot", mimic_first_boot},
                 {"whole-commands", whole_commands},
                 {0},
 };

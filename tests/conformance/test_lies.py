@@ -120,6 +120,7 @@ LIES = {
     "extend-by-command": Row(((12, "EV_COMPACT_HASH", 0x77),)),
     "imitate-by-command": IMITATED,
     "read-view": QUIET,
+    "mimic-first-boot": Row((ipl(9, b"first boot"),), commands=True),
     "whole-commands": QUIET,
     # memory and ExitBootServices
     "double-free": QUIET,

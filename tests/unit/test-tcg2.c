@@ -992,6 +992,37 @@ static void test_submit_policy_pcr(void)
         CHECK_EQ(send_code(tcg2, false, TPM2_CC_PolicyPCR, "\3\0\0\0\0\0\0\0\0\1", 10), 0x2da);
 }
 
+/* Nor do PCRs of which the payload has made its view to read as the real ones. Here the TPM would
+ * say yes to anything. */
+static void test_submit_policy_pcr_of_a_mimic(void)
+{
+        static const char pcr_8[] = "\3\0\0\0\0\0\0\0\0\1\x00\x0b\3\0\x01\0",
+                          trial[] = "\3\0\0\1\0\0\0\0\0\1\x00\x0b\3\0\x01\0",
+                          pcr_9[] = "\3\0\0\0\0\0\0\0\0\1\x00\x0b\3\0\x02\0",
+                          both[] = "\3\0\0\0\0\0\0\0\0\1\x00\x0b\3\0\x03\0";
+        FAKE(fake);
+        struct tcg2_config config = two_banks();
+        _cleanup_tcg2_ struct tcg2 *tcg2 = NULL;
+        size_t seen;
+
+        config.tpm = &fake.tpm;
+        tcg2 = new_tcg2(config);
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_StartAuthSession, START_POLICY("\1"),
+                                 START_POLICY_BYTES),
+                        0);
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_StartAuthSession, START_POLICY("\3"),
+                                 START_POLICY_BYTES),
+                        0);
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_PolicyPCR, pcr_8, 16), 0);
+        CHECK_EQ(send_extend(tcg2, 8, "12"), 0);
+        seen = fake.commands.size;
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_PolicyPCR, pcr_8, 16), 0x1c4);
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_PolicyPCR, both, 16), 0x1c4);
+        CHECK_EQ(fake.commands.size, seen); /* the TPM never saw it */
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_PolicyPCR, trial, 16), 0);
+        CHECK_EQ(send_code(tcg2, false, TPM2_CC_PolicyPCR, pcr_9, 16), 0);
+}
+
 /* ---- banks of a TPM ---- */
 
 static struct tpm_bank bank_rows[TPM_BANKS_MAX];
@@ -1108,6 +1139,7 @@ static const struct tap_test tests[] = {
                 {"wrong authorizations", test_submit_wrong_authorizations},
                 {"too many open handles", test_submit_too_many_handles},
                 {"PolicyPCR sees the view", test_submit_policy_pcr},
+                {"PolicyPCR opens nothing to a mimic", test_submit_policy_pcr_of_a_mimic},
                 {"active banks of a TPM", test_active_banks},
                 {"a bank of SHA-3", test_sha3_bank},
 };
