@@ -74,11 +74,13 @@ def archive(variant):
     if not shutil.which("mmdebstrap"):
         raise payloads.Unavailable("mmdebstrap isn't installed")
     key = hashlib.sha256("\n".join(recipe(variant)).encode()).hexdigest()[:12]
-    cache = payloads.cache_folder()
-    path = cache / f"root-{SUITE}-{variant}-{key}.tar"
-    with payloads.locked(cache):
+    # A folder of its own has a lock of its own: others needn't wait for minutes.
+    folder = payloads.cache_folder() / "roots"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{SUITE}-{variant}-{key}.tar"
+    with payloads.locked(folder):
         if not path.exists():
-            new = cache / "new-root.tar"
+            new = folder / "new.tar"
             new.unlink(missing_ok=True)
             bootstrap(variant, new)
             new.rename(path)
