@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/efi-types.h"
+#include "shim/boot-phases.h"
 #include "shim/handover/overlay.h"
 #include "shim/progress.h"
 
@@ -178,16 +179,36 @@ const char *boot_systemd_path(void)
         return path && path[0] == '/' ? path : LOG_PATH;
 }
 
+/* systemd before 255 measured and wrote nothing down. What is found are only the records since an
+ * aborted hop: there is no file of which the past would be a part. */
+static int find_phases(struct boot_systemd *systemd, const char *sysfs_root, struct span log,
+                struct error *error)
+{
+        struct systemd_logs *logs = &systemd->logs;
+        struct chain chain;
+        int r;
+
+        boot_systemd_chain(systemd, log, &chain);
+        r = boot_phases_find(sysfs_root, &chain, &systemd->running, error);
+        if (r == 0 && systemd->running.size > 0 && systemd->boot <= CHAIN_BOOTS_MAX)
+                logs->boot[logs->n++] = (struct systemd_boot){
+                                .boot = systemd->boot, .log = buf_span(&systemd->running)};
+        return r;
+}
+
 /* Writers hold the lock while they extend and append (systemd, tpm2-util.c). */
-static int read_running(struct boot_systemd *systemd, struct error *error)
+static int read_running(struct boot_systemd *systemd, const char *sysfs_root, struct span log,
+                struct error *error)
 {
         const char *path = boot_systemd_path();
         struct stat st;
         int r;
 
         systemd->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (systemd->lock < 0 && errno == ENOENT)
+                return find_phases(systemd, sysfs_root, log, error);
         if (systemd->lock < 0)
-                return errno == ENOENT ? 0 : error_set(error, errno, "can't open %s: %m", path);
+                return error_set(error, errno, "can't open %s: %m", path);
         if (flock(systemd->lock, LOCK_SH) < 0)
                 return error_set(error, errno, "can't lock %s: %m", path);
         r = buf_read_fd(systemd->lock, LOG_MAX_BYTES, &systemd->running);
@@ -209,7 +230,7 @@ int boot_systemd_read(const char *sysfs_root, const struct state_dir *state, str
         systemd.boot = log.size > 0 ? (uint32_t)chain_boots(log) : 1;
         r = read_past(&places, &systemd, error);
         if (r == 0)
-                r = read_running(&systemd, error);
+                r = read_running(&systemd, sysfs_root, log, error);
         if (r < 0)
                 return r;
         systemd.logs.for_boot = systemd.boot + 1;

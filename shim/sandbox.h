@@ -16,14 +16,15 @@ enum sandbox_verb {
         SANDBOX_EXEC = 4,
 };
 
-#define SANDBOX_FILES_MAX 4
+#define SANDBOX_FILES_MAX 5
 
 struct sandbox {
         enum sandbox_verb verb;
         int volume_fd; /* the folder that is read while the payload runs; -1: none */
         int state_fd;  /* the folder that is written to; -1: none */
         bool sockets;  /* the TPM is behind one, and connected to for each command */
-        const char *files[SANDBOX_FILES_MAX]; /* others that are still to be read; may not exist */
+        const char *files[SANDBOX_FILES_MAX]; /* others that are still to be read, or folders of
+                                                 them; may not exist */
 };
 
 /* Core dumps and /proc to others, capabilities, files (Landlock), system calls (seccomp), in this

@@ -249,11 +249,72 @@ static void no_room(void)
         CHECK_EQ(boot_systemd_hand_on(&systemd, &w.dir, 20, &handed, NULL), -ENOSPC);
 }
 
+/* ---- systemd without a log: sha256 over words by Python's hashlib ---- */
+
+#define SYSINIT_READY "e66bd49b696cd09712ca2a46dd23e03d735f30b7ecfafdfce60d259ed2712ce1"
+#define ALL_SIX       "56a69e511a66d7dfa2f8e1b1dd43393987b084e6fc04af0a6b8a81a66d1d0d95"
+#define READY_SYSINIT "999f7e9e5d2bbc422cfcecb2a00c0cd4c8844351922841c887e6e916c544a54c"
+
+#define PCR_FOLDER "class/tpm/tpm0/pcr-sha256"
+
+static void shows_pcr_11(const char *hex)
+{
+        scratch_write(PCR_FOLDER "/11", hex);
+}
+
+/* Boot 1's words, in their order; the records must explain their digests. */
+static bool finds(const struct world *w, const char *wanted)
+{
+        _cleanup_(boot_systemd_release) struct boot_systemd systemd = BOOT_SYSTEMD_NONE;
+        _cleanup_buf_ struct buf text = {0};
+        size_t offset = 0, index = 0;
+        struct systemd_record record;
+        struct span log = {0};
+
+        if (read_logs(w, &systemd) < 0)
+                return false;
+        if (systemd.logs.n > 0)
+                log = systemd.logs.boot[0].log;
+        while (systemd_log_next(log, &offset, &index, &record, NULL) == 1) {
+                enum systemd_explained explained;
+
+                CHECK_EQ(systemd_record_explain(&record, &explained), 0);
+                CHECK(explained == SYSTEMD_VERIFIED && record.pcr == 11);
+                CHECK(systemd_record_measured(&record, &text));
+                buf_format(&text, " ");
+        }
+        return span_equal(buf_span(&text), SPAN(wanted, strlen(wanted)));
+}
+
+static void phases_without_a_log(void)
+{
+        _cleanup_world_ struct world w;
+
+        if (!world_new(&w, 1))
+                return;
+        scratch_mkdir("class");
+        scratch_mkdir("class/tpm");
+        scratch_mkdir("class/tpm/tpm0");
+        scratch_mkdir(PCR_FOLDER);
+        shows_pcr_11(SYSINIT_READY "\n");
+        CHECK(finds(&w, "sysinit ready "));
+        shows_pcr_11(ALL_SIX "\n");
+        CHECK(finds(&w, "enter-initrd leave-initrd sysinit ready shutdown final "));
+        shows_pcr_11(READY_SYSINIT "\n"); /* nobody measures in that order */
+        CHECK(finds(&w, ""));
+        shows_pcr_11("e66b\n");
+        CHECK(finds(&w, ""));
+        shows_pcr_11(SYSINIT_READY "\n"); /* systemd's own word counts */
+        scratch_write("systemd", ONE);
+        CHECK(reads(&w, "1 " ONE));
+}
+
 static const struct tap_test tests[] = {
                 {"the first boot has its own log only", first_boot},
                 {"in a variable of the overlay, and variables that aren't", in_a_variable},
                 {"in the initrd, with a variable that is older", in_the_initrd},
                 {"aborted hops part the log of one system", aborted},
                 {"what doesn't fit is marked", no_room},
+                {"phases that systemd measured without a log", phases_without_a_log},
 };
 TAP_MAIN(tests)
