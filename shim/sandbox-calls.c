@@ -122,7 +122,8 @@ static const struct row calls[] = {
                 {STAGE, SCMP_SYS(renameat2)},
                 {STAGE, SCMP_SYS(unlink)},
                 {STAGE, SCMP_SYS(unlinkat)},
-                {LOAD, SCMP_SYS(mlock)}, /* tickets */
+                {LOAD, SCMP_SYS(fstatfs)}, /* how full /run is */
+                {LOAD, SCMP_SYS(mlock)},   /* tickets */
                 {EXEC, SCMP_SYS(sync)},
 };
 

@@ -272,7 +272,7 @@ int staged_read(const struct state_dir *dir, const char *name, struct staged *re
 
 int staged_drop(const struct state_dir *dir)
 {
-        static const char *const names[] = {STATE_IMAGE, STATE_KERNEL, STATE_INITRD};
+        static const char *const names[] = {STATE_ARMED, STATE_IMAGE, STATE_KERNEL, STATE_INITRD};
         int r = state_remove(dir, STATE_PLAN);
 
         if (r < 0)

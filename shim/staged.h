@@ -50,6 +50,6 @@ int staged_write(const struct state_dir *dir, const char *name, const struct sta
 /* -ENOENT: nothing is there under that name. */
 int staged_read(const struct state_dir *dir, const char *name, struct staged *ret,
                 struct error *error);
-/* Removes plan, image and files: nothing is loaded any more as far as we are concerned. -errno: the
+/* Removes plan, image, files and that exec was begun: nothing is loaded any more as far as we are concerned. -errno: the
  * plan can't be removed and all is as it was, or some of the files are left. */
 int staged_drop(const struct state_dir *dir);

@@ -72,7 +72,7 @@ static int take_lock(struct state_dir *dir, struct error *error)
 static void discard_all(const struct state_dir *dir)
 {
         static const char *const names[] = {STATE_PLAN, STATE_IMAGE, STATE_KERNEL, STATE_INITRD,
-                        STATE_JOURNAL, STATE_ABORTED, STATE_UNEXPLAINED, STATE_SYSTEMD,
+                        STATE_JOURNAL, STATE_ARMED, STATE_ABORTED, STATE_UNEXPLAINED, STATE_SYSTEMD,
                         STATE_SYSTEMD_NEXT};
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)

@@ -19,6 +19,8 @@
 /* exists from just before the first extend until the reboot: a mkexec that died in between is
  * finished by the next call of a verb that needs root (shim/extend.h) */
 #define STATE_JOURNAL "journal"
+/* an orderly exec was begun: the shutdown's hook is to finish it (shim/orderly.h). Empty */
+#define STATE_ARMED "armed"
 /* events that hops which came to nothing left in the TPM; part of this boot's log */
 #define STATE_ABORTED "aborted.log"
 /* a journal whose hop could not be made out from the registers; for people to look at */

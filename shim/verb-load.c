@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -14,6 +15,7 @@
 #include "shim/handover/guard.h"
 #include "shim/handover/kexec.h"
 #include "shim/hop-run.h"
+#include "shim/last-exec.h"
 #include "shim/next-files.h"
 #include "shim/next-kernel.h"
 #include "shim/plan-json.h"
@@ -134,6 +136,25 @@ static int make(struct load *load, struct error *error)
 
 /* ---- staging: the new files beside the old ones, the guard, and then in place ---- */
 
+/* /run is a tmpfs of a tenth or a fifth of the memory on most systems. */
+static int no_room(const struct state_dir *dir, uint64_t image_bytes, struct error *error)
+{
+        const uint64_t mib = 1 << 20;
+        struct statfs fs;
+        uint64_t used;
+
+        if (fstatfs(dir->fd, &fs) < 0)
+                return error_set(error, ENOSPC, "/run/mkexec can't hold the image of %llu MiB",
+                                (unsigned long long)(image_bytes / mib));
+        used = (fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
+        return error_set(error, ENOSPC,
+                        "/run/mkexec can't hold the image of %llu MiB, %llu are free; 'mount -o "
+                        "remount,size=%lluM /run' makes room",
+                        (unsigned long long)(image_bytes / mib),
+                        (unsigned long long)(fs.f_bfree * (uint64_t)fs.f_bsize / mib),
+                        (unsigned long long)((used + image_bytes) / mib + 16));
+}
+
 static int write_image(const struct state_dir *dir, const struct handover_image *image,
                 struct error *error)
 {
@@ -142,10 +163,10 @@ static int write_image(const struct state_dir *dir, const struct handover_image 
 
         if (r == 0)
                 r = handover_image_write(image, fd, error);
-        return r == -ENOSPC ? error_prefix(error, r, "/run/mkexec can't hold the image of %llu MiB",
-                                              (unsigned long long)(segments_bytes(&image->segments) >>
-                                                                   20))
-                            : r;
+        if (r != -ENOSPC)
+                return r;
+        state_discard(dir, STATE_IMAGE); /* what was written counts as free again */
+        return no_room(dir, segments_bytes(&image->segments), error);
 }
 
 static int stage_image(const struct state_dir *dir, struct load *load, struct staged *staged,
@@ -184,8 +205,10 @@ static int stage_files(const struct state_dir *dir, struct load *load, struct st
 static int put_in_place(
                 const struct state_dir *dir, const struct staged *staged, struct error *error)
 {
-        int r = state_remove(dir, STATE_PLAN);
+        int r = state_remove(dir, STATE_ARMED);
 
+        if (r == 0)
+                r = state_remove(dir, STATE_PLAN);
         if (r < 0)
                 return error_set(error, -r, "can't remove the earlier plan: %s", strerror(-r));
         if (staged->handover == HANDOVER_LOAD) {
@@ -365,6 +388,8 @@ int verb_load(int argc, char **argv)
         r = state_open(&dir, &error);
         if (r == 0)
                 r = extend_recover(&dir, options.tcti, &error);
+        if (r == 0 && !options.dry_run)
+                last_exec_remove("", NULL); /* what it told is past */
         if (r == 0)
                 r = choose_handover(&options, &load.handover, &error);
         if (r == 0 && !options.dry_run)
@@ -387,8 +412,7 @@ int verb_load(int argc, char **argv)
                         return fail(EXIT_REFUSED, &error);
                 }
                 progress_done(&load.run.progress, 0,
-                                "staged hop %u for %s; 'mkexec exec --now' starts it",
-                                load.run.plan.hop,
+                                "staged hop %u for %s; 'mkexec exec' starts it", load.run.plan.hop,
                                 load.handover == HANDOVER_LOAD ? "kexec_load" : "kexec_file_load");
                 tell_of_ima(&load);
         }

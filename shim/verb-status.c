@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "shim/boot-log.h"
@@ -12,6 +13,8 @@
 #include "shim/extend.h"
 #include "shim/facts.h"
 #include "shim/handover/kexec.h"
+#include "shim/hop-exec.h"
+#include "shim/last-exec.h"
 #include "shim/next-kernel.h"
 #include "shim/plan-json.h"
 #include "shim/verb.h"
@@ -31,6 +34,10 @@ struct status {
         bool unseen; /* not root: what is loaded can't be seen */
 
         int unlogged_kexec; /* boot_log_lacks_this_boot */
+        bool armed;         /* the shutdown that is to end in it was begun */
+        struct error stops; /* what would stop an exec; empty: nothing that shows */
+        char last_exec[LAST_EXEC_MAX +
+                        1]; /* why an orderly exec came to nothing; empty: none did */
 };
 
 enum { OPT_JSON = 256, OPT_MACHINE, OPT_ESP, OPT_TCTI, OPT_HELP };
@@ -152,6 +159,13 @@ static int gather(struct status *s, const char *tcti, struct error *error)
                 judge(s);
         if (s->dir.fd >= 0 && staged_read(&s->dir, STATE_PLAN, &s->staged, NULL) == 0)
                 s->loaded = kexec_loaded("") == 1;
+        s->armed = s->loaded && state_has(&s->dir, STATE_ARMED);
+        if (s->loaded && s->tpm)
+                (void)hop_exec_check(s->tpm, &s->staged.plan, &s->stops);
+        else if (s->loaded)
+                s->stops = s->reason;
+        if (last_exec_read("", s->last_exec, NULL) < 0)
+                s->last_exec[0] = '\0';
         return 0;
 }
 
@@ -203,6 +217,20 @@ static struct json_object *parts_to_json(const struct boot_log_parts *parts)
         return object;
 }
 
+static struct json_object *tickets_to_json(const struct staged *staged)
+{
+        struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < staged->n_tickets; i++)
+                json_object_array_add(array, json_object_new_string(staged->tickets[i].name));
+        return array;
+}
+
+static struct json_object *text_or_null(const char *text)
+{
+        return text[0] ? json_object_new_string(text) : NULL;
+}
+
 static void print_json(const struct status *s)
 {
         struct json_object *object = json_object_new_object();
@@ -211,8 +239,7 @@ static void print_json(const struct status *s)
         json_object_object_add(object, "version", json_object_new_int(1));
         json_object_object_add(
                         object, "loaded", s->unseen ? NULL : json_object_new_boolean(s->loaded));
-        json_object_object_add(
-                        object, "armed", json_object_new_boolean(false)); /* only inside of exec */
+        json_object_object_add(object, "armed", json_object_new_boolean(s->armed));
         /* members that a reader may count on; null: not loaded, or not to be known */
         json_object_object_add(object, "payload",
                         s->loaded ? json_object_new_string(s->staged.payload) : NULL);
@@ -226,6 +253,9 @@ static void print_json(const struct status *s)
                         s->loaded ? pcrs_to_json(&plan->banks, plan->touched,
                                                     (const struct digest(*)[PCR_COUNT])plan->end)
                                   : NULL);
+        json_object_object_add(object, "tickets", s->loaded ? tickets_to_json(&s->staged) : NULL);
+        json_object_object_add(object, "exec_refused", text_or_null(s->stops.text));
+        json_object_object_add(object, "last_exec", text_or_null(s->last_exec));
         json_object_object_add(object, "registers",
                         s->values.banks.n > 0
                                         ? pcrs_to_json(&s->values.banks,
@@ -267,6 +297,54 @@ static void print_loaded(const struct status *s)
                         s->staged.handover == HANDOVER_LOAD ? "kexec_load" : "kexec_file_load");
         for (const char *const *what = ops->not_handed_over; *what; what++)
                 printf("not handed over: %s\n", *what);
+        printf("tickets in the TPM for it: ");
+        for (size_t i = 0; i < s->staged.n_tickets; i++)
+                printf("%s%s", i > 0 ? ", " : "", s->staged.tickets[i].name);
+        puts(s->staged.n_tickets > 0 ? "" : "none");
+        if (s->stops.text[0])
+                printf("exec would refuse: %s\n", s->stops.text);
+        else if (s->armed)
+                puts("exec has begun: the end of the shutdown starts it");
+        else if (access(MKEXEC_SHUTDOWN_HOOK, X_OK) == 0)
+                puts("exec: nothing stands in its way");
+        else
+                puts("exec: only with --now, the shutdown hook isn't installed");
+}
+
+/* "PCR 0-7 9": a bit each. */
+static void print_pcrs(uint32_t mask)
+{
+        fputs("PCR", stdout);
+        for (unsigned first = 0; first < 16; first++) {
+                unsigned last = first;
+
+                if (!(mask & 1u << first))
+                        continue;
+                while (last < 15 && mask & 1u << (last + 1))
+                        last++;
+                printf(last > first ? " %u-%u" : " %u", first, last);
+                first = last;
+        }
+}
+
+static void print_proved(const struct status *s)
+{
+        const struct hop_verdict *v = &s->verdict;
+
+        for (size_t b = 0; b < v->replay.banks.n; b++) {
+                uint32_t not = v->differs[b] | v->unexplained[b];
+                uint32_t proved = v->compared[b] & v->replay.measured[b] & ~not ;
+
+                if (!proved)
+                        continue;
+                printf("proved by the TPM, bank %s: ", v->replay.banks.alg[b]->name);
+                print_pcrs(proved);
+                if (not ) {
+                        fputs("; not: ", stdout);
+                        print_pcrs(not );
+                }
+                puts("");
+        }
 }
 
 static void print_text(const struct status *s)
@@ -296,6 +374,8 @@ static void print_text(const struct status *s)
                 puts("this kernel was started by a kexec that the event log doesn't tell of");
         printf("event log and TPM: %s%s%s\n", verdict_name(s), s->reason.text[0] ? ": " : "",
                         s->reason.text);
+        if (s->have_verdict)
+                print_proved(s);
         if (s->have_verdict && s->verdict.weak)
                 puts("SHA-1 is the log's only bank: it proves little");
         if (s->have_verdict && s->verdict.unknown_bank)
@@ -307,6 +387,8 @@ static void print_text(const struct status *s)
         if (s->have_verdict && s->verdict.unexplained[0])
                 puts("PCR 10 (IMA) isn't explained by this log: a plain kexec would show there "
                      "only");
+        if (s->last_exec[0])
+                printf("the last exec came to nothing: %s\n", s->last_exec);
 }
 
 static int print_machine(const char *esp_directory, const char *tcti)

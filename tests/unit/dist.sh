@@ -31,7 +31,7 @@ ok "the script for initramfs-tools has no prerequisites" "$(sh "$script" prereqs
 # ---- syntax ----
 
 scripts=(dist/initrd/keyscript dist/initrd/cryptsetup-attach dist/initramfs-tools/hooks/mkexec dist/initramfs-tools/scripts/*/mkexec
-    dist/dracut/90mkexec/mkexec-*.sh)
+    dist/dracut/90mkexec/mkexec-*.sh dist/system-shutdown/mkexec)
 ok "scripts are sh" "$(for file in "${scripts[@]}"; do sh -n "$file" 2>&1; done; bash -n dist/dracut/90mkexec/module-setup.sh 2>&1)"
 if command -v shellcheck >/dev/null; then
     ok "shellcheck has nothing to say about them" "$(shellcheck -s sh -e SC1091 "${scripts[@]}"
@@ -40,7 +40,7 @@ else
     skip "shellcheck" "it isn't here"
 fi
 ok "every file in dist/ is installed" "$(comm -3 <(cd dist && find . -type f ! -name meson.build -printf '%P\n' | sort) \
-    <(grep -oE "'(initrd|initramfs-tools|dracut|systemd|tmpfiles.d)/[^']+' ?[:,]" dist/meson.build | cut -d"'" -f2 | sort))"
+    <(grep -oE "'(initrd|initramfs-tools|dracut|systemd|system-shutdown|tmpfiles.d)/[^']+' ?[:,]" dist/meson.build | cut -d"'" -f2 | sort))"
 
 # ---- cryptsetup-attach ----
 

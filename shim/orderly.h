@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* exec by way of an orderly shutdown: begun by `mkexec exec`, which then asks systemd to go down
+ * for a kexec, and finished by systemd-shutdown's hook when nothing runs any more and the file
+ * systems are unmounted or read-only. In between and after anything that goes wrong the kernel
+ * holds the guard. */
+#pragma once
+
+#include "shim/progress.h"
+#include "shim/state.h"
+
+/* Checks all that can be checked now, and arms the hook. -errno: nothing was begun. */
+int orderly_begin(const struct state_dir *dir, const char *tcti, struct progress *progress,
+                struct error *error);
+/* systemd didn't want to: as before orderly_begin. */
+void orderly_forget(const struct state_dir *dir);
+
+/* For the hook. 0: nothing is armed, and nothing was done; else it comes back only after a failure,
+ * which it left for the next boot. */
+int orderly_finish(const struct state_dir *dir, const char *tcti, struct progress *progress,
+                struct error *error);
