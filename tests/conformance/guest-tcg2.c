@@ -344,6 +344,15 @@ static status submit_too_large(void)
                         tcg2, capability.max_command + 1u, large, sizeof(response), response);
 }
 
+static status submit_too_much_room(void)
+{
+        static uint8_t large[8192];
+
+        CHECK_EQ(capability_of_size(ONE_1_BYTES), SUCCESS);
+        return tcg2->submit_command(
+                        tcg2, sizeof(pcr_read), pcr_read, capability.max_response + 1u, large);
+}
+
 /* ---- banks ---- */
 
 static status active(void)
@@ -449,6 +458,8 @@ static const struct {
                 {"SubmitCommand: INVALID_PARAMETER: to NULL", INVALID_PARAMETER, submit_to_null},
                 {"SubmitCommand: INVALID_PARAMETER: more than MaxCommandSize", INVALID_PARAMETER,
                                 submit_too_large},
+                {"SubmitCommand: INVALID_PARAMETER: more than MaxResponseSize", INVALID_PARAMETER,
+                                submit_too_much_room},
                 {"GetActivePcrBanks: SUCCESS", SUCCESS, active},
                 {"GetActivePcrBanks: INVALID_PARAMETER: NULL", INVALID_PARAMETER, active_null},
                 {"SetActivePcrBanks: SUCCESS: what is active", SUCCESS, set_same},
