@@ -509,8 +509,6 @@ int tpm_nv_read_lock(struct tpm_nv *nv, const struct nv_index *index,
                 return r;
         rc = Esys_NV_ReadLock(
                         nv->esys, object.tr, object.tr, nv->policy, ESYS_TR_NONE, ESYS_TR_NONE);
-        if (rc == TSS2_RC_SUCCESS)
-                return 0;
-        session_end(nv, &nv->policy);
-        return rc_error(error, rc, "TPM2_NV_ReadLock", index->handle);
+        session_end(nv, &nv->policy); /* nothing comes after a lock that needs it */
+        return rc == TSS2_RC_SUCCESS ? 0 : rc_error(error, rc, "TPM2_NV_ReadLock", index->handle);
 }

@@ -480,6 +480,22 @@ static void unfinished_ones_are_cleaned(void)
         }
 }
 
+/* The owner puts another index in its place between define and write. */
+static void a_secret_goes_nowhere_else(void)
+{
+        struct nv_index wanted = {TICKET_BASE + 0x100, NV_OWNERWRITE | NV_POLICYREAD, {1}, 15};
+        struct nv_index swapped = wanted, found;
+        struct error error = {0};
+
+        swapped.attributes |= 1u << 17; /* OWNERREAD */
+        REQUIRE(tpm_nv_define(nv, &swapped, &error) == 0);
+        CHECK_EQ(tpm_nv_write(nv, &wanted, SPAN("MKXT\1\4\0\3rootkey", 15), &error), -EPROTO);
+        CHECK(strstr(error.text, "became another one"));
+        REQUIRE(tpm_nv_public(nv, swapped.handle, &found, &error) == 0);
+        CHECK_EQ(found.attributes, swapped.attributes); /* not written */
+        CHECK(tpm_nv_undefine(nv, swapped.handle, &error) == 0);
+}
+
 /* Slots in order: malformed, locked, for others, and one that is ready. */
 static void each_is_told_apart(void)
 {
@@ -779,6 +795,7 @@ static const struct tap_test tests[] = {
                 {"PCRs that change meanwhile", pcrs_that_change_meanwhile},
                 {"swapped indices are refused", swapped_indices_are_refused},
                 {"unfinished ones are cleaned", unfinished_ones_are_cleaned},
+                {"a secret goes to no other index", a_secret_goes_nowhere_else},
                 {"what there is instead is told apart", each_is_told_apart},
                 {"limits of secret, name and slots", limits},
                 {"a full TPM is left as it was", a_full_tpm_is_left_as_it_was},
