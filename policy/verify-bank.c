@@ -38,6 +38,9 @@ int verify_bank(struct verify *v)
                                 "measured");
         if (event_log_open(&v->log, v->evidence->firmware_log, &reason) < 0)
                 return verdict_refuse(v->verdict, VERDICT_MALFORMED, WORD_LOG, "%s", reason.text);
+        if (v->log.cc) /* no digest binds the header; hops aren't looked for in such a log */
+                return verdict_refuse(v->verdict, VERDICT_NOT_TRUSTED, WORD_LOG,
+                                "the header of a confidential-computing log, not of a TPM's");
         for (size_t b = 0; b < v->log.banks.n; b++)
                 if (rank(quote, v->log.banks.alg[b]) > best) {
                         best = rank(quote, v->log.banks.alg[b]);

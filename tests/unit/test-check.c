@@ -485,7 +485,26 @@ static void partial_results(void)
         release(&l);
 }
 
+/* The header's PCR isn't measured: as a confidential-computing log its hops would be nobody's. */
+static void hops_dont_hide_behind_a_header(void)
+{
+        _cleanup_check_result_ struct check_result result = {0};
+        _cleanup_buf_ struct buf log = {0};
+        struct check_input input = {0};
+        struct list l;
+
+        honest(&l);
+        write_log(&l, &log);
+        log.data[0] = 1;
+        input.chain.firmware = buf_span(&log);
+        CHECK_EQ(check_logs(&input, &result, NULL), 0);
+        CHECK_EQ(result.result, HOP_RESULT_MISMATCH);
+        CHECK(result.cc && strstr(result.reason.text, "which has no hops"));
+        release(&l);
+}
+
 static const struct tap_test tests[] = {
+                {"hops don't hide behind a header", hops_dont_hide_behind_a_header},
                 {"digests against data", digests_against_data},
                 {"variables of SHA-1 logs", digests_of_old_logs},
                 {"order, separators, and types that others pretend to be", order_and_separators},

@@ -361,6 +361,11 @@ static void log_header_version(struct attested *m, struct evidence *e)
         own_copy(&e->firmware_log)[32] ^= 1; /* "Spec ID Event03" */
 }
 
+static void log_header_of_cc(struct attested *m, struct evidence *e)
+{
+        own_copy(&e->firmware_log)[0] = 1; /* PCR 1 */
+}
+
 static void log_away(struct attested *m, struct evidence *e)
 {
         e->firmware_log = SPAN(NULL, 0);
