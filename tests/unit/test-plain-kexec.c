@@ -311,7 +311,72 @@ static void aborted_hops(void)
         }
 }
 
+/* ---- real kernels ---- */
+
+static bool read_recorded(const char *name, struct buf *ret)
+{
+        char path[4096];
+
+        snprintf(path, sizeof(path), "%.*splain-kexec/%s",
+                        (int)(strstr(__FILE__, "test-plain") - __FILE__), __FILE__, name);
+        return buf_read_file(path, 1 << 20, ret, NULL) == 0;
+}
+
+static bool read_pcrs(const char *name, struct replay *ret)
+{
+        struct banks banks = {.n = 1, .alg = {alg_by_id(TPM_ALG_SHA256)}};
+        _cleanup_buf_ struct buf text = {0};
+        char *line;
+
+        if (!read_recorded(name, &text))
+                return false;
+        buf_put_u8(&text, 0);
+        replay_start(ret, &banks);
+        ret->measured[0] = 0xffff;
+        for (line = strtok((char *)text.data, "\n"); line; line = strtok(NULL, "\n")) {
+                char hex[65];
+                unsigned pcr;
+
+                if (sscanf(line, "sha256 %u %64s", &pcr, hex) != 2 || pcr > 15 ||
+                                !hex_decode(hex, ret->pcr[0][pcr].bytes, 32))
+                        return false;
+        }
+        return true;
+}
+
+/* Debian's 6.1 in QEMU with OVMF and swtpm (tests/system/test_attest.py): firmware, two hops; then
+ * kexec-tools started the third kernel once more. */
+static void what_real_kernels_leave(void)
+{
+        static const struct {
+                const char *ima, *pcrs, *text;
+                enum plain_kexec kind;
+        } rows[] = {
+                        {"three-boots.ima", "three-boots.pcrs", "one boot_aggregate",
+                                        PLAIN_KEXEC_EXCLUDED},
+                        {"plain-kexec.ima", "plain-kexec.pcrs", "of 1 more kernel",
+                                        PLAIN_KEXEC_SEEN},
+                        {"three-boots.ima", "plain-kexec.pcrs", "of 1 more kernel",
+                                        PLAIN_KEXEC_SEEN},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_scene_ struct scene s = {0};
+                struct plain_kexec_verdict v;
+
+                REQUIRE(read_recorded("log.bin", &s.firmware));
+                REQUIRE(read_recorded(rows[i].ima, &s.ima));
+                REQUIRE(read_pcrs(rows[i].pcrs, &s.pcrs));
+                s.chain.firmware = buf_span(&s.firmware);
+                expect_kind(&s, rows[i].kind, rows[i].text, &v);
+                CHECK_EQ(v.after_boot, rows[i].kind == PLAIN_KEXEC_SEEN ? 3 : 0);
+                s.ima.size = 0;
+                expect_kind(&s, PLAIN_KEXEC_POSSIBLE, "no list of IMA's", &v);
+        }
+}
+
 static const struct tap_test tests[] = {
+                {"what real kernels leave", what_real_kernels_leave},
                 {"one boot_aggregate for each boot: excluded", one_for_each_boot},
                 {"more of them: seen", more_are_seen},
                 {"one of the middle of a boot: seen", a_kernel_in_the_middle_of_a_boot},
