@@ -8,6 +8,8 @@
 #include "policy/reference-set.h"
 #include "policy/reference-values.h"
 
+#define NEAR_MAX 64 /* references that are looked at for what is different */
+
 /* A hop as its log has it, in one bank. */
 struct seen {
         const struct alg *alg;
@@ -147,39 +149,48 @@ static size_t lower_bound(const struct reference_index *index, size_t n, const u
         return from;
 }
 
-/* Alike in PCR 4 or 11 that somebody extended, or it is nothing but emptiness that is alike. */
-static bool says_something(uint32_t equal, const struct digest view[REFERENCE_VIEW_N])
-{
-        static const uint8_t zeros[DIGEST_MAX_BYTES];
-
-        for (size_t i = 0; i < REFERENCE_VIEW_N; i++)
-                if ((reference_view_pcrs[i] == 4 || reference_view_pcrs[i] == 11) &&
-                                equal & 1u << reference_view_pcrs[i] &&
-                                memcmp(view[i].bytes, zeros, sizeof(zeros)) != 0)
-                        return true;
-        return false;
-}
-
 static int closeness(uint32_t equal)
 {
         return __builtin_popcount(equal) + 8 * (equal >> 11 & 1);
 }
 
-/* The one that is alike in most PCRs, PCR 11 before all others. */
-static void nearest_by_view(const struct reference_set *set, enum reference_kind kind, bool any,
-                const struct digest view[REFERENCE_VIEW_N], const struct alg *alg,
+/* The one that is alike in most PCRs of those that have this value of a PCR; a few are looked at.
+ */
+static int nearest_by_pcr(const struct reference_set *set, enum reference_kind kind, bool any,
+                const struct digest view[REFERENCE_VIEW_N], uint32_t pcr,
                 struct reference_found *ret)
 {
-        for (size_t i = 0; i < set->n; i++) {
-                uint32_t equal = equal_pcrs(view, alg, set->references[i]);
+        const struct digest *value = &view[reference_view_place(pcr)];
+        uint8_t key[32];
+        size_t i, end;
 
-                if ((!any && set->references[i]->kind != kind) || !says_something(equal, view) ||
+        if (reference_is_zero(value))
+                return 0;
+        if (reference_near_key(value, pcr, key) < 0)
+                return -EIO;
+        i = lower_bound(set->nears, set->n_nears, key);
+        for (end = i + NEAR_MAX;
+                        i < end && i < set->n_nears && memcmp(set->nears[i].key, key, 32) == 0;
+                        i++) {
+                const struct reference *reference = set->nears[i].reference;
+                uint32_t equal = equal_pcrs(view, value->alg, reference);
+
+                if ((!any && reference->kind != kind) ||
                                 (ret->reference && closeness(equal) <= closeness(ret->equal)))
                         continue;
                 ret->match = REFERENCE_PART;
-                ret->reference = set->references[i];
+                ret->reference = reference;
                 ret->equal = equal;
         }
+        return 0;
+}
+
+static int nearest_by_view(const struct reference_set *set, enum reference_kind kind, bool any,
+                const struct digest view[REFERENCE_VIEW_N], struct reference_found *ret)
+{
+        int r = nearest_by_pcr(set, kind, any, view, 11, ret);
+
+        return r == 0 && !ret->reference ? nearest_by_pcr(set, kind, any, view, 4, ret) : r;
 }
 
 static void list_pcrs(uint32_t mask, char *to, size_t size)
@@ -229,14 +240,13 @@ static int find_whole(const struct reference_set *set, const struct seen *seen,
 static const struct reference *of_same_file(
                 const struct reference_set *set, const struct seen *seen)
 {
+        const uint8_t *file = seen->open.payload_sha256;
         const struct reference *found = NULL;
+        size_t i = lower_bound(set->files, set->n_ledgers, file), end = i + NEAR_MAX;
 
-        for (size_t i = 0; i < set->n; i++) {
-                const struct reference *reference = set->references[i];
+        for (; i < end && i < set->n_ledgers && memcmp(set->files[i].key, file, 32) == 0; i++) {
+                const struct reference *reference = set->files[i].reference;
 
-                if (reference->kind != REFERENCE_KEXEC ||
-                                memcmp(reference->payload_sha256, seen->open.payload_sha256, 32))
-                        continue;
                 if (!found || memcmp(reference->load_options_sha256, seen->open.load_options_sha256,
                                               32) == 0)
                         found = reference;
@@ -244,15 +254,17 @@ static const struct reference *of_same_file(
         return found;
 }
 
-static void explain_hop(const struct reference_set *set, const struct seen *seen,
+static int explain_hop(const struct reference_set *set, const struct seen *seen,
                 struct reference_found *ret)
 {
         const struct hop_open *open = &seen->open;
         const struct reference *reference = of_same_file(set, seen);
         char hex[65], pcrs[40];
         size_t i;
+        int r = nearest_by_view(set, REFERENCE_KEXEC, false, seen->view, ret);
 
-        nearest_by_view(set, REFERENCE_KEXEC, false, seen->view, seen->alg, ret);
+        if (r < 0)
+                return r;
         if (!reference) {
                 hex_encode(SPAN(open->payload_sha256, 32), hex);
                 list_pcrs(ret->equal, pcrs, sizeof(pcrs));
@@ -261,7 +273,7 @@ static void explain_hop(const struct reference_set *set, const struct seen *seen
                                 ret->reference ? "; PCR " : "", ret->reference ? pcrs : "",
                                 ret->reference ? " of the payload view are those of " : "",
                                 ret->reference ? ret->reference->name : "");
-                return;
+                return 0;
         }
         ret->reference = reference;
         ret->equal = equal_pcrs(seen->view, seen->alg, reference);
@@ -283,6 +295,7 @@ static void explain_hop(const struct reference_set *set, const struct seen *seen
         else
                 error_set(&ret->reason, ENOENT, "%zu measurements, in %s it is %zu, or others",
                                 open->n_events, reference->name, reference->n_events);
+        return 0;
 }
 
 int reference_match_hop(const struct reference_set *set, const struct event_log *log,
@@ -299,10 +312,10 @@ int reference_match_hop(const struct reference_set *set, const struct event_log 
         if (r < 0)
                 return r;
         r = find_whole(set, &seen, &found);
+        if (r == 0)
+                r = explain_hop(set, &seen, &found);
         if (r < 0)
                 return error_set(error, -r, "can't compare with the references: %s", strerror(-r));
-        if (r == 0)
-                explain_hop(set, &seen, &found);
         *ret = found;
         return 0;
 }
@@ -333,7 +346,8 @@ int reference_match_firmware(const struct reference_set *set, const struct repla
                 *ret = found;
                 return 0;
         }
-        nearest_by_view(set, REFERENCE_FIRMWARE, true, view, boot->banks.alg[bank], &found);
+        if (nearest_by_view(set, REFERENCE_FIRMWARE, true, view, &found) < 0)
+                return error_set(error, EIO, "can't compute SHA-256");
         list_pcrs(REFERENCE_VIEW & ~found.equal, pcrs, sizeof(pcrs));
         if (found.reference)
                 error_set(&found.reason, ENOENT, "PCR %s isn't as in %s", pcrs,

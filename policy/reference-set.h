@@ -18,7 +18,9 @@ struct reference_set {
         size_t n_ledgers;
         struct reference_index *views; /* of all, by reference_view_key in each bank; sorted */
         size_t n_views;
-        bool indexed;
+        struct reference_index *files; /* of REFERENCE_KEXEC, by payload_sha256; sorted */
+        struct reference_index *nears; /* of all, by reference_near_key; sorted */
+        size_t n_nears;
 };
 
 /* The PCRs of REFERENCE_VIEW in their order. */
@@ -41,6 +43,10 @@ void reference_put_event(struct buf *buf, uint32_t payload_pcr, uint32_t type,
 /* SHA-256 of kind, algorithm and values. */
 int reference_view_key(enum reference_kind kind, const struct alg *alg,
                 const struct digest view[REFERENCE_VIEW_N], uint8_t ret[32]);
+
+/* SHA-256 of algorithm and one PCR's value, PCR 11 or 4: by these the nearest one is found. */
+int reference_near_key(const struct digest *value, uint32_t pcr, uint8_t ret[32]);
+bool reference_is_zero(const struct digest *value);
 
 /* The digest of event i in bank b of its banks. */
 const uint8_t *reference_digest(const struct reference *reference, size_t i, size_t b);

@@ -60,6 +60,22 @@ int reference_view_key(enum reference_kind kind, const struct alg *alg,
         return hash_sha256(SPAN(bytes, sizeof(bytes)), ret);
 }
 
+int reference_near_key(const struct digest *value, uint32_t pcr, uint8_t ret[32])
+{
+        uint8_t bytes[3 + DIGEST_MAX_BYTES] = {
+                        (uint8_t)pcr, (uint8_t)(value->alg->id >> 8), (uint8_t)value->alg->id};
+
+        memcpy(bytes + 3, value->bytes, value->alg->size);
+        return hash_sha256(SPAN(bytes, 3u + value->alg->size), ret);
+}
+
+bool reference_is_zero(const struct digest *value)
+{
+        static const uint8_t zeros[DIGEST_MAX_BYTES];
+
+        return memcmp(value->bytes, zeros, value->alg->size) == 0;
+}
+
 static size_t digests_bytes(const struct banks *banks)
 {
         size_t bytes = 0;
@@ -471,6 +487,8 @@ void reference_set_free(struct reference_set *set)
         free(set->references);
         free(set->ledgers);
         free(set->views);
+        free(set->files);
+        free(set->nears);
         free(set);
 }
 
@@ -499,7 +517,6 @@ int reference_set_add(
                 return error_set(error, ENOMEM, "out of memory");
         set->references = list;
         set->references[set->n++] = TAKE_PTR(reference);
-        set->indexed = false;
         return 0;
 }
 
@@ -508,39 +525,70 @@ static int by_key(const void *a, const void *b)
         return memcmp(a, b, 32);
 }
 
-int reference_set_index(struct reference_set *set)
+static void add_file(struct reference_set *set, const struct reference *reference)
 {
-        _cleanup_free_ struct reference_index *ledgers = calloc(set->n + 1, sizeof(*ledgers));
-        _cleanup_free_ struct reference_index *views = calloc(set->n * ALG_MAX + 1, sizeof(*views));
-        size_t n_ledgers = 0, n_views = 0;
+        size_t i = set->n_ledgers++;
 
-        if (!ledgers || !views)
-                return -ENOMEM;
-        for (size_t i = 0; i < set->n; i++) {
-                const struct reference *reference = set->references[i];
+        set->ledgers[i].reference = set->files[i].reference = reference;
+        memcpy(set->ledgers[i].key, reference->key, 32);
+        memcpy(set->files[i].key, reference->payload_sha256, 32);
+}
 
-                if (reference->kind == REFERENCE_KEXEC) {
-                        ledgers[n_ledgers].reference = reference;
-                        memcpy(ledgers[n_ledgers++].key, reference->key, 32);
-                }
-                for (size_t b = 0; b < reference->banks.n; b++) {
-                        int r = reference_view_key(reference->kind, reference->banks.alg[b],
-                                        reference->view[b], views[n_views].key);
+static int add_views(struct reference_set *set, const struct reference *reference)
+{
+        static const uint32_t near[] = {4, 11};
+        int r = 0;
 
-                        if (r < 0)
-                                return r;
-                        views[n_views++].reference = reference;
+        for (size_t b = 0; r == 0 && b < reference->banks.n; b++) {
+                set->views[set->n_views].reference = reference;
+                r = reference_view_key(reference->kind, reference->banks.alg[b], reference->view[b],
+                                set->views[set->n_views++].key);
+                for (size_t i = 0; r == 0 && i < ARRAY_SIZE(near); i++) {
+                        const struct digest
+                                        *value = &reference->view[b][reference_view_place(near[i])];
+
+                        if (reference_is_zero(value))
+                                continue;
+                        set->nears[set->n_nears].reference = reference;
+                        r = reference_near_key(value, near[i], set->nears[set->n_nears++].key);
                 }
         }
-        qsort(ledgers, n_ledgers, sizeof(*ledgers), by_key);
-        qsort(views, n_views, sizeof(*views), by_key);
-        free(set->ledgers);
-        free(set->views);
-        set->ledgers = TAKE_PTR(ledgers);
-        set->views = TAKE_PTR(views);
-        set->n_ledgers = n_ledgers;
-        set->n_views = n_views;
-        set->indexed = true;
+        return r;
+}
+
+static void forget_index(struct reference_set *set)
+{
+        free(TAKE_PTR(set->ledgers));
+        free(TAKE_PTR(set->files));
+        free(TAKE_PTR(set->views));
+        free(TAKE_PTR(set->nears));
+        set->n_ledgers = set->n_views = set->n_nears = 0;
+}
+
+int reference_set_index(struct reference_set *set)
+{
+        int r = 0;
+
+        forget_index(set);
+        set->ledgers = calloc(set->n + 1, sizeof(*set->ledgers));
+        set->files = calloc(set->n + 1, sizeof(*set->files));
+        set->views = calloc(set->n * ALG_MAX + 1, sizeof(*set->views));
+        set->nears = calloc(set->n * ALG_MAX * 2 + 1, sizeof(*set->nears));
+        if (!set->ledgers || !set->files || !set->views || !set->nears)
+                r = -ENOMEM;
+        for (size_t i = 0; r == 0 && i < set->n; i++) {
+                if (set->references[i]->kind == REFERENCE_KEXEC)
+                        add_file(set, set->references[i]);
+                r = add_views(set, set->references[i]);
+        }
+        if (r < 0) {
+                forget_index(set);
+                return r;
+        }
+        qsort(set->ledgers, set->n_ledgers, sizeof(*set->ledgers), by_key);
+        qsort(set->files, set->n_ledgers, sizeof(*set->files), by_key);
+        qsort(set->views, set->n_views, sizeof(*set->views), by_key);
+        qsort(set->nears, set->n_nears, sizeof(*set->nears), by_key);
         return 0;
 }
 
