@@ -21,6 +21,7 @@ import scene
 import snapshot
 import tally
 import test_abort
+import test_attest
 import test_baseline
 import test_chain
 import test_file_mode
@@ -40,7 +41,8 @@ import vm
 SCENARIOS = ((test_hop, True, False), (test_chain, True, False), (test_abort, True, False), (test_payloads, True, False),
              (test_guard, True, False), (test_file_mode, True, False), (test_lockdown, True, False),
              (test_baseline, False, False), (test_images, True, False), (test_mixed, True, False),
-             (test_ticket, True, False), (test_ticket_twins, True, False), (test_plain, True, True), (test_machines, True, True))
+             (test_ticket, True, False), (test_ticket_twins, True, False), (test_attest, True, False),
+             (test_plain, True, True), (test_machines, True, True))
 SECONDS = pathlib.Path(__file__).parent / "seconds"
 
 

@@ -40,7 +40,7 @@ else
     skip "shellcheck" "it isn't here"
 fi
 ok "every file in dist/ is installed" "$(comm -3 <(cd dist && find . -type f ! -name meson.build -printf '%P\n' | sort) \
-    <(grep -oE "'(initrd|initramfs-tools|dracut|systemd|system-shutdown|tmpfiles.d)/[^']+' ?[:,]" dist/meson.build | cut -d"'" -f2 | sort))"
+    <(grep -oE "'(initrd|initramfs-tools|dracut|systemd|system-shutdown|tmpfiles.d|keylime)/[^']+' ?[:,]" dist/meson.build | cut -d"'" -f2 | sort))"
 
 # ---- cryptsetup-attach ----
 
