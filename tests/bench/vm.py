@@ -10,8 +10,6 @@ QEMU and swtpm stands beside the clock, because other work on the host stretches
 """
 
 import argparse
-import contextlib
-import os
 import pathlib
 import re
 import statistics
@@ -27,10 +25,11 @@ sys.path.insert(0, str(SYSTEM))
 import closure  # noqa: E402
 import esp  # noqa: E402
 import host  # noqa: E402
-import initrd  # noqa: E402
+import machine  # noqa: E402
 import payloads  # noqa: E402
 import uki  # noqa: E402
 import vm  # noqa: E402
+from machine import between, shown  # noqa: E402
 
 COMMAND_LINE = "console=ttyS0 quiet panic=-1 mitigations=off"
 # What a round looks like on the console; the kernel's line comes after devices are shut down, just before the jump.
@@ -62,18 +61,10 @@ class Round:
 
 # ---- the machine ----
 
-def bench_initrd(kernel):
-    """The tests' initrd with an init that says so first: an archive behind it replaces the file."""
-    head, text = (SYSTEM / "guest/init").read_text().split("\n", 1)
-    cpio = initrd.Cpio()
-    cpio.add("init", initrd.FILE | 0o755, f"{head}\n/bin/busybox echo 'bench: init'\n{text}".encode())
-    return initrd.build(kernel, "bench") + cpio.close()
-
-
 def build(folder, args):
     """(ESP, payload disk, UKI B)"""
     stub, kernel = payloads.stub(args.stub), payloads.kernel(args.kernel)
-    image, archive = kernel.image.read_bytes(), bench_initrd(kernel)
+    image, archive = kernel.image.read_bytes(), machine.bench_initrd(kernel)
 
     def make(name, script):
         return uki.build(stub.path.read_bytes(), image, archive, f"{COMMAND_LINE} run={script}", uki.os_release(name),
@@ -92,29 +83,7 @@ def build(folder, args):
 
 # ---- times ----
 
-def children_seconds():
-    """Processor time of QEMU and swtpm so far, all threads."""
-    children = pathlib.Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    processes = [pid for path in children for pid in path.read_text().split()]
-    tasks = [task for pid in processes for task in pathlib.Path(f"/proc/{pid}/task").iterdir()]
-    nanoseconds = 0
-    for task in tasks:
-        with contextlib.suppress(OSError):
-            nanoseconds += int((task / "schedstat").read_text().split()[0])
-    return nanoseconds / 1e9
-
-
-class Watch:
-    """Called with each line of the console as it comes; `seen` are (mark, moment) of those that count."""
-
-    def __init__(self):
-        self.seen = []
-
-    def __call__(self, line):
-        for text, mark in MARKS.items():
-            if line.endswith(text):
-                self.seen.append((mark, (children_seconds(), time.monotonic())))
-
+class Watch(machine.Watch):
     def rounds(self):
         """Every whole round: tool, loaded, exec, jump, init of the second kernel, reset, init of the first again."""
         for i, (mark, _) in enumerate(self.seen):
@@ -122,14 +91,6 @@ class Watch:
             if mark in ("kexec", "mkexec") and [m for m, _ in part[1:]] == ["loaded", "exec", "jump", "init", "reset", "init"]:
                 load, loaded, exec_, jump, init, reset, again = (moment for _, moment in part)
                 yield Round(mark, between(load, loaded), between(exec_, jump), between(jump, init), between(reset, again))
-
-
-def between(start, end):
-    return host.Took(*(b - a for a, b in zip(start, end)))
-
-
-def shown(values):
-    return f"{min(values):7.2f} {statistics.median(values):6.2f} {max(values):6.2f}"
 
 
 def compare(name, of, all_rounds, goal=None):
@@ -221,7 +182,7 @@ def main():
         folder = args.keep or pathlib.Path(place)
         folder.mkdir(exist_ok=True)
         disk, payload, *parts = build(folder, args)
-        watch = Watch()
+        watch = Watch(MARKS)
         outcome = vm.run(folder / "run", vm.Setup(esp=disk, payload=payload, banks=args.banks, memory_mib=1024, reboots=True,
                                                   deadline_seconds=240 + 180 * args.turns, watch=watch))
         times(watch, args.turns, outcome.console)

@@ -11,7 +11,9 @@ import re
 import subprocess
 import tarfile
 
-LIBRARIES = (pathlib.Path("/lib/x86_64-linux-gnu"), pathlib.Path("/usr/lib/x86_64-linux-gnu"))
+LIBRARIES = tuple(pathlib.Path(place, "x86_64-linux-gnu") for place in ("/lib", "/usr/lib"))
+# systemd's programs find theirs here; in the guest it lies where the others do.
+PRIVATE = pathlib.Path("/usr/lib/x86_64-linux-gnu/systemd")
 LOADER = pathlib.Path("/lib64/ld-linux-x86-64.so.2")
 # Libraries that are only replaced: soname -> how the names of their functions begin.
 LEFT_OUT = {r"libcurl[a-z-]*\.so\.\d+": "curl_", r"libxenctrl\.so\.[\d.]+": "xc_"}
@@ -48,7 +50,7 @@ def find_library(name, binary, folder):
     for pattern, prefix in LEFT_OUT.items():
         if re.fullmatch(pattern, name):
             return empty_library(name, prefix, binary, folder)
-    path = next((f / name for f in LIBRARIES if (f / name).exists()), None)
+    path = next((f / name for f in (*LIBRARIES, PRIVATE) if (f / name).exists()), None)
     if path is None:
         raise FileNotFoundError(f"library {name} of {binary} is not on this machine")
     return path
