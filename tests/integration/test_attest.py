@@ -407,6 +407,100 @@ def certificates(case):
     case.attest(tpm, "--ak", "a.pem", "--nonce", NONCE, "--certificate", many, code=1)
 
 
+# ---- and by mkexec verify ----
+
+POLICY = {"version": 1, "kind": "mkexec-policy", "unknown_kernels": True, "first_boot_pcrs": []}
+
+
+def verify(case, document, key, nonce=NONCE, **policy):
+    """(verdict, word of the reason)"""
+    path = case.write("verify.json", json.dumps(document).encode())
+    rules = case.write("policy.json", json.dumps({**POLICY, **policy}).encode())
+    done = subprocess.run([case.mkexec, "verify", path, "--nonce", nonce, "--ak", key, "--policy", rules, "--json"], capture_output=True,
+                          text=True, stdin=subprocess.DEVNULL)
+    assert done.stdout, done
+    verdict = json.loads(done.stdout)
+    return verdict["verdict"], verdict["reason"]["word"], verdict
+
+
+def ours_is_trusted(case):
+    tpm = case.tpm()
+    tpm.extend(case.hops.read_bytes())
+    for kind in ("rsa", "ecc"):
+        case.attest(tpm, "--new-ak", f"{kind}.pem", "--key-type", kind, "--public", f"{kind}.pub")
+        document = case.evidence(tpm, "--ak", f"{kind}.pem", firmware=case.hops)
+        verdict, _, all_of_it = verify(case, document, tpm.folder / f"{kind}.pub")
+        assert verdict == "trusted" and len(all_of_it["boots"]) == 3, all_of_it["reason"]
+        assert verify(case, document, tpm.folder / f"{kind}.pub", NONCE[::-1])[:2] == ("not trusted", "nonce")
+    case.attest(tpm, "--new-ak", "other.pem", "--public", "other.pub")
+    assert verify(case, document, tpm.folder / "other.pub")[:2] == ("not trusted", "trust")
+
+
+def a_quote_of_tpm2_quote_is_trusted(case):
+    """With the files that tpm2-tools write, put together as docs/attestation.md says."""
+    tpm = case.tpm()
+    tpm.extend(case.hops.read_bytes())
+    tpm.tool("tpm2_createek", "-Q", "-c", "0x81010001", "-G", "rsa", "-u", "ek.pub")
+    for kind, scheme in (("rsa", "rsassa"), ("rsa", "rsapss"), ("ecc", "ecdsa")):
+        tpm.tool("tpm2_createak", "-Q", "-C", "0x81010001", "-c", "ak.ctx", "-G", kind, "-g", "sha256", "-s", scheme, "-u", "ak.pub")
+        tpm.tool("tpm2_quote", "-Q", "-c", "ak.ctx", "-l", "sha256:" + ",".join(map(str, range(16))), "-q", NONCE, "-m", "m", "-s", "s",
+                 "-g", "sha256", "--scheme", scheme)
+        document = {"version": 1, "kind": "mkexec-evidence",
+                    "quote": {"attest": as_base64(tpm.folder / "m"), "signature": as_base64(tpm.folder / "s")},
+                    "ak": {"public": base64.b64encode((tpm.folder / "ak.pub").read_bytes()[2:]).decode()},
+                    "pcrs": {"sha256": tpm.read("sha256")}, "logs": {"firmware": as_base64(case.hops)}}
+        verdict, _, all_of_it = verify(case, document, tpm.folder / "ak.pub")
+        assert verdict == "trusted", (scheme, all_of_it["reason"])
+        document["pcrs"]["sha256"]["3"] = "01" * 32
+        assert verify(case, document, tpm.folder / "ak.pub")[:2] == ("not trusted", "values")
+
+
+def as_base64(path):
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def public_area(pem):
+    """TPMT_PUBLIC of a restricted signing key with these numbers; the corpus has but the PEM."""
+    text = subprocess.run(["openssl", "pkey", "-pubin", "-in", pem, "-outform", "DER"], capture_output=True, check=True).stdout
+    attributes = 0x50072
+    if len(text) > 200:  # the modulus of RSA 2048 stands before the exponent's five bytes
+        modulus = text[-5 - 256:-5]
+        return struct.pack(">HHIHHHHHI", 1, 11, attributes, 0, 0x10, 0x14, 11, 2048, 0) + struct.pack(">H", 256) + modulus
+    x, y = text[-64:-32], text[-32:]
+    return struct.pack(">HHIHHHHHH", 0x23, 11, attributes, 0, 0x10, 0x18, 11, 3, 0x10) + struct.pack(">H", 32) + x + struct.pack(">H", 32) + y
+
+
+def the_corpus_evidence_is_trusted(case):
+    """A quote by tpm2-tools of what a real firmware's log and systemd-pcrextend measured, put into a document."""
+    corpus = pathlib.Path(os.environ.get("MKEXEC_CORPUS", TOP.parent / "shared" / "corpus"))
+    folder = corpus / "evidence" / "chain1"
+    if not folder.exists():
+        raise Skip("NO CORPUS: set MKEXEC_CORPUS to run this on real evidence")
+    rows = [line.split() for line in (corpus / "expected" / "chain1.pcrs").read_text().splitlines() if not line.startswith("#")]
+    quoted = {*range(10), 11, 14, 15}
+    values = {pcr: value for bank, pcr, value in rows if bank == "sha256" and int(pcr) in quoted}
+    for kind in ("rsa2048", "ecc"):
+        document = {"version": 1, "kind": "mkexec-evidence",
+                    "quote": {"attest": as_base64(folder / f"quote.{kind}.msg"), "signature": as_base64(folder / f"quote.{kind}.sig")},
+                    "ak": {"public": base64.b64encode(public_area(folder / f"{kind}.pem")).decode()},
+                    "pcrs": {"sha256": values},
+                    "logs": {"firmware": as_base64(corpus / "tcg" / "gotpm-ubuntu-2404-amd-sevsnp.bin"),
+                             "systemd": [{"boot": 1, "log": as_base64(corpus / "cel" / "chain1-measure.log")}]}}
+        verdict, _, all_of_it = verify(case, document, folder / f"{kind}.pem")
+        assert verdict == "trusted", (kind, all_of_it["reason"])
+        proved = all_of_it["pcrs"]["sha256"]
+        assert all(proved[pcr]["status"] == "proved" for pcr in ("0", "4", "7", "11", "15")), proved
+        other = "ecc" if kind == "rsa2048" else "rsa2048"
+        assert verify(case, document, folder / f"{other}.pem")[:2] == ("not trusted", "trust")
+        twin = json.loads(json.dumps(document))
+        del twin["logs"]["systemd"]
+        assert verify(case, twin, folder / f"{kind}.pem")[0] == "not trusted"
+        twin = json.loads(json.dumps(document))
+        twin["pcrs"]["sha256"]["10"] = "00" * 32
+        assert verify(case, twin, folder / f"{kind}.pem")[:2] == ("not trusted", "selection")
+        assert verify(case, document, folder / f"{kind}.pem", "00" * 16)[:2] == ("not trusted", "nonce")
+
+
 def while_pcrs_move(case):
     """Somebody extends PCR 12 all the time: every quote is of the values beside it."""
     tpm = case.tpm()
@@ -434,7 +528,8 @@ def while_pcrs_move(case):
 
 CASES = (a_key_in_a_file_and_one_in_the_tpm, keys_of_other_tools, a_new_key_can_be_enrolled, the_owner_has_a_password,
          keys_that_are_none, everything_is_in_it, each_bank_and_several, tpm2_tools_refuse_the_twins, nonces,
-         what_is_missing_is_left_out, an_aborted_hop_is_evidence, certificates, while_pcrs_move)
+         what_is_missing_is_left_out, an_aborted_hop_is_evidence, certificates, ours_is_trusted, a_quote_of_tpm2_quote_is_trusted,
+         the_corpus_evidence_is_trusted, while_pcrs_move)
 
 
 def main():
