@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "eventlog/decode.h"
+#include "eventlog/hop.h"
 #include "shim/handover/file-handover.h"
 #include "shim/progress.h"
 #include "shim/verb.h"
@@ -333,6 +334,54 @@ static int events_from_json(struct json_object *object, struct plan *plan, struc
         return 0;
 }
 
+/* A text that json-c had no memory for is short or missing: of what was read the digests must be
+ * those of the own events' data, and the ledger must know the others' data. */
+static bool is_own_event_whole(const struct plan *plan, const struct tcg_event *event)
+{
+        struct digests digests;
+
+        if (hash_span(&plan->banks, event->data, &digests) < 0)
+                return false;
+        for (size_t b = 0; b < digests.n; b++) {
+                const struct digest *found = digests_find(&event->digests, digests.d[b].alg->id);
+
+                if (!found || memcmp(found->bytes, digests.d[b].bytes, found->alg->size) != 0)
+                        return false;
+        }
+        return true;
+}
+
+static bool is_in_ledger(const struct plan_event *e, const struct hop_open *open, size_t i)
+{
+        const struct banks sha256 = {.n = 1, .alg = {alg_by_id(TPM_ALG_SHA256)}};
+        struct hop_ledger_entry entry;
+        struct digests digests;
+
+        if (i >= open->n_events || hash_span(&sha256, e->event.data, &digests) < 0)
+                return false;
+        entry = hop_ledger_at(open, i);
+        return entry.payload_pcr == e->payload_pcr && entry.type == e->event.type &&
+               memcmp(entry.data_sha256, digests.d[0].bytes, 32) == 0;
+}
+
+static bool explains_itself(const struct plan *plan)
+{
+        struct hop_open open;
+        size_t n = 0;
+
+        if (plan->n_events == 0 || plan->events[0].kind != PLAN_OPEN ||
+                        hop_open_decode(plan->events[0].event.data, &open, NULL) < 0)
+                return false;
+        for (size_t i = 0; i < plan->n_events; i++) {
+                const struct plan_event *e = &plan->events[i];
+
+                if (e->kind == PLAN_PAYLOAD ? !is_in_ledger(e, &open, n++)
+                                            : !is_own_event_whole(plan, &e->event))
+                        return false;
+        }
+        return n == open.n_events;
+}
+
 int plan_state_from_json(struct json_object *object, struct plan *ret, struct error *error)
 {
         _cleanup_(plan_release) struct plan plan = {0};
@@ -368,6 +417,8 @@ int plan_state_from_json(struct json_object *object, struct plan *ret, struct er
                 r = events_from_json(object, &plan, error);
         if (r < 0)
                 return r;
+        if (!explains_itself(&plan))
+                return error_set(error, EINVAL, "the state's events aren't what its ledger says");
         r = plan_compute(&plan);
         if (r < 0)
                 return error_set(error, -r, "can't compute the registers: %s", strerror(-r));

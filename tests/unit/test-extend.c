@@ -534,6 +534,37 @@ static void bad_state_is_refused(void)
         end(&s, &dir);
 }
 
+/* As json-c reads it that has no memory for all of a text. */
+static void events_that_lack_data_are_refused(void)
+{
+        static const char member[] = "\"data\": \"";
+        struct state_dir dir;
+        struct staged s, back = STAGED_NONE;
+        _cleanup_buf_ struct buf text = {0};
+        size_t n = 0;
+
+        if (!start(&s, &dir))
+                return;
+        REQUIRE(state_read(&dir, STATE_PLAN, 1u << 20, &text, NULL) == 0);
+        for (size_t at = 0; at + sizeof(member) + 4 < text.size; at++) {
+                size_t digit = at + sizeof(member) - 1;
+                uint8_t kept = text.data[digit];
+
+                if (memcmp(text.data + at, member, sizeof(member) - 1) != 0)
+                        continue;
+                text.data[digit] = kept == '0' ? '1' : '0';
+                CHECK_EQ(state_write(&dir, STATE_PLAN, buf_span(&text), NULL), 0);
+                CHECK_EQ(staged_read(&dir, STATE_PLAN, &back, NULL), -EINVAL);
+                text.data[digit] = kept;
+                n++;
+        }
+        CHECK_EQ(n, s.plan.n_events);
+        CHECK_EQ(state_write(&dir, STATE_PLAN, buf_span(&text), NULL), 0);
+        CHECK_EQ(staged_read(&dir, STATE_PLAN, &back, NULL), 0);
+        staged_release(&back);
+        end(&s, &dir);
+}
+
 static const struct tap_test tests[] = {
                 {"one extend per event, then the registers are compared", a_hop_that_works},
                 {"registers and banks must be as at load", registers_must_be_as_at_load},
@@ -548,6 +579,7 @@ static const struct tap_test tests[] = {
                 {"one wrong reading of the registers isn't believed",
                                 one_wrong_reading_is_not_believed},
                 {"without a guard nothing is loaded", without_a_guard_nothing_is_loaded},
+                {"events that lack data are refused", events_that_lack_data_are_refused},
                 {"while the journal can't be read nothing starts",
                                 an_unreadable_journal_starts_nothing},
                 {"files that were begun by a dead mkexec go", half_written_files_go},
