@@ -165,7 +165,8 @@ static int write_image(const struct state_dir *dir, const struct handover_image 
                 r = handover_image_write(image, fd, error);
         if (r != -ENOSPC)
                 return r;
-        state_discard(dir, STATE_IMAGE); /* what was written counts as free again */
+        close(TAKE_FD(fd)); /* what was written counts as free again */
+        state_discard(dir, STATE_IMAGE);
         return no_room(dir, segments_bytes(&image->segments), error);
 }
 
