@@ -6,6 +6,7 @@ results are taken from the second serial port after the end (results.py). A mach
 this run is restored from there (snapshot.py). Only processes started here are ended here.
 """
 
+import codecs
 import contextlib
 import pathlib
 import subprocess
@@ -30,6 +31,8 @@ EMULATOR_DEATHS = ("PANIC: double fault", "double fault: 0000")
 POWER_LOST = "(the machine lost its power)"
 # What guest/init says on the console of a kernel whose command line has no run=NAME.
 QUESTION = "init: what shall run?"
+# Who asks may throw away what was typed before it asked.
+ANSWER_SECONDS = 0.5
 
 
 class Died(Exception):
@@ -54,7 +57,9 @@ class Setup:
     `tpm_before` is a TPM (Outcome.tpm) with whose memory this machine goes on; `power_cut` when it loses its power.
 
     `shared` names all that the first kernel's boot reads from the ESP: machines that agree in it and in what they are made
-    of boot alike, and the first of them is saved for the others. Empty: this one boots by itself and is not saved."""
+    of boot alike, and the first of them is saved for the others. Empty: this one boots by itself and is not saved.
+
+    `answers` are pairs of what the console asks, in this order and not on a line of its own, and what is typed then."""
     esp: pathlib.Path
     payload: pathlib.Path
     banks: tuple = ("sha256",)
@@ -77,6 +82,7 @@ class Setup:
     power_cut: PowerCut = None
     script: str = ""
     shared: str = ""
+    answers: tuple = ()
 
 
 @dataclass
@@ -150,7 +156,7 @@ class Machine:
     def __init__(self, folder, setup, make=None, use=None):
         """`make`: a snapshot to take when init asks for the first time; `use`: the one to go on from."""
         self.folder, self.setup, self.make, self.use = folder, setup, make, use
-        self.lines, self.trouble = [], ""
+        self.lines, self.trouble, self.answers = [], "", list(setup.answers)
         self.tpm = swtpm.Swtpm(folder, setup.banks, setup.tpm_before)
         self.started, self.process, self.reader = time.monotonic(), None, None
 
@@ -185,16 +191,31 @@ class Machine:
         return snapshot.Monitor(self.folder / "qmp", self.process)
 
     def read(self):
-        for raw in self.process.stdout:
-            line = raw.decode(errors="replace").rstrip("\r\n")
-            self.lines.append((time.monotonic() - self.started, line))
-            if self.setup.watch:
-                self.setup.watch(line)
-            if line == QUESTION:
-                self.save()
-                self.answer()
-            elif line in self.setup.asked:
-                self.say(self.setup.asked[line](self))
+        """A question has no end of line, so this looks at what comes as it comes."""
+        decoder, rest, asked = codecs.getincrementaldecoder("utf-8")(errors="replace"), "", ""
+        while chunk := self.process.stdout.read1(65536):
+            text = decoder.decode(chunk)
+            *lines, rest = (rest + text).split("\n")
+            for line in lines:
+                self.take(line.rstrip("\r"))
+            asked = asked + text if self.answers else ""
+            while self.answers and self.answers[0][0] in asked:
+                question, words = self.answers.pop(0)
+                asked = asked.split(question, 1)[1]
+                time.sleep(ANSWER_SECONDS)
+                self.say(words)
+        if rest:
+            self.take(rest)
+
+    def take(self, line):
+        self.lines.append((time.monotonic() - self.started, line))
+        if self.setup.watch:
+            self.setup.watch(line)
+        if line == QUESTION:
+            self.save()
+            self.answer()
+        elif line in self.setup.asked:
+            self.say(self.setup.asked[line](self))
 
     def save(self):
         make, self.make = self.make, None
