@@ -29,6 +29,7 @@ SHARE = f"{PREFIX}/share/mkexec"
 BUSYBOX = pathlib.Path("/bin/busybox")
 WORDS = "rw init=/scripts/initrd-root"
 FILESYSTEM_MIB = 24
+ROOT_UUID = "0f0e0d0c-0b0a-4908-8706-050403020100"
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,16 @@ def what_needs_the_drop_in(story):
     return "\n".join(line.strip() for line in said.splitlines() if "systemd-cryptsetup[" in line or QUESTION in line)
 
 
+def asks_as_always_then_locks(story):
+    """The ticket stays in the TPM, as if it had come too late; of the volumes the root alone is opened."""
+    worked(story.state("first"), "load")
+    b = story.state("b")
+    expect_equal("volumes that were asked for", re.findall(rf"{QUESTION} (\w+)", boot_of(story.console)), ["root"])
+    expect_equal("the file on the root file system", b.text("marker"), story.marker)
+    expect_equal("tickets after the initrd", [state for _, state in tickets(b)], ["used"])
+    return is_refused(b, "get-root", "1", "already used")
+
+
 class Dracut:
     variant = "dracut"
     root = f"root=/dev/mapper/root {WORDS} rd.systemd.show_status=no"
@@ -180,6 +191,9 @@ class Dracut:
         Machine("hop", {
             "tpm2-device=auto, TPM2+PIN, a key file of crypttab, none: all are opened, and nobody was asked": all_opened_without_a_person,
             "after the initrd there is no key file, and no ticket": no_key_is_left}, tuple(VOLUMES)),
+        Machine("late", {"no key: the root is asked for as always, and the ticket that is left is locked": asks_as_always_then_locks},
+                ("root",), "rd.systemd.mask=mkexec-tickets.service luks.crypttab=no rd.luks.options=tpm2-device=auto "
+                f"rd.luks.name={ROOT_UUID}=root", ((QUESTION, PASSPHRASE),)),
     )
 
     def prepare(self, tree, installed):
@@ -273,6 +287,7 @@ def make_disks(folder, kind, key, marker):
         plain[name] = folder / f"{name}.plain"
         plain[name].write_bytes(f"{name}{marker}".encode().ljust(1 << 20, b"\0"))
     disks = {name: rootfs.encrypt(path, folder / f"{name}.luks", PASSPHRASE.encode(), (key,)) for name, path in plain.items()}
+    rootfs.call(["cryptsetup", "luksUUID", "--batch-mode", "--uuid", ROOT_UUID, disks["root"]])
     return disks
 
 
