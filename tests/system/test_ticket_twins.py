@@ -275,19 +275,19 @@ def run_others(place, disk, payload_of):
     arguments = [other.arguments.format(cmdline=place.cmdline_b) for other in OTHERS]
     turns = {f"turn-{n}": f"attempt load-twin elsewhere mkexec load --esp /efi {words}\n" for n, words in enumerate(arguments, 1)}
     turns[f"turn-{len(OTHERS) + 1}"] = "\n"
-    return Story(place, place.run("ticket", payload_of(turns), disks=((disk, "luks"),), deadline_seconds=600), disk, {})
+    return Story(place, place.run("ticket", payload_of(turns), disks=((disk, "luks"),), deadline_seconds=900), disk, {})
 
 
 def run_by_hand(place, disk, payload_of):
-    return Story(place, place.run("ticket", payload_of(()), disks=((disk, "luks"),)), disk, {})
+    return Story(place, place.run("ticket", payload_of(()), disks=((disk, "luks"),), deadline_seconds=480), disk, {})
 
 
 def run_power(place, disk, payload_of):
-    payload, disks = payload_of(()), ((disk, "luks"),)
-    off = place.run("off", payload, disks=disks, power_cut=power_cut.PowerCut(MARK_EXEC, EXTENDS_DONE))
+    payload, options = payload_of(()), {"disks": ((disk, "luks"),), "deadline_seconds": 480}
+    off = place.run("off", payload, **options, power_cut=power_cut.PowerCut(MARK_EXEC, EXTENDS_DONE))
     place.first = "ticket-after"
-    other = place.run("other", payload, disks=disks)
-    on = place.run("on", payload, shared=False, disks=disks, tpm_before=off.tpm)
+    other = place.run("other", payload, **options)
+    on = place.run("on", payload, shared=False, **options, tpm_before=off.tpm)
     return PowerStory(place, on, disk, {"off": off, "on": on, "other": other})
 
 
