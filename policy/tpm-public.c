@@ -75,11 +75,12 @@ static bool take_scheme(struct cursor *c, struct tpm_public *public)
 
 static bool take_rsa(struct cursor *c, struct tpm_public *public)
 {
-        if (!cursor_be16(c, &public->rsa_bits) || !cursor_be32(c, &public->rsa_exponent) ||
+        uint32_t exponent;
+
+        if (!cursor_be16(c, &public->rsa_bits) || !cursor_be32(c, &exponent) ||
                         !tpm2b_take(c, MODULUS_MAX_BYTES, &public->modulus))
                 return false;
-        if (public->rsa_exponent == 0)
-        public->rsa_exponent = 65537;
+        public->rsa_exponent = exponent ? exponent : 65537;
         return true;
 }
 
