@@ -71,6 +71,8 @@ static int make_load_options(const struct hop_options *o, struct hop_run *run, s
                         return error_prefix(error, r, "%s", o->payload);
                 snprintf(word, sizeof(word), "@%u%s", run->profile, o->cmdline ? " " : "");
                 utf8_to_utf16(word, &run->load_options);
+        } else if (o->cmdline) {
+                run->profile = profile_of_command_line(o->cmdline);
         }
         if (o->cmdline && !utf8_to_utf16(o->cmdline, &run->load_options))
                 return error_set(error, EINVAL, "--cmdline isn't valid UTF-8");

@@ -115,3 +115,12 @@ int profile_find(struct span uki, const char *wanted, unsigned *ret, struct erro
                 return error_set(error, EINVAL, "--profile wants a number or an ID");
         return look_up(&pe, wanted, ret, error);
 }
+
+unsigned profile_of_command_line(const char *text)
+{
+        size_t digits = text[0] == '@' ? strspn(text + 1, "0123456789") : 0;
+
+        if (digits == 0 || digits > 9 || (text[1 + digits] != ' ' && text[1 + digits] != '\0'))
+                return 0;
+        return (unsigned)strtoul(text + 1, NULL, 10);
+}

@@ -11,3 +11,6 @@
  * isn't PE, or has no such profile (the text lists those there are). -EOPNOTSUPP: no systemd-stub,
  * or one that knows no profiles. Profile 0 is there in every UKI. */
 int profile_find(struct span uki, const char *wanted, unsigned *ret, struct error *error);
+
+/* The profile that the stub takes by a command line that begins with "@N"; 0 by any other. */
+unsigned profile_of_command_line(const char *text);

@@ -131,6 +131,28 @@ static void test_other_files(void)
         CHECK_EQ(find(&text, "0"), -EINVAL);
 }
 
+static void test_command_lines(void)
+{
+        static const struct {
+                const char *text;
+                unsigned profile;
+        } rows[] = {
+                        {"@2", 2},
+                        {"@12 quiet", 12},
+                        {"", 0},
+                        {"quiet @2", 0},
+                        {" @2", 0},
+                        {"@", 0},
+                        {"@x", 0},
+                        {"@2x", 0},
+                        {"@-1", 0},
+                        {"@4294967297", 0},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                CHECK_EQ(profile_of_command_line(rows[i].text), rows[i].profile);
+}
+
 static const struct tap_test tests[] = {
                 {"by number", test_numbers},
                 {"by ID", test_ids},
@@ -138,5 +160,6 @@ static const struct tap_test tests[] = {
                 {"a UKI without profiles has profile 0", test_without_profiles},
                 {"stubs that are too old, or none", test_stubs},
                 {"files that aren't UKIs", test_other_files},
+                {"which profile a command line takes", test_command_lines},
 };
 TAP_MAIN(tests)
