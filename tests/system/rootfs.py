@@ -170,6 +170,16 @@ class Tree:
         return path
 
 
+def convert(arguments):
+    """qemu-img, which measures how many iterations of PBKDF2 its own processor time allows, and gives up where that stood still."""
+    for turn in range(20):
+        try:
+            return call(["qemu-img", "convert", *arguments])
+        except Failed as trouble:
+            if "accurate CPU usage" not in str(trouble) or turn == 19:
+                raise
+
+
 def encrypt(image, path, passphrase, more=()):
     """`image` as a LUKS2 disk in the file `path`. `passphrase` and the bytes in `more` open it: one keyslot each.
 
@@ -181,8 +191,7 @@ def encrypt(image, path, passphrase, more=()):
     with tempfile.TemporaryDirectory(dir=path.parent) as place:
         old, key, word = (pathlib.Path(place) / name for name in ("luks1", "key", "passphrase"))
         word.write_bytes(passphrase)
-        call(["qemu-img", "convert", "--object", f"secret,id=word,file={word}", "-f", "raw", "-O", "luks", "-o",
-              "key-secret=word,iter-time=10", image, old])
+        convert(["--object", f"secret,id=word,file={word}", "-f", "raw", "-O", "luks", "-o", "key-secret=word,iter-time=10", image, old])
         call(["cryptsetup", "luksDump", "--batch-mode", "--dump-volume-key", "--volume-key-file", key, "--key-file", word, old])
         # LUKS1's header, big-endian: at 104 where the data begins, in sectors (LUKS On-Disk Format 1.2.3, figure 3)
         at = int.from_bytes(old.read_bytes()[104:108], "big") * SECTOR
