@@ -35,6 +35,7 @@ import test_mixed
 import test_package
 import test_payloads
 import test_plain
+import test_systemd_os
 import test_ticket
 import test_ticket_twins
 import vm
@@ -44,7 +45,8 @@ SCENARIOS = ((test_hop, True, False), (test_chain, True, False), (test_abort, Tr
              (test_guard, True, False), (test_file_mode, True, False), (test_lockdown, True, False),
              (test_baseline, False, False), (test_images, True, False), (test_mixed, True, False),
              (test_ticket, True, False), (test_ticket_twins, True, False), (test_attest, True, False),
-             (test_initrd, True, False), (test_plain, True, True), (test_machines, True, True), (test_package, False, True))
+             (test_initrd, True, False), (test_plain, True, True), (test_machines, True, True), (test_package, False, True),
+             (test_systemd_os, True, True))
 SECONDS = pathlib.Path(__file__).parent / "seconds"
 
 

@@ -48,6 +48,11 @@ class Direct:
     bios: str = ""
 
 
+# QEMU keeps up to 1 GiB of code that it has translated, also of programs that are long gone, and a write to a page of such code
+# looks at all of it that is there. A kernel that is started in memory where a whole Debian ran comes up in minutes, then.
+FEW_TRANSLATIONS = ",tb-size=64"
+
+
 @dataclass
 class Setup:
     """What a machine is made of. `script` is the answer to init's question. `variables` is OVMF's variable store,
@@ -59,7 +64,8 @@ class Setup:
     `shared` names all that the first kernel's boot reads from the ESP: machines that agree in it and in what they are made
     of boot alike, and the first of them is saved for the others. Empty: this one boots by itself and is not saved.
 
-    `answers` are pairs of what the console asks, in this order and not on a line of its own, and what is typed then."""
+    `answers` are pairs of what the console asks, in this order and not on a line of its own, and what is typed then.
+    `translations` is FEW_TRANSLATIONS for machines that run many programs and then start another kernel."""
     esp: pathlib.Path
     payload: pathlib.Path
     banks: tuple = ("sha256",)
@@ -83,6 +89,7 @@ class Setup:
     script: str = ""
     shared: str = ""
     answers: tuple = ()
+    translations: str = ""
 
 
 @dataclass
@@ -116,7 +123,7 @@ def firmware(folder, setup):
 def command_line(folder, setup, socket):
     devices = {"tis": "tpm-tis", "crb": "tpm-crb"}
     return [
-        "qemu-system-x86_64", "-machine", f"q35,smm={'on' if setup.secure_boot else 'off'}{setup.machine}", "-accel", "tcg,thread=multi", "-cpu", PROCESSOR,
+        "qemu-system-x86_64", "-machine", f"q35,smm={'on' if setup.secure_boot else 'off'}{setup.machine}", "-accel", f"tcg,thread=multi{setup.translations}", "-cpu", PROCESSOR,
         "-smp", str(setup.processors), "-m", str(setup.memory_mib), "-nodefaults", "-no-user-config", "-display", "none",
         "-vga", setup.vga, "-net", "none",
         *([] if setup.reboots else ["-no-reboot"]),
