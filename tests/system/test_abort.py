@@ -278,7 +278,7 @@ def run(tally, folder, configuration):
     scripts = {"machine-offset": str(uki.machine_offset(place.uki_b)),
                "map": "".join(f"{pcr} {register}\n" for pcr, register in MAP.items())}
     payload = place.payload("payload", {"bin/mkexec": scene.program()}, scripts)
-    outcome = place.run("chain", payload, deadline_seconds=480)
+    outcome = place.run("chain", payload, deadline_seconds=1200)
     chain = Chain(place, outcome, *(outcome.state(name) for name in ("first", "second", "third")))
     for name in REFUSED:
         tally.check(f"{title}: refused: {name}", is_refused, chain, name)

@@ -276,7 +276,7 @@ def run(tally, folder, configuration):
     scripts = {"next-1": "/efi/EFI/Linux/B.efi", "next-2": "/efi/EFI/Linux/C.efi", "next-3": "plain",
                **{f"nonce-{number}": nonce for number, nonce in nonces.items()}}
     files = {**files, "plain/kernel": place.kernel.image.read_bytes(), "plain/initrd": initrd.build(place.kernel, "initrd of B")}
-    outcome = place.run("attest", place.payload("payload", programs, scripts, files), deadline_seconds=900)
+    outcome = place.run("attest", place.payload("payload", programs, scripts, files), deadline_seconds=1500)
     states = {number: outcome.state(f"link-{number}") for number in range(1, PLAIN + 1)}
     story = Story(place, folder, states, nonces, ukis, cmdlines, outcome, bool(systemd))
     for check, function in CHECKS.items():

@@ -168,7 +168,7 @@ def run(tally, folder, configuration):
     place.uki_b = place.build("B", place.initrd_b, place.cmdline_b)
     programs = {"bin/mkexec": scene.program(), "bin/kexec": payloads.kexec_tools()}
     outcome = place.run("machine", place.payload("payload", programs, {"initramfs-hook": HOOK.read_text()}), reboots=True,
-                        deadline_seconds=480)
+                        deadline_seconds=1200)
     round_1, first = outcome.state("round-1"), outcome.state("first")
     second, third = with_joined_log(outcome.state("second")), with_joined_log(outcome.state("third"))
     tally.check(f"{title}: both modes predict and load the same", modes_predict_the_same, round_1)

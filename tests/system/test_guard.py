@@ -49,7 +49,7 @@ def run(tally, folder, configuration):
     title = f"guard ({configuration})"
     place = scene.Scene(folder, configuration, "guard-first", "firmware-boot", tally.say)
     programs = {"bin/mkexec": scene.program(), "bin/kexec": payloads.kexec_tools()}
-    outcome = place.run("kexec-e", place.payload("payload", programs), reboots=True, deadline_seconds=480)
+    outcome = place.run("kexec-e", place.payload("payload", programs), reboots=True, deadline_seconds=1200)
     tally.check(f"{title}: load left an image, kexec -e took it", kexec_took_it, outcome, "round-1", "load", "0")
     tally.check(f"{title}: an exec that failed left an image, kexec -e took it", kexec_took_it, outcome, "round-2", "exec", "1")
     tally.check(f"{title}: the exec that failed came to its last step", abort_was_extended, outcome)

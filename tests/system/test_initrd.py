@@ -332,6 +332,6 @@ def run(tally, folder, configuration):
         payload = place.payload(f"payload-{machine.name}", program, files={
             **files, "keys/tickets": " ".join(machine.tickets).encode(), **{f"keys/{name}": key for name in machine.tickets}})
         outcome = place.run(machine.name, payload, shared=False, disks=tuple((path, name) for name, path in disks.items()),
-                            answers=machine.answers, memory_mib=1024, deadline_seconds=600)
+                            answers=machine.answers, memory_mib=1024, deadline_seconds=1200)
         for check, function in machine.checks.items():
             tally.check(f"initrd ({configuration.what}): {check}", function, Story(outcome, marker, machine.asked))

@@ -185,7 +185,7 @@ def run(tally, folder, configuration):
     place = SecureScene(folder, configuration, tally.say)
     programs = {"bin/mkexec": scene.program(), "bin/kexec": payloads.kexec_tools()}
     outcome = place.run("machine", place.payload("payload", programs), shared=False, variables=place.variables(),
-                        secure_boot=True, reboots=True, deadline_seconds=480)
+                        secure_boot=True, reboots=True, deadline_seconds=1200)
     round_1, first = outcome.state("round-1"), outcome.state("first")
     second = test_file_mode.with_joined_log(outcome.state("second"))
     tally.check(f"{title}: the first kernel is locked down", is_locked_down, first)

@@ -221,7 +221,7 @@ def run(tally, folder, configuration):
     programs = {"bin/mkexec": scene.program(), "bin/kexec": payloads.kexec_tools()}
     files = {"plain/kernel": place.kernel.image.read_bytes(), "plain/initrd": place.initrd_a}
     turns = {f"turn-{number}": turn for number, turn in enumerate(configuration.turns, 1)}
-    outcome = place.run("plain", place.payload("payload", programs, turns, files), deadline_seconds=480)
+    outcome = place.run("plain", place.payload("payload", programs, turns, files), deadline_seconds=1200)
     by = ("firmware", *configuration.turns)
     boots = [Boot(number, by[number - 1], turn, outcome.state(f"boot-{number}"))
              for number, turn in enumerate(configuration.turns, 1)]

@@ -115,7 +115,7 @@ def run_machine(tally, folder, configuration):
     nothing = folder / "payload"
     nothing.write_bytes(bytes(rootfs.MIB))
     setup = vm.Setup(esp.build(folder / "esp.img", files, scene.ESP_MIB), nothing, disks=((disk, "root"),), reboots=True,
-                     memory_mib=1536, deadline_seconds=300 * len(configuration.turns), translations=vm.FEW_TRANSLATIONS)
+                     memory_mib=1536, deadline_seconds=600 * len(configuration.turns), translations=vm.FEW_TRANSLATIONS)
     outcome = vm.run(folder / "machine", setup, tally.say)
     n_boots = 1 + max((int(name.removeprefix("boot-")) for name in outcome.frames if name.startswith("boot-")), default=0)
     boots = [outcome.state(f"boot-{n}") for n in range(1, n_boots)]

@@ -263,7 +263,7 @@ def run(tally, folder, configuration):
     extra = {**files(place.kernel), "plain/kernel": place.kernel.image.read_bytes(), "plain/initrd": place.initrd_a}
     disk, memory = new_disk(place), Memory()
     outcome = place.run("ticket", place.payload("payload-ticket", found, files=extra), disks=((disk, "luks"),),
-                        reboots=configuration.name == "lost", asked=memory.asked(), deadline_seconds=600)
+                        reboots=configuration.name == "lost", asked=memory.asked(), deadline_seconds=1200)
     story = Story(place, outcome, disk, memory)
     for check, function in CHECKS[configuration.name].items():
         tally.check(f"{title}: {check}", function, story)

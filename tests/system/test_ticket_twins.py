@@ -275,11 +275,11 @@ def run_others(place, disk, payload_of):
     arguments = [other.arguments.format(cmdline=place.cmdline_b) for other in OTHERS]
     turns = {f"turn-{n}": f"attempt load-twin elsewhere mkexec load --esp /efi {words}\n" for n, words in enumerate(arguments, 1)}
     turns[f"turn-{len(OTHERS) + 1}"] = "\n"
-    return Story(place, place.run("ticket", payload_of(turns), disks=((disk, "luks"),), deadline_seconds=900), disk, {})
+    return Story(place, place.run("ticket", payload_of(turns), disks=((disk, "luks"),), deadline_seconds=1500), disk, {})
 
 
 def run_by_hand(place, disk, payload_of):
-    return Story(place, place.run("ticket", payload_of(()), disks=((disk, "luks"),), deadline_seconds=480), disk, {})
+    return Story(place, place.run("ticket", payload_of(()), disks=((disk, "luks"),), deadline_seconds=1200), disk, {})
 
 
 def run_power(place, disk, payload_of):

@@ -25,7 +25,7 @@ SECURE_FIRMWARE = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd")
 VARIABLES = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 # Without cx16: with it QEMU 7.2's TCG now and then corrupts EFLAGS right after a cmpxchg16b, and the kernel dies.
 PROCESSOR = "max,-cx16"
-DEADLINE_SECONDS = 240
+DEADLINE_SECONDS = 600
 # The marks of that emulator bug. A machine that shows one, or that never got to its first init, is started once more.
 EMULATOR_DEATHS = ("PANIC: double fault", "double fault: 0000")
 POWER_LOST = "(the machine lost its power)"
