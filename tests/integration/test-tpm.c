@@ -308,13 +308,16 @@ static uint32_t count_handles(struct tpm *tpm, uint32_t first)
 static const char start_policy[] = "\x40\0\0\x07\x40\0\0\x07\0\x10"
                                    "0123456789abcdef\0\0\1\0\x10\0\x0b";
 
-static uint32_t policy_pcr8(struct tcg2 *tcg2, uint32_t session)
+/* PolicyPCR over the PCRs of mask, 8 to 15. */
+static uint32_t policy_pcrs(struct tcg2 *tcg2, uint32_t session, uint8_t mask)
 {
         _cleanup_buf_ struct buf rest = {};
 
         buf_put_be32(&rest, session);
         buf_put_be16(&rest, 0);
-        buf_put(&rest, "\0\0\0\1\0\x0b\3\0\1\0", 10);
+        buf_put(&rest, "\0\0\0\1\0\x0b\3\0", 8);
+        buf_put_u8(&rest, mask);
+        buf_put_u8(&rest, 0);
         return submit(tcg2, false, TPM2_CC_PolicyPCR, rest.data, rest.size, NULL);
 }
 
@@ -343,11 +346,13 @@ static void test_payload_and_tpm(void)
         CHECK_EQ(count_handles(tpm, 0x80000000), 1);
         CHECK_EQ(count_handles(tpm, 0x02000000), 1);
 
-        /* what was sealed to the first boot's PCR 8 stays shut ... */
-        CHECK_EQ(policy_pcr8(tcg2, session), RC_AT_PARAMETER(TPM2_RC_VALUE, 1));
-        /* ... and a payload that measured the same sees the same */
+        /* what was sealed to the first boot's PCR 8 stays shut, also to a payload whose view of
+         * it reads the same; PCR 15 is as in the first boot without its help */
+        CHECK_EQ(policy_pcrs(tcg2, session, 1), RC_AT_PARAMETER(TPM2_RC_VALUE, 1));
         CHECK_EQ(tcg2_hash_log_extend_event(tcg2, &abc), EFI_SUCCESS);
-        CHECK_EQ(policy_pcr8(tcg2, session), 0);
+        CHECK_EQ(policy_pcrs(tcg2, session, 1), RC_AT_PARAMETER(TPM2_RC_VALUE, 1));
+        CHECK_EQ(policy_pcrs(tcg2, session, 0x81), RC_AT_PARAMETER(TPM2_RC_VALUE, 1));
+        CHECK_EQ(policy_pcrs(tcg2, session, 0x80), 0);
 
         CHECK_EQ(submit(tcg2, true, TPM2_CC_Clear, "\x40\0\0\x0c\0\0\0\x09\x40\0\0\x09\0\0\1\0\0",
                                  17, NULL),
