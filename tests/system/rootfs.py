@@ -16,12 +16,15 @@ import tempfile
 import initrd
 import payloads
 
-SUITE = "bookworm"
-# The libraries are those that mkexec is linked with.
-PACKAGES = (
-    "usr-is-merged", "systemd", "systemd-sysv", "systemd-boot", "udev", "dbus", "kmod", "mount", "e2fsprogs", "cryptsetup",
-    "libtss2-esys-3.0.2-0", "libtss2-mu0", "libtss2-rc0", "libtss2-tctildr0", "libtss2-tcti-device0", "libjson-c5",
-    "libseccomp2", "libssl3")
+BASE = ("usr-is-merged", "systemd", "systemd-sysv", "systemd-boot", "udev", "dbus", "kmod", "mount", "e2fsprogs", "cryptsetup")
+# The libraries are those that mkexec is linked with: built on Debian 12 it runs with 13's, too.
+SUITES = {
+    "bookworm": (*BASE, "libtss2-esys-3.0.2-0", "libtss2-mu0", "libtss2-rc0", "libtss2-tctildr0", "libtss2-tcti-device0",
+                 "libjson-c5", "libseccomp2", "libssl3"),
+    "trixie": (*BASE, "libtss2-esys-3.0.2-0t64", "libtss2-mu-4.0.1-0t64", "libtss2-rc0t64", "libtss2-tctildr0t64",
+               "libtss2-tcti-device0t64", "libjson-c5", "libseccomp2", "libssl3t64", "systemd-cryptsetup", "systemd-boot-efi",
+               "tpm2-tools"),
+}
 # dracut and initramfs-tools exclude each other.
 VARIANTS = {"initramfs-tools": ("initramfs-tools", "cryptsetup-initramfs", "busybox-static"), "dracut": ("dracut",)}
 LEFT_OUT = ("doc", "man", "info", "locale", "lintian", "zoneinfo")
@@ -51,48 +54,48 @@ def call(argv, **options):
     return done.stdout
 
 
-def recipe(variant):
+def recipe(variant, suite):
     """mmdebstrap's options: what the tree is made of."""
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in LEFT_OUT]
     return ["--variant=essential", '--aptopt=APT::Install-Recommends "false"', f"--hook-dir={MERGED}",
-            f"--setup-hook={WITHOUT_USRMERGE}", *excluded, "--include=" + ",".join(PACKAGES + VARIANTS[variant])]
+            f"--setup-hook={WITHOUT_USRMERGE}", *excluded, "--include=" + ",".join(SUITES[suite] + VARIANTS[variant])]
 
 
-def bootstrap(variant, into):
+def bootstrap(variant, suite, into):
     """The tree's archive, from the mirror that this machine's apt uses."""
-    sources = [line.replace(" main/debian-installer", "") for line in payloads.Archive.sources() if f" {SUITE} " in line]
+    sources = [line.replace(" main/debian-installer", "") for line in payloads.Archive.sources() if f" {suite} " in line]
     with tempfile.TemporaryDirectory() as place:
         wanted = pathlib.Path(place) / "sources.list"
         wanted.write_text("\n".join(sources) + "\n")
-        payloads.run("mmdebstrap", "--quiet", "--mode=root", "--format=tar", *recipe(variant), SUITE, str(into), str(wanted))
+        payloads.run("mmdebstrap", "--quiet", "--mode=root", "--format=tar", *recipe(variant, suite), suite, str(into), str(wanted))
 
 
-def archive(variant):
+def archive(variant, suite):
     """The kept archive. Its name says what went into it: another recipe is another tree."""
     if os.geteuid() != 0:
         raise payloads.Unavailable("a root tree is made and used by root only")
     if not shutil.which("mmdebstrap"):
         raise payloads.Unavailable("mmdebstrap isn't installed")
-    key = hashlib.sha256("\n".join(recipe(variant)).encode()).hexdigest()[:12]
+    key = hashlib.sha256("\n".join(recipe(variant, suite)).encode()).hexdigest()[:12]
     # A folder of its own has a lock of its own: others needn't wait for minutes.
     folder = payloads.cache_folder() / "roots"
     folder.mkdir(exist_ok=True)
-    path = folder / f"{SUITE}-{variant}-{key}.tar"
+    path = folder / f"{suite}-{variant}-{key}.tar"
     with payloads.locked(folder):
         if not path.exists():
             new = folder / "new.tar"
             new.unlink(missing_ok=True)
-            bootstrap(variant, new)
+            bootstrap(variant, suite, new)
             new.rename(path)
     return path
 
 
 class Tree:
-    """A root tree of one's own in `folder`, which must not exist. `variant` names what makes its initrds."""
+    """A root tree of one's own in `folder`, which must not exist. `variant` names what makes its initrds, `suite` the Debian."""
 
-    def __init__(self, folder, variant="initramfs-tools"):
+    def __init__(self, folder, variant="initramfs-tools", suite="bookworm"):
         self.folder, self.variant = pathlib.Path(folder), variant
-        kept = archive(variant)
+        kept = archive(variant, suite)
         self.folder.mkdir(parents=True)
         call(["tar", "-x", "-f", kept, "-C", self.folder, "--numeric-owner"])
         self.write("etc/hostname", "machine\n")
