@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Runs a program under ptrace and lets one of its system calls fail, or kills it there. kexec and
- * reboot are answered by pretend.c. Called by the other files of this folder, many thousand times.
+ * reboot are answered by pretend.c. Called by the other files of this folder, many thousand times:
+ * it stops at each call only until the fault is there, and from then on at those that a seccomp
+ * filter picks for it.
  *
  *   inject --folder DIR --loaded FILE --report FILE [--trace FILE] [--preload LIBRARY]
  *          [--at N (--variant K [--from] | --kill)] PROGRAM [ARGUMENT...]
  *
- * The report has lines "calls N", "hit N NAME ACTION", "reboot", "left N" (processes that outlived
- * the program) and "exit CODE" or "signal NUMBER". SIGTERM kills the program. */
+ * The report has lines "hit N NAME ACTION", "reboot", "left N" (processes that outlived the
+ * program) and "exit CODE" or "signal NUMBER". SIGTERM kills the program. */
 #include "inject.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +39,7 @@ struct run {
         struct pretend pretend;
         unsigned long at, variant, calls;
         bool from, kill;
+        bool each;    /* stop at each call; else at those in the filter */
         long from_nr; /* --from: this call fails from the first hit on */
 
         struct user_regs_struct entry; /* of the call that is under way */
@@ -58,7 +64,8 @@ static void die(const char *what)
         exit(99);
 }
 
-/* Twice walled off: the program can't get the capability back, and pretend.c answers anyway. */
+/* Twice walled off: neither we nor the program have the right, and pretend.c answers anyway. The
+ * flags are wrong on purpose: who has the right is told so, and nothing is done. */
 static void give_up_boot(void)
 {
         struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -76,20 +83,72 @@ static void give_up_boot(void)
                 die("giving up CAP_SYS_BOOT");
 }
 
+static void check_no_kexec(void)
+{
+        if (syscall(SYS_kexec_load, 0, 0, NULL, ~0ul) == 0 || (errno != EPERM && errno != ENOSYS))
+                die("kexec is possible here, or its answer is strange");
+}
+
+/* kexec, reboot and sync stop for us. The guest inherits this; it may call none of them. */
+static void pick_calls(void)
+{
+        static const unsigned calls[] = {SYS_kexec_load, SYS_kexec_file_load, SYS_reboot, SYS_sync};
+        struct sock_filter filter[16] = {
+                        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+        struct sock_fprog picks = {.len = 1, .filter = filter};
+
+        for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+                filter[picks.len++] = (struct sock_filter)BPF_JUMP(
+                                BPF_JMP | BPF_JEQ | BPF_K, calls[i], 0, 1);
+                filter[picks.len++] = (struct sock_filter)BPF_STMT(
+                                BPF_RET | BPF_K, SECCOMP_RET_TRACE);
+        }
+        filter[picks.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &picks, 0, 0) < 0)
+                die("PR_SET_SECCOMP");
+}
+
+/* The program shall believe that it may kexec: root of a user namespace has CAP_SYS_BOOT, and it is
+ * worth nothing. All users are themselves in there. */
+static void map_users(pid_t pid)
+{
+        static const char *const files[] = {"uid_map", "gid_map"}, all[] = "0 0 4294967295\n";
+
+        for (size_t i = 0; i < 2; i++) {
+                char path[64];
+                int fd;
+
+                snprintf(path, sizeof(path), "/proc/%d/%s", pid, files[i]);
+                fd = open(path, O_WRONLY | O_CLOEXEC);
+                if (fd < 0 || write(fd, all, sizeof(all) - 1) < 0)
+                        die(path);
+                close(fd);
+        }
+}
+
 static pid_t start(const struct run *run, char **argv)
 {
         pid_t pid = fork();
+        int status;
 
         if (pid < 0)
                 die("fork");
-        if (pid > 0)
+        if (pid > 0) {
+                if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+                        die("the program didn't start");
+                map_users(pid);
                 return pid;
+        }
         signal(SIGTERM, SIG_DFL);
         personality(ADDR_NO_RANDOMIZE); /* the same calls in each run */
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
                 die("PTRACE_TRACEME");
+        if (unshare(CLONE_NEWUSER) < 0)
+                die("a user namespace");
         if (run->preload)
                 setenv("LD_PRELOAD", run->preload, 1);
+        check_no_kexec();
+        pick_calls();
         raise(SIGSTOP);
         execv(argv[0], argv);
         die(argv[0]);
@@ -263,8 +322,6 @@ static void enter(struct run *run)
                 fail(run, row);
                 return;
         }
-        if (run->entry.orig_rax == SYS_capset)
-                pretend_capabilities(run->pid, &run->entry, false);
         if (!pretend_takes((long)run->entry.orig_rax))
                 return;
         replace(run, pretend_call(&run->pretend, run->pid, &run->entry));
@@ -276,9 +333,6 @@ static void leave(struct run *run, const struct user_regs_struct *now)
 {
         struct user_regs_struct regs = run->entry;
 
-        if ((run->entry.orig_rax == SYS_capget || run->entry.orig_rax == SYS_capset) &&
-                        !run->replaced)
-                pretend_capabilities(run->pid, &run->entry, true);
         /* whatever was changed for the call's sake goes back */
         if (run->entry.orig_rax == SYS_execve || run->entry.orig_rax == SYS_arch_prctl)
                 return;
@@ -289,24 +343,65 @@ static void leave(struct run *run, const struct user_regs_struct *now)
                 set_regs(run, &regs);
 }
 
+/* A call that the filter picked, and that no more than that shall happen to. */
+static void picked(struct run *run, const struct user_regs_struct *now)
+{
+        struct user_regs_struct regs = *now;
+
+        regs.rax = (unsigned long)pretend_call(&run->pretend, run->pid, &regs);
+        regs.orig_rax = (unsigned long)-1; /* it isn't made */
+        set_regs(run, &regs);
+        if (run->pretend.rebooted)
+                kill(run->pid, SIGKILL); /* the machine is gone */
+}
+
 /* ---- the run ---- */
+
+/* The program has stopped. The signal that it is to get, or 0. */
+static int look(struct run *run, int status, bool *inside)
+{
+        struct user_regs_struct regs;
+
+        if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8))
+                return 0;
+        if (status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8)) {
+                if (ptrace(PTRACE_GETREGS, run->pid, NULL, &regs) == 0)
+                        picked(run, &regs);
+                return 0;
+        }
+        if (WSTOPSIG(status) != (SIGTRAP | 0x80)) {
+                if (WSTOPSIG(status) == SIGSEGV || WSTOPSIG(status) == SIGABRT)
+                        print_crash(run);
+                return WSTOPSIG(status);
+        }
+        if (ptrace(PTRACE_GETREGS, run->pid, NULL, &regs) < 0)
+                return 0; /* killed meanwhile */
+        *inside = !*inside;
+        if (*inside) {
+                run->entry = regs;
+                enter(run);
+        } else {
+                leave(run, &regs);
+                run->each = run->trace || run->from || run->calls < run->at;
+        }
+        return 0;
+}
 
 static int trace_program(struct run *run)
 {
         bool inside = false;
         int status, signal_number = 0;
 
-        if (waitpid(run->pid, &status, 0) != run->pid || !WIFSTOPPED(status))
-                die("the program didn't start");
         if (ptrace(PTRACE_SETOPTIONS, run->pid, NULL,
-                            PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC) < 0)
+                            PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC |
+                                            PTRACE_O_TRACESECCOMP) < 0)
                 die("PTRACE_SETOPTIONS");
+        run->each = run->trace || run->at;
         for (;;) {
-                struct user_regs_struct regs;
-
-                if (ptrace(PTRACE_SYSCALL, run->pid, NULL, (void *)(long)signal_number) < 0 &&
+                if (ptrace(run->each ? PTRACE_SYSCALL : PTRACE_CONT, run->pid, NULL,
+                                    (void *)(long)signal_number) < 0 &&
                                 errno != ESRCH)
-                        die("PTRACE_SYSCALL");
+                        die("going on");
                 if (waitpid(run->pid, &status, __WALL) < 0) {
                         if (errno == EINTR)
                                 continue;
@@ -314,24 +409,7 @@ static int trace_program(struct run *run)
                 }
                 if (!WIFSTOPPED(status))
                         return status;
-                signal_number = 0;
-                if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8))
-                        continue;
-                if (WSTOPSIG(status) != (SIGTRAP | 0x80)) {
-                        signal_number = WSTOPSIG(status);
-                        if (signal_number == SIGSEGV || signal_number == SIGABRT)
-                                print_crash(run);
-                        continue;
-                }
-                if (ptrace(PTRACE_GETREGS, run->pid, NULL, &regs) < 0)
-                        continue; /* killed meanwhile */
-                inside = !inside;
-                if (inside) {
-                        run->entry = regs;
-                        enter(run);
-                } else {
-                        leave(run, &regs);
-                }
+                signal_number = look(run, status, &inside);
         }
 }
 
@@ -436,7 +514,6 @@ int main(int argc, char **argv)
         program = run.pid = start(&run, argv + optind);
         status = trace_program(&run);
         program = -1;
-        fprintf(run.report, "calls %lu\n", run.calls);
         if (ended)
                 fputs("ended\n", run.report);
         if (run.pretend.rebooted)

@@ -39,6 +39,3 @@ struct pretend {
 bool pretend_takes(long nr);
 /* The answer of the made-up kernel: 0 or -errno. */
 long pretend_call(struct pretend *p, pid_t pid, const struct user_regs_struct *regs);
-/* The program shall believe that it may kexec: the bit is there after capget, and isn't in what
- * capset really gets. */
-void pretend_capabilities(pid_t pid, const struct user_regs_struct *entry, bool has_boot);

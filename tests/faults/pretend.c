@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/kexec.h>
 #include <linux/reboot.h>
 #include <stdlib.h>
@@ -236,18 +235,4 @@ long pretend_call(struct pretend *p, pid_t pid, const struct user_regs_struct *r
         default: /* sync: it would write out all of this machine's disks, each time */
                 return 0;
         }
-}
-
-void pretend_capabilities(pid_t pid, const struct user_regs_struct *entry, bool has_boot)
-{
-        const uint32_t bit = 1u << CAP_SYS_BOOT;
-        struct __user_cap_data_struct data;
-        struct iovec local = {&data, sizeof(data)}, remote = {(void *)entry->rsi, sizeof(data)};
-
-        if (!peek(pid, entry->rsi, &data, sizeof(data)))
-                return;
-        data.effective = has_boot ? data.effective | bit : data.effective & ~bit;
-        data.permitted = has_boot ? data.permitted | bit : data.permitted & ~bit;
-        if (process_vm_writev(pid, &local, 1, &remote, 1, 0) != sizeof(data))
-                die("process_vm_writev");
 }

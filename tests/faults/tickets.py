@@ -63,6 +63,7 @@ def state_of(index):
 class Tickets:
     def __init__(self, w):
         self.w = w
+        self.clean_files = set()  # digests of those that were searched: most files are alike from point to point
 
     def states(self):
         return sorted(state_of(index) for index in self.w.nv.indices())
@@ -108,8 +109,11 @@ class Tickets:
             places += [(path, path.read_bytes(), STEP) for folder in (world.RUN, self.w.kernel) if folder.exists()
                        for path in folder.iterdir()]
         for place, data, step in places:
-            for secret in (EARLIER, NEW):
-                expect(not tells(data, secret, step), f"there is a secret in {place}")
+            searched = (hashlib.sha256(data).digest(), step)
+            if searched not in self.clean_files:
+                for secret in (EARLIER, NEW):
+                    expect(not tells(data, secret, step), f"there is a secret in {place}")
+                self.clean_files.add(searched)
 
     def _given(self, scenario, result, killed):
         """What get gave away: a whole file or none; standard output has no such promise."""
