@@ -9,15 +9,17 @@ the judge was shown machines that are wrong (forgeries.py).
 """
 
 import argparse
-import collections
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
@@ -79,15 +81,16 @@ SCENARIOS = (
     Scenario("ticket lock", "ticket", loaded=True, ticket=True, kernel="hop", words=("lock",), after=["locked"]),
 )
 
+AT_RANDOM = 40  # allocations of each call, beside the first of each call stack
+
 # class of points: of how many one is taken by default, and with --all
 CLASSES = {
     "TPM command": (13, 1), "kexec and reboot": (1, 1), "ptrace": (40, 1), "file": (23, 1), "memory": (17, 1),
-    "other call": (23, 1), "from then on": (13, 1), "killed": (37, 1), "guest process": (11, 1), "allocation": (500, 1),
-    "no allocation from then on": (1000, 10),
+    "other call": (23, 1), "from then on": (13, 1), "killed": (37, 1), "guest process": (11, 1), "allocation": (101, 1),
+    "no allocation from then on": (53, 1), "allocation at random": (AT_RANDOM, 1),
 }
 THINNER = 8  # are the points of calls with tickets, a TPM's cryptography takes its time: but for these classes
 THINNED = {"TPM command": 3, "killed": 3, "kexec and reboot": 3}
-MANY = 4000  # of one class in one scenario; what is beyond that (OpenSSL's arithmetic, in allocations) thins out
 FILE_CALLS = {"read", "pread64", "write", "pwrite64", "open", "openat", "close", "stat", "fstat", "newfstatat", "statfs",
               "access", "faccessat", "faccessat2", "readlink", "getdents64", "lseek", "ftruncate", "fallocate", "fsync",
               "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "flock", "memfd_create"}
@@ -107,8 +110,31 @@ def class_of(call):
 
 # ---- in the namespaces ----
 
+class Seen:
+    """Machines that were looked at, of all workers: digests one behind the other in a file."""
+    def __init__(self, path):
+        self.mine, self.all, self.digests = open(path, "ab", buffering=0), open(path, "rb", buffering=0), set()
+
+    def __contains__(self, state):
+        more = self.all.read()  # from where the last one ended
+        self.digests |= {more[at:at + 32] for at in range(0, len(more), 32)}
+        return self._digest(state) in self.digests
+
+    def add(self, state):
+        self.mine.write(self._digest(state))
+
+    def clear(self):
+        self.mine.truncate(0)
+        self.all.seek(0)
+        self.digests = set()
+
+    @staticmethod
+    def _digest(state):
+        return hashlib.sha256(repr(state).encode()).digest()
+
+
 class Worker:
-    def __init__(self, mkexec, tools):
+    def __init__(self, mkexec, tools, seen):
         import judge
         import tickets
         import world
@@ -118,7 +144,8 @@ class Worker:
         tickets.EARLIER_FILE.write_bytes(tickets.EARLIER)
         tickets.NEW_FILE.write_bytes(tickets.NEW)
         self.clean = self.w.save(world.firmware_log()[1])
-        self.snapshots, self.good, self.first_extend = {}, set(), None
+        self.snapshots, self.good, self.first_extend = {}, Seen(seen), None
+        self.missed = 0  # points that the call didn't come to
 
     def arguments(self, scenario):
         if scenario.verb == "load":
@@ -181,7 +208,7 @@ class Worker:
             raise RuntimeError(f"{scenario.name} without a fault: {run}")
         commands = list(self.w.tpm.commands)
         self.w.restore(self.snapshot(scenario)[0])
-        counts = self.call(scenario, count=True).counts  # what is preloaded makes calls of its own
+        counted = self.call(scenario, count=True)  # what is preloaded makes calls of its own
         found = []
         for number, name, variants, *_ in run.trace:
             at = int(number)
@@ -192,9 +219,13 @@ class Worker:
         for at, name in enumerate(commands, 1):
             found += [("TPM command", Fault("tpm", at, mode)) for mode in tpm.MODES]
             found += [("from then on", Fault("tpm", at, mode, True)) for mode in ("failure", "retry", "lost")]
-        allocations, child_calls, _ = counts
-        found += [("allocation", Fault("alloc", at)) for at in range(1, allocations + 1)]
-        found += [("no allocation from then on", Fault("alloc", at, 0, True)) for at in range(1, allocations + 1)]
+        for key, first, own in counted.stacks:
+            found.append(("allocation", Fault("alloc", first, key)))
+            if own:
+                found.append(("no allocation from then on", Fault("alloc", first, 0, True)))
+        allocations, child_calls, _ = counted.counts
+        some = random.Random(scenario.name).sample(range(1, allocations + 1), min(AT_RANDOM, allocations))
+        found += [("allocation at random", Fault("alloc", at)) for at in sorted(some)]
         for at in range(1, child_calls + 1):
             found += [("guest process", Fault("child", at, how)) for how in ("fails", "kill")]
         return found
@@ -203,6 +234,7 @@ class Worker:
         """None, or what is wrong."""
         self.w.restore(self.snapshot(scenario)[0])
         result = self.call(scenario, fault)
+        self.missed += not result.hit and not result.counts[2]
         try:
             self.check(number, scenario, fault, result)
         except self.tickets.Wrong as wrong:
@@ -245,7 +277,7 @@ def work(options):
     """Answers requests, one JSON a line: ["points", scenario] or ["try", number, scenario, fault]."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    worker = Worker(options.mkexec, options.tools)
+    worker = Worker(options.mkexec, options.tools, options.worker)
     import forgeries
     import world
     for line in sys.stdin:
@@ -256,7 +288,7 @@ def work(options):
             elif kind == "forgeries":
                 answer = forgeries.try_all(worker, SCENARIOS)
             elif kind == "sum":
-                answer = [worker.judge.foreign, len(worker.good)]
+                answer = [worker.judge.foreign, worker.missed]
             else:
                 answer = worker.try_point(rest[0], SCENARIOS[rest[1]], world.Fault.parse(rest[2]))
         except Exception as wrong:  # noqa: BLE001
@@ -268,7 +300,7 @@ def work(options):
 # ---- outside ----
 
 def start_worker(options):
-    return subprocess.Popen([*NAMESPACES, sys.executable, str(HERE), "--worker", options.mkexec, options.tools],
+    return subprocess.Popen([*NAMESPACES, sys.executable, str(HERE), "--worker", options.seen, options.mkexec, options.tools],
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -288,16 +320,18 @@ def missing():
     for program in ("swtpm", "swtpm_setup", "tpm2_eventlog", "tpm2_pcrread", "unshare", "setpriv"):
         if not shutil.which(program):
             return f"no {program}"
+    if pathlib.Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]:
+        return "a user namespace around us"
     done = subprocess.run([*NAMESPACES, "true"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     return f"no namespaces: {done.stderr.strip()}" if done.returncode else None
 
 
 def choose(points, options, scenario):
     """[(number, class, fault)]; the choice is the same each time."""
-    chosen, seen, totals = [], {}, collections.Counter(name for name, _ in points)
+    chosen, seen = [], {}
     for number, (name, fault) in enumerate(points):
         nth = seen[name] = seen.get(name, -1) + 1
-        stride = CLASSES[name][options.all] * options.stride * max(1, totals[name] // MANY)
+        stride = CLASSES[name][options.all] * options.stride
         stride *= THINNED.get(name, THINNER) if scenario.with_tickets and not options.all else 1
         if not re.search(options.only, f"{scenario.name}/{name}/{fault}") or nth % stride != stride // 2:
             continue
@@ -338,7 +372,7 @@ def main():
     parser.add_argument("--only", default="", help="points of which SCENARIO/CLASS/FAULT matches")
     parser.add_argument("--stride", type=int, default=1, help="take fewer points by this factor")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count()))
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", metavar="SEEN", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         return work(options)
@@ -347,6 +381,8 @@ def main():
         print(f"1..0 # SKIP {reason}")
         return 0
     options.mkexec, options.tools = os.path.realpath(options.mkexec), os.path.realpath(options.tools)
+    seen = tempfile.NamedTemporaryFile(prefix="mkexec-faults-")
+    options.seen = seen.name
     workers = [start_worker(options) for _ in range(options.jobs)]
     tests, failed, sums = 0, 0, {}
     for title, good, wrong in [] if options.scenario or options.only else ask(workers[0], "forgeries"):
@@ -382,7 +418,7 @@ def main():
     ends = [ask(worker, "sum") for worker in workers]
     for library in sorted({name for found, _ in ends for name in found}):
         print(f"# {sum(found.get(library, 0) for found, _ in ends)} of them ended in {library}, which had no memory")
-    print(f"# {sum(n for _, n in ends)} different machines came of them (for each of {len(ends)} workers)")
+    print(f"# {sum(n for _, n in ends)} of them weren't reached; {os.path.getsize(options.seen) // 32} different machines")
     for worker in workers:
         worker.stdin.close()
         worker.wait()

@@ -96,7 +96,7 @@ def make_sysfs(root=pathlib.Path("/sys")):
 @dataclass(frozen=True)
 class Fault:
     """kind: call, kill (both: at = number of the system call), alloc, child, tpm (at = number). variant: of the
-    call's answers, or the TPM's mode. later: everything of that kind fails from there on."""
+    call's answers, the allocation's call stack, or the TPM's mode. later: everything of that kind fails from there on."""
     kind: str
     at: int = 0
     variant: object = 0
@@ -120,13 +120,13 @@ class Result:
     late: bool = False   # by the deadline
     left: int = 0
     objects: int = 0     # and sessions, that the TPM still had
-    calls: int = 0
     hit: str = ""
     out: str = ""
     err: str = ""
     counts: tuple = (0, 0, 0)  # allocations, calls of the guest's set-up, faults among them
     asked: str = ""            # whose allocation failed
     trace: list = field(default_factory=list)
+    stacks: list = field(default_factory=list)  # of allocations: (key, number of the first, whether mkexec itself asked)
 
 
 @dataclass
@@ -207,8 +207,11 @@ class World:
         if count or (fault and fault.kind in ("alloc", "child")):
             options += ["--preload", self.tools / "libpreload.so"]
             environment["MKEXEC_FAULT_COUNT"] = str(PLACE / "count")
+        if count:
+            environment["MKEXEC_FAULT_STACKS"] = str(PLACE / "stacks")
         if fault and fault.kind == "alloc":
-            environment["MKEXEC_FAULT"] = f"alloc {fault.at}" + (" from" if fault.later else "")
+            environment["MKEXEC_FAULT"] = f"stack {fault.variant} {fault.at}" if fault.variant else \
+                f"alloc {fault.at}" + (" from" if fault.later else "")
         if fault and fault.kind == "child":
             environment["MKEXEC_FAULT"] = f"child {fault.at}" + (" kill" if fault.variant == "kill" else "")
         hung = threading.Event()
@@ -237,7 +240,12 @@ class World:
         if "MKEXEC_FAULT_COUNT" in environment:
             counts = (PLACE / "count").read_bytes()
             result.counts = struct.unpack_from("<QQQ", counts)
-            result.asked = counts[24:].split(b"\0")[0].decode()
+            result.asked, asserted = (counts[at:at + 64].split(b"\0")[0].decode() for at in (24, 88))
+            result.hit += f" assertion of {asserted}" if asserted else ""
+        if count:
+            rows = struct.iter_unpack("<QQQQ", (PLACE / "stacks").read_bytes())
+            result.stacks = sorted(((f"{key:#x}", first, bool(own)) for key, first, _, own in rows if key),
+                                   key=lambda row: row[1])
         if trace:
             result.trace = [line.split(" ", 3) for line in (PLACE / "trace").read_text().splitlines()]
         return result
@@ -250,7 +258,7 @@ class World:
                 result.hit = f"{result.hit} {rest}".strip()
             elif word == "reboot":
                 result.rebooted = True
-            elif word in ("left", "calls", "exit", "signal"):
+            elif word in ("left", "exit", "signal"):
                 setattr(result, word, int(rest))
         return result
 
