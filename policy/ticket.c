@@ -240,6 +240,19 @@ int ticket_any(struct tpm_nv *nv, uint32_t base, bool *ret, struct error *error)
         return r;
 }
 
+int ticket_look(struct tpm_nv *nv, uint32_t handle, const struct replay *values, struct ticket *ret,
+                struct error *error)
+{
+        struct nv_index index = {.handle = handle};
+        int r = tpm_nv_public(nv, handle, &index, error);
+
+        if (r == 0 || r == -EPROTO) /* of another kind: index stays empty, so foreign */
+                r = judge(&index, values, ret);
+        if (r == -ENODATA)
+                r = error_set(error, ENODATA, "not all PCRs of ticket 0x%08x are known", handle);
+        return r;
+}
+
 int ticket_list(struct tpm_nv *nv, uint32_t base, const struct replay *now, struct ticket *ret,
                 size_t *n, struct error *error)
 {
@@ -249,18 +262,11 @@ int ticket_list(struct tpm_nv *nv, uint32_t base, const struct replay *now, stru
 
         *n = 0;
         for (size_t i = 0; r == 0 && i < n_handles; i++) {
-                struct nv_index index = {.handle = handles[i]};
-
-                r = tpm_nv_public(nv, handles[i], &index, error);
-                if (r == -ENOENT) { /* gone meanwhile */
+                r = ticket_look(nv, handles[i], now, &ret[*n], error);
+                if (r == -ENOENT) /* gone meanwhile */
                         r = 0;
-                        continue;
-                }
-                if (r == 0 || r == -EPROTO) /* of another kind: index stays empty, so foreign */
-                        r = judge(&index, now, &ret[(*n)++]);
-                if (r == -ENODATA)
-                        r = error_set(error, ENODATA, "not all PCRs of ticket 0x%08x are known",
-                                        handles[i]);
+                else
+                        (*n)++;
         }
         return r;
 }

@@ -64,6 +64,11 @@ int ticket_any(struct tpm_nv *nv, uint32_t base, bool *ret, struct error *error)
 int ticket_list(struct tpm_nv *nv, uint32_t base, const struct replay *now, struct ticket *ret,
                 size_t *n, struct error *error);
 
+/* The index at handle, judged at these values of PCR 0-15: TICKET_READY opens once they are read.
+ * -ENOENT: none is there. */
+int ticket_look(struct tpm_nv *nv, uint32_t handle, const struct replay *values, struct ticket *ret,
+                struct error *error);
+
 /* Reads the ticket and locks it; then only does *ret (new, release it) have the secret. The index
  * is overwritten and given up; *left: why that couldn't be done (empty text: it was). -ENOENT: none
  * of that name; -EKEYREJECTED, -EBUSY, -ENODATA, -EPROTO: none, but there are such in the state

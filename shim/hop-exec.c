@@ -58,8 +58,11 @@ int hop_exec_check(struct tpm *tpm, struct plan *plan, struct error *error)
 static int prepare(const struct state_dir *dir, struct tpm *tpm, struct staged *staged,
                 struct next_kernel *next, struct boot_systemd *systemd, struct error *error)
 {
+        uint32_t missing;
         int r = hop_exec_check(tpm, &staged->plan, error);
 
+        if (r == 0)
+                r = tickets_check(tpm, staged, &missing, error);
         if (r == 0)
                 r = next_kernel_open(dir, staged, next, error);
         return r == 0 ? put_logs(dir, tpm, &staged->plan, next, systemd, error) : r;

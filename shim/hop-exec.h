@@ -25,5 +25,6 @@ int hop_exec(const struct state_dir *dir, enum hop_exec_end end, const char *tct
                 struct progress *progress, struct error *error);
 
 /* What would stop it, as far as that shows without looking into what is staged: the kernel, the
- * guard, registers that moved. *plan then starts at what the PCRs read now. */
+ * guard, registers that moved. Tickets that are missing: tickets_check. *plan then starts at what
+ * the PCRs read now. */
 int hop_exec_check(struct tpm *tpm, struct plan *plan, struct error *error);

@@ -20,7 +20,7 @@ extern const char *const handover_names[]; /* "load", "file": as --handover and 
 
 struct staged_ticket {
         char name[TICKET_NAME_MAX + 1];
-        uint32_t handle; /* of its NV index */
+        uint32_t handle; /* of its NV index; 0: it is still to be made */
 };
 
 struct staged {
@@ -36,7 +36,8 @@ struct staged {
         uint64_t log_room;          /* bytes before the initrd for the event log's archive */
         uint64_t systemd_logs_room; /* of these */
         char *command_line;
-        /* secrets that wait in the TPM for this kernel: names, which the TPM can't tell yet */
+        /* secrets that are to wait in the TPM for this kernel, without which exec doesn't start it:
+         * names, which the TPM can't tell yet */
         size_t n_tickets;
         struct staged_ticket tickets[STAGED_TICKETS_MAX];
 };
@@ -50,6 +51,7 @@ int staged_write(const struct state_dir *dir, const char *name, const struct sta
 /* -ENOENT: nothing is there under that name. */
 int staged_read(const struct state_dir *dir, const char *name, struct staged *ret,
                 struct error *error);
-/* Removes plan, image, files and that exec was begun: nothing is loaded any more as far as we are concerned. -errno: the
- * plan can't be removed and all is as it was, or some of the files are left. */
+/* Removes plan, image, files and that exec was begun: nothing is loaded any more as far as we are
+ * concerned. -errno: the plan can't be removed and all is as it was, or some of the files are left.
+ */
 int staged_drop(const struct state_dir *dir);

@@ -15,9 +15,24 @@ struct ticket_target {
 int ticket_target(struct tpm *tpm, const struct plan *plan, uint32_t more,
                 struct ticket_target *ret, struct error *error);
 
-/* Makes the ticket and writes the plan with its name. An earlier one of that name goes. */
+/* The name's row in the plan: exec then wants that ticket. */
+int tickets_want(struct staged *staged, const char *name, struct staged_ticket **ret,
+                struct error *error);
+
+/* Makes the ticket and writes the plan with its name. An earlier one of that name goes. A put that
+ * dies in between leaves a plan that wants it. */
 int tickets_put(struct tpm *tpm, struct ticket_rules *rules, const struct state_dir *dir,
                 const char *name, struct span secret, uint32_t more, struct error *error);
+
+/* 0: all tickets that the plan wants wait in the TPM, whole, for its registers. -ENOKEY: some
+ * don't, error names one and what to do; *ret_missing has a bit for each of them. */
+int tickets_check(struct tpm *tpm, const struct staged *staged, uint32_t *ret_missing,
+                struct error *error);
+
+/* The plan wants this ticket no longer (NULL: none at all), and it is given up with all that waits
+ * and is in no plan. *ret_wanted: whether the plan had it. Also where nothing is loaded. */
+int tickets_unwant(struct tpm *tpm, struct ticket_rules *rules, const struct state_dir *dir,
+                const char *name, bool *ret_wanted, struct error *error);
 
 /* Says on stderr which PCRs of a ticket don't stay as they are in the second system. */
 void tickets_warn_of_pcrs(uint32_t pcrs);

@@ -232,7 +232,14 @@ static int put_in_place(
 static int stage(const struct state_dir *dir, struct load *load, struct error *error)
 {
         _cleanup_(staged_release) struct staged staged = STAGED_NONE;
-        int r;
+        int r = 0;
+
+        /* They are made when all is in place; who dies before that leaves a plan that lacks them.
+         */
+        for (size_t i = 0; r == 0 && i < load->options->n_tickets; i++)
+                r = tickets_want(&staged, load->options->tickets[i].name, NULL, error);
+        if (r < 0)
+                return r;
 
         staged.payload = realpath(load->options->payload, NULL);
         if (!staged.payload)

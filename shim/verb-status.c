@@ -36,6 +36,8 @@ struct status {
         int unlogged_kexec; /* boot_log_lacks_this_boot */
         bool armed;         /* the shutdown that is to end in it was begun */
         struct error stops; /* what would stop an exec; empty: nothing that shows */
+        bool tickets_seen;  /* the TPM said which of the plan's tickets are there */
+        uint32_t missing;   /* those that aren't: a bit for each row */
         char last_exec[LAST_EXEC_MAX +
                         1]; /* why an orderly exec came to nothing; empty: none did */
 };
@@ -143,6 +145,18 @@ static int judge(struct status *s)
         return 0;
 }
 
+/* What would stop it. */
+static void foresee_exec(struct status *s)
+{
+        struct error tickets = {{0}};
+        int q = hop_exec_check(s->tpm, &s->staged.plan, &s->stops);
+        int r = tickets_check(s->tpm, &s->staged, &s->missing, &tickets);
+
+        s->tickets_seen = r == 0 || r == -ENOKEY;
+        if (q == 0 && r < 0)
+                s->stops = tickets;
+}
+
 /* As root: with the lock, and a dead exec is finished first. */
 static int gather(struct status *s, const char *tcti, struct error *error)
 {
@@ -161,7 +175,7 @@ static int gather(struct status *s, const char *tcti, struct error *error)
                 s->loaded = kexec_loaded("") == 1;
         s->armed = s->loaded && state_has(&s->dir, STATE_ARMED);
         if (s->loaded && s->tpm)
-                (void)hop_exec_check(s->tpm, &s->staged.plan, &s->stops);
+                foresee_exec(s);
         else if (s->loaded)
                 s->stops = s->reason;
         if (last_exec_read("", s->last_exec, NULL) < 0)
@@ -217,12 +231,15 @@ static struct json_object *parts_to_json(const struct boot_log_parts *parts)
         return object;
 }
 
-static struct json_object *tickets_to_json(const struct staged *staged)
+/* Those of the rows in mask. */
+static struct json_object *tickets_to_json(const struct staged *staged, uint32_t mask)
 {
         struct json_object *array = json_object_new_array();
 
         for (size_t i = 0; i < staged->n_tickets; i++)
-                json_object_array_add(array, json_object_new_string(staged->tickets[i].name));
+                if (mask & 1u << i)
+                        json_object_array_add(
+                                        array, json_object_new_string(staged->tickets[i].name));
         return array;
 }
 
@@ -253,7 +270,10 @@ static void print_json(const struct status *s)
                         s->loaded ? pcrs_to_json(&plan->banks, plan->touched,
                                                     (const struct digest(*)[PCR_COUNT])plan->end)
                                   : NULL);
-        json_object_object_add(object, "tickets", s->loaded ? tickets_to_json(&s->staged) : NULL);
+        json_object_object_add(object, "tickets",
+                        s->loaded ? tickets_to_json(&s->staged, UINT32_MAX) : NULL);
+        json_object_object_add(object, "tickets_missing",
+                        s->tickets_seen ? tickets_to_json(&s->staged, s->missing) : NULL);
         json_object_object_add(object, "exec_refused", text_or_null(s->stops.text));
         json_object_object_add(object, "last_exec", text_or_null(s->last_exec));
         json_object_object_add(object, "registers",
@@ -299,7 +319,8 @@ static void print_loaded(const struct status *s)
                 printf("not handed over: %s\n", *what);
         printf("tickets in the TPM for it: ");
         for (size_t i = 0; i < s->staged.n_tickets; i++)
-                printf("%s%s", i > 0 ? ", " : "", s->staged.tickets[i].name);
+                printf("%s%s%s", i > 0 ? ", " : "", s->staged.tickets[i].name,
+                                s->missing & 1u << i ? " (missing)" : "");
         puts(s->staged.n_tickets > 0 ? "" : "none");
         if (s->stops.text[0])
                 printf("exec would refuse: %s\n", s->stops.text);

@@ -173,11 +173,30 @@ static int list(const struct ticket_arguments *a, struct error *error)
 
 /* ---- drop ---- */
 
-static int drop_named(const struct ticket_arguments *a, struct error *error)
+/* The plan's lock, and what it wants, where there is a plan and whoever asks may change it. */
+static int open_plan(struct state_dir *dir, struct error *error)
+{
+        _cleanup_(state_close) struct state_dir look = STATE_DIR_NONE;
+
+        if (geteuid() != 0 || state_open_read(&look, NULL) < 0 || !state_has(&look, STATE_PLAN))
+                return 0;
+        return state_open(dir, error);
+}
+
+static int unwant(const struct ticket_arguments *a, struct ticket_session *t,
+                const struct state_dir *dir, bool *ret_wanted, struct error *error)
+{
+        *ret_wanted = false;
+        return dir->fd < 0 ? 0 : tickets_unwant(t->tpm, &t->rules, dir, a->name, ret_wanted, error);
+}
+
+static int drop_named(
+                const struct ticket_arguments *a, const struct state_dir *dir, struct error *error)
 {
         _cleanup_ticket_session_ struct ticket_session t = TICKET_SESSION_NONE;
         struct row rows[TICKET_ROOM];
         size_t n, dropped = 0;
+        bool wanted = false;
         int r = make_rows(a, rows, &n, error), q = 0;
 
         if (r == 0)
@@ -189,7 +208,9 @@ static int drop_named(const struct ticket_arguments *a, struct error *error)
                         dropped += s == 0;
                         q = s < 0 ? s : q;
                 }
-        if (r == 0 && q == 0 && dropped == 0)
+        if (r == 0 && q == 0)
+                r = unwant(a, &t, dir, &wanted, error);
+        if (r == 0 && q == 0 && dropped == 0 && !wanted)
                 return error_set(error, ENOENT,
                                 "no ticket '%s' whose name can be told here: 'mkexec ticket list'",
                                 a->name);
@@ -198,7 +219,18 @@ static int drop_named(const struct ticket_arguments *a, struct error *error)
 
 static int drop(const struct ticket_arguments *a, struct error *error)
 {
-        return a->name ? drop_named(a, error) : ticket_word_drop(a, error);
+        _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
+        _cleanup_ticket_session_ struct ticket_session t = TICKET_SESSION_NONE;
+        bool wanted;
+        int r = a->left ? 0 : open_plan(&dir, error);
+
+        if (r == 0 && a->name)
+                return drop_named(a, &dir, error);
+        if (r == 0)
+                r = ticket_word_drop(a, error);
+        if (r == 0 && dir.fd >= 0)
+                r = ticket_session_open(a, &t, error);
+        return r == 0 && t.tpm ? unwant(a, &t, &dir, &wanted, error) : r;
 }
 
 /* ---- the verb ---- */

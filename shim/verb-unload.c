@@ -59,7 +59,7 @@ int verb_unload(int argc, char **argv)
         if (r == 0 && tickets_drop_or_warn(tpm, NULL) < 0 && staged.n_tickets > 0)
                 return EXIT_REFUSED;
         if (r < 0 && staged.n_tickets > 0)
-                return fail_text(EXIT_REFUSED, "%zu tickets are left in the TPM: %s",
+                return fail_text(EXIT_REFUSED, "%zu tickets may be left in the TPM: %s",
                                 staged.n_tickets, error.text);
         return EXIT_DONE;
 }

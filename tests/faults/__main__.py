@@ -144,7 +144,7 @@ class Worker:
         tickets.EARLIER_FILE.write_bytes(tickets.EARLIER)
         tickets.NEW_FILE.write_bytes(tickets.NEW)
         self.clean = self.w.save(world.firmware_log()[1])
-        self.snapshots, self.good, self.first_extend = {}, Seen(seen), None
+        self.snapshots, self.good, self.first_extend = {}, Seen(seen), {}
         self.missed = 0  # points that the call didn't come to
 
     def arguments(self, scenario):
@@ -168,7 +168,7 @@ class Worker:
                 plan = self.must([*self.judge_module.LOAD, *scenario.handover, *ticket, self.world.PAYLOAD])
                 predicted = plan["registers"]
             if scenario.extended:
-                self.die_after(scenario.extended)
+                self.die_after(scenario.extended, scenario.ticket)
                 extends += [(event["register"], event["digests"]) for event in plan["events"][:scenario.extended]]
             if scenario.kernel == "hop":
                 if not self.w.run(["exec", "--now"]).rebooted:
@@ -187,14 +187,14 @@ class Worker:
             raise RuntimeError(f"{arguments}: {result}")
         return json.loads(result.out)
 
-    def die_after(self, n):
+    def die_after(self, n, ticket):
         """Ends an exec by a TPM that doesn't answer, when n extends are done."""
-        if not self.first_extend:
+        if ticket not in self.first_extend:
             before = self.w.save(self.clean.extends, self.tickets.contents(self.tickets.EARLIER))
             self.w.run(["exec", "--now"])
-            self.first_extend = self.w.tpm.commands.index("PCR_Extend") + 1
+            self.first_extend[ticket] = self.w.tpm.commands.index("PCR_Extend") + 1
             self.w.restore(before)
-        self.w.run(["exec", "--now"], self.world.Fault("tpm", self.first_extend + n - 1, "hang-done"))
+        self.w.run(["exec", "--now"], self.world.Fault("tpm", self.first_extend[ticket] + n - 1, "hang-done"))
         if self.w.loaded() != "real" or self.w.tpm.commands.count("PCR_Extend") != n:
             raise RuntimeError(f"no dead exec: {self.w.tpm.commands}, {self.w.loaded()} is loaded")
 

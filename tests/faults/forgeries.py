@@ -5,6 +5,7 @@ about the others is worth nothing.
 
 import dataclasses
 import hashlib
+import json
 
 import nv
 import tickets
@@ -55,6 +56,16 @@ def _of_now(w):
     return nv.policy_digest(w.tpm.read(), [8])
 
 
+def _forgotten(w, result):
+    """As load left it that died between the image and its ticket, before the plan said what is wanted."""
+    path = world.RUN / "state.json"
+    state = json.loads(path.read_text())
+    del state["tickets"]
+    path.write_text(json.dumps(state))
+    w.nv.undefine(HERE)
+    return dataclasses.replace(result, exit=1, err="mkexec: it is late today")
+
+
 def _half_output(w):
     data = tickets.OUTPUT.read_bytes()
     tickets.OUTPUT.chmod(0o600)
@@ -91,6 +102,7 @@ ROWS = (
     ("load with a ticket", "one ticket more", _after(_ticket(handle=ELSEWHERE))),
     ("load with a ticket", "a ticket that the first kernel can read", _after(_ticket(policy=_of_now))),
     ("load with a ticket", "a ticket that isn't write-locked", _after(_ticket(attributes=tickets.ATTRIBUTES | nv.WRITTEN))),
+    ("load with a ticket", "a load that asks for no ticket", _forgotten),
     ("load with a ticket", "another secret in the ticket", _after(_ticket(secret=tickets.NEW[::-1]))),
     ("unload with a ticket", "a ticket that stays", _after(_readable_again)),
     ("ticket get into a file", "half of the secret in the file", _after(_half_output)),

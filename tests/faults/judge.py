@@ -160,13 +160,23 @@ class Judge:
         expect(states == (["whole"] if ticket else []), f"after the next load there are tickets {states}")
         return json.loads(result.out)["registers"]
 
+    def is_refused(self):
+        """What is loaded lacks a ticket that was asked for: exec leaves all as it is, and says what to do."""
+        before = self.w.tpm.read()
+        result = self.w.run(["exec", "--now"])
+        expect(result.exit == 1 and "'mkexec load' again" in result.err, f"exec without a ticket: {result.exit}: {result.err}")
+        expect(self.w.loaded() == "guard" and self.w.tpm.read() == before, "exec refuses, but something changed")
+
     def hop(self, status, scenario, load_first):
         """A whole hop works: load (if need be), exec, and what comes after."""
         predicted = status["predicted"]
-        if load_first or not status["loaded"]:
+        if status["tickets_missing"]:
+            self.is_refused()
+        if load_first or not status["loaded"] or status["tickets_missing"]:
             predicted = self.load(scenario)
         sizes = [index.size for index in self.w.nv.indices() if tickets.state_of(index) == "whole"]
         expect(len(sizes) < 2, f"{len(sizes)} tickets for one kernel")
+        expect(len(sizes) >= len(status["tickets"] or ()), f"exec is to start it without tickets {status['tickets']}")
         result = self.w.run(["exec", "--now"])
         expect(result.rebooted, f"the next exec fails with {result.exit or result.signal}: {result.err}")
         expect(self.w.loaded() == "real", f"the next exec reboots into {self.w.loaded()}")
@@ -190,6 +200,8 @@ class Judge:
         hidden = [name for name in names if name.startswith(".")]
         expect(not hidden, f"left in /run/mkexec: {hidden}")
         expect(status["loaded"] == ("state.json" in names), f"status says loaded={status['loaded']}, there is {sorted(names)}")
+        expect(not status["loaded"] or "--ticket" not in scenario.words or status["tickets"] == [tickets.NAME],
+               f"what is loaded asks for tickets {status['tickets']}")
         self.log_explains_tpm(self.w.log(), "this boot's log")
         if not scenario.second:
             self.tickets.none_is_readable()
