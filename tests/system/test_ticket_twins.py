@@ -139,6 +139,17 @@ def last(story):
     return story.state(f"boot-{len(OTHERS) + 2}")
 
 
+def exec_misses_what_was_swapped(story):
+    before = story.state(f"boot-{len(OTHERS) + 1}")
+    said = is_refused(before, "exec-swapped", "1", "ticket 'other-attributes' of what is loaded isn't as 'ticket put' leaves one",
+                      "'mkexec load' again")
+    status = json.loads(before.files["status-swapped.out"])
+    expect_equal("what status says is missing", status["tickets_missing"], ["other-attributes", "unlocked", "never-written"])
+    expect(status["exec_refused"] in said, f"status says that exec would refuse for: {status['exec_refused']}")
+    worked(before, "load-elsewhere")
+    return said
+
+
 def what_the_owner_swapped_is_refused(story):
     said = [is_refused(last(story), f"get-{name}", "1", "0x01a10100", "isn't as 'ticket put' leaves one")
             for name in ("other-attributes", "unlocked", "never-written")]
@@ -250,6 +261,7 @@ CHECKS = {
         **{f"B with {other.name} doesn't get it": functools.partial(is_shut, number=number, other=other)
            for number, other in enumerate(OTHERS, 1)},
         "B itself does": b_opens_it,
+        "what the owner put in a ticket's place isn't the ticket that exec wants": exec_misses_what_was_swapped,
         "what the owner put in a ticket's place is refused": what_the_owner_swapped_is_refused,
         "but for the same index with other contents, which the disk refuses": the_same_index_with_other_contents_is_taken,
         "no key went over the TPM's bus in the clear": the_bus_has_ciphertext,
