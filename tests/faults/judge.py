@@ -215,7 +215,7 @@ class Judge:
 
     def state(self):
         """Machines that are alike in this go on alike; mkexec's lock file has a process number in it."""
-        files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for folder in (world.RUN, self.w.kernel)
-                 if folder.exists() for path in folder.iterdir() if path.name != "lock"}
+        files = {str(path): hashlib.sha256(data).hexdigest() for path, data in self.w.files().items()
+                 if path.name != "lock"}
         return json.dumps([files, world.LOADED.read_text(), self.w.tpm.read(),
                            hashlib.sha256(world.LOG.read_bytes()).hexdigest(), self.tickets.key()], sort_keys=True)
