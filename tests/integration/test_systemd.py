@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Programs of systemd's own judge our logs, with a TPM made of swtpm: what `systemd-pcrextend` measured in two boots explains
 the TPM together with the event log, and nothing else does; `systemd-pcrlock` makes of the second kernel's log what it makes of
-the first's, or leaves PCRs out.
+the first's, or leaves PCRs out. And systemd's units: those that measure have a drop-in of ours.
 
 recorded/: logs of the kernels of a hop in tests/system (OVMF, stubs 252 and 254, bank sha256). systemd is Debian's, unpacked and
 not installed (tests/system/payloads.py). Prints TAP. Usage: test_systemd.py MKEXEC
@@ -294,10 +294,30 @@ def pcrlock_sees_a_hop_that_no_log_tells(case):
     return f"PCR 11: {left_out[11]}"
 
 
+# ---- units ----
+
+def held_back(unit, names):
+    """systemd.unit(5): a folder NAME-.service.d is for all units whose names begin so."""
+    stem, kind = unit.rsplit(".", 1)
+    return unit in names or any(f"{stem[:at + 1]}.{kind}" in names for at, sign in enumerate(stem) if sign == "-")
+
+
+def every_measuring_unit_is_held_back(case):
+    """mkexec ships a drop-in (dist/systemd/held-back*.conf) for each that asks whether systemd-stub has measured."""
+    folder = case.systemd.folder / "usr/lib/systemd/system"
+    asking = {path.name for path in folder.iterdir() if path.is_file() and "\nConditionSecurity=measured-" in path.read_text()}
+    assert {"systemd-pcrphase-initrd.service", "systemd-pcrlock-make-policy.service", "systemd-pcrextend.socket"} <= asking, asking
+    names = set(re.findall(r"'(systemd-[^'/]+)'", (HERE.parents[1] / "dist/meson.build").read_text()))
+    equal("units without a drop-in", {unit for unit in asking if not held_back(unit, names)}, set())
+    assert not held_back("systemd-logind.service", names) and not held_back("systemd-pcrnew.service", names), names
+    return f"{len(asking)} units: {' '.join(sorted(asking))}"
+
+
 TESTS = {
     "what systemd-pcrextend wrote in two boots explains the TPM, and edited, missing or moved records don't": records_explain_the_tpm,
     "systemd-pcrlock makes of the second kernel's log what it makes of the first's, and leaves PCR 11 out": pcrlock_isn_t_misled,
     "systemd-pcrlock leaves PCR 11 out where the kernel doesn't show the hop": pcrlock_sees_a_hop_that_no_log_tells,
+    "each unit that asks whether systemd-stub has measured is held back by a drop-in": every_measuring_unit_is_held_back,
 }
 
 

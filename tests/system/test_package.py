@@ -19,6 +19,7 @@ INSTALLED = {
     "usr/sbin/mkexec": True, "usr/sbin/mkexec-ticket": True, "usr/lib/systemd/system-shutdown/mkexec": True,
     "usr/share/man/man8/mkexec.8.gz": False, "usr/share/bash-completion/completions/mkexec": False,
     "usr/share/doc/mkexec/tickets.md.gz": False, "usr/lib/systemd/system/mkexec-last-exec.service": False,
+    "usr/lib/systemd/system/systemd-pcrlock-.service.d/mkexec.conf": False,
     "usr/share/initramfs-tools/hooks/mkexec": True, "usr/lib/dracut/modules.d/90mkexec/module-setup.sh": True,
 }
 # What others made in the tree, and what dpkg itself keeps of a package that was purged: nothing.

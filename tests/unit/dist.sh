@@ -25,7 +25,7 @@ skip() { # description, reason
     echo "ok $n - $1 # SKIP $2"
 }
 
-echo "1..13"
+echo "1..15"
 ok "the script for initramfs-tools has no prerequisites" "$(sh "$script" prereqs | tr -d '\n')"
 
 # ---- syntax ----
@@ -73,6 +73,8 @@ is "an entry without options" "$(attach root)" "attach|root|/dev/disk/by-uuid/1|
 unit root /etc/keys/root.key 'luks,tpm2-device=auto,tpm2-pcrs=7+11,tpm2-measure-pcr=yes,discard,token-timeout=5,keyfile-offset=3,tries=5,x-initrd.attach'
 is "TPM, tokens and another key file are left out, the rest stays" "$(attach root)" \
     "attach|root|/dev/disk/by-uuid/1|$key|luks,tpm2-measure-pcr=yes,discard,x-initrd.attach,keyfile-erase,headless=yes,tries=1|"
+is "after a hop by kexec_file_load nothing is measured" "$(MKEXEC_CARRIED_LOG=$key attach root)" \
+    "attach|root|/dev/disk/by-uuid/1|$key|luks,discard,x-initrd.attach,keyfile-erase,headless=yes,tries=1|"
 rm "$place/units"/*
 is "a unit that isn't the generator's is left alone, with a word" "$(attach root)" \
     "mkexec: can't tell how systemd-cryptsetup@root.service opens 'root': its key is left to systemd-cryptsetup"
@@ -83,9 +85,15 @@ if command -v systemd-analyze >/dev/null && systemd-analyze --version | head -1 
     for file in dist/systemd/*.service; do
         sed 's,@SBINDIR@/[a-z-]*,/bin/true,' "$file" >"$place/${file##*/}"
     done
+    # shellcheck disable=SC2046
+    ok "the drop-ins' conditions hold where no hop was, and the opposite doesn't" "$(for file in dist/systemd/held-back*.conf; do
+        systemd-analyze condition $(grep ^Condition "$file") >/dev/null 2>&1 || echo "$file"
+        ! systemd-analyze condition $(grep ^Condition "$file" | tr -d '!') >/dev/null 2>&1 || echo "$file: the opposite holds, too"
+    done)"
     ok "systemd-analyze has nothing to say about the units" "$(SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no "$place"/*.service 2>&1 |
         grep mkexec)"
 else
+    skip "conditions of the drop-ins" "no systemd-analyze"
     skip "systemd-analyze" "it isn't here"
 fi
 if [ "$(id -u)" != 0 ] || ! command -v systemd-tmpfiles >/dev/null; then

@@ -20,7 +20,7 @@ installkernel() {
 
 # called by dracut
 install() {
-    local conf=${dracutsysrootdir-}/etc/mkexec/tickets.conf
+    local conf=${dracutsysrootdir-}/etc/mkexec/tickets.conf dropin
 
     inst_multiple @SBINDIR@/mkexec-ticket
     # Where tickets lie. The owner's password isn't for an initrd: without it tickets are read and locked, but stay defined.
@@ -37,6 +37,10 @@ install() {
         inst_simple @UNITDIR@/mkexec-tickets.service "$systemdsystemunitdir/mkexec-tickets.service"
         inst_simple @UNITDIR@/mkexec-tickets-lock.service "$systemdsystemunitdir/mkexec-tickets-lock.service"
         inst_simple @DATADIR@/systemd/mkexec-cryptsetup.conf "$systemdsystemunitdir/systemd-cryptsetup@.service.d/mkexec.conf"
+        for dropin in "${dracutsysrootdir-}@UNITDIR@"/systemd-*.d/mkexec.conf; do
+            dropin=${dropin#"${dracutsysrootdir-}@UNITDIR@/"}
+            inst_simple "@UNITDIR@/$dropin" "$systemdsystemunitdir/$dropin"
+        done
         $SYSTEMCTL -q --root "$initdir" enable mkexec-tickets.service mkexec-tickets-lock.service
     else
         inst_hook pre-trigger 10 "$moddir/mkexec-log.sh"
