@@ -9,6 +9,7 @@ this run is restored from there (snapshot.py). Only processes started here are e
 import codecs
 import contextlib
 import pathlib
+import select
 import subprocess
 import threading
 import time
@@ -33,6 +34,7 @@ POWER_LOST = "(the machine lost its power)"
 QUESTION = "init: what shall run?"
 # Who asks may throw away what was typed before it asked.
 ANSWER_SECONDS = 0.5
+SILENT_SECONDS = 60
 
 
 class Died(Exception):
@@ -199,20 +201,27 @@ class Machine:
 
     def read(self):
         """A question has no end of line, so this looks at what comes as it comes."""
-        decoder, rest, asked = codecs.getincrementaldecoder("utf-8")(errors="replace"), "", ""
-        while chunk := self.process.stdout.read1(65536):
-            text = decoder.decode(chunk)
+        decoder, rest, asked, answer = codecs.getincrementaldecoder("utf-8")(errors="replace"), "", "", None
+        while chunk := self.hear(answer):
+            text, answer = decoder.decode(chunk), None
             *lines, rest = (rest + text).split("\n")
             for line in lines:
                 self.take(line.rstrip("\r"))
             asked = asked + text if self.answers else ""
             while self.answers and self.answers[0][0] in asked:
-                question, words = self.answers.pop(0)
+                question, answer = self.answers.pop(0)
                 asked = asked.split(question, 1)[1]
                 time.sleep(ANSWER_SECONDS)
-                self.say(words)
+                self.say(answer)
         if rest:
             self.take(rest)
+
+    def hear(self, answer):
+        """What comes next. Who asks may throw away what was typed before it listened, so an answer that nothing comes after, not
+        even its echo, is typed again."""
+        while answer and not select.select([self.process.stdout], [], [], SILENT_SECONDS)[0]:
+            self.say(answer)
+        return self.process.stdout.read1(65536)
 
     def take(self, line):
         self.lines.append((time.monotonic() - self.started, line))
