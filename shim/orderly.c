@@ -93,12 +93,24 @@ static int steps(const struct state_dir *dir, enum hop_exec_end end, const char 
 
 /* ---- while the system runs ---- */
 
+/* What the next boot is told if nobody comes to say more. */
+static void tell_of_begin(const struct staged *staged)
+{
+        char text[LAST_EXEC_MAX];
+        struct error note = {{0}};
+
+        snprintf(text, sizeof(text),
+                        "exec of %s (hop %u) began, and nothing came back from its shutdown hook: "
+                        "it was missing or killed, or the machine was reset",
+                        staged->payload, staged->plan.hop);
+        if (last_exec_write("", text, &note) < 0)
+                progress_warn("should exec fail, the next boot won't tell why: %s", note.text);
+}
+
 int orderly_begin(const struct state_dir *dir, const char *tcti, struct progress *progress,
                 struct error *error)
 {
         _cleanup_(staged_release) struct staged staged = STAGED_NONE;
-        char text[LAST_EXEC_MAX];
-        struct error note = {{0}};
         int r;
 
         if (access(MKEXEC_SHUTDOWN_HOOK, X_OK) < 0)
@@ -111,12 +123,7 @@ int orderly_begin(const struct state_dir *dir, const char *tcti, struct progress
                 r = staged_read(dir, STATE_PLAN, &staged, error);
         if (r < 0)
                 return r;
-        snprintf(text, sizeof(text),
-                        "exec of %s (hop %u) began, and nothing came back from its shutdown hook: "
-                        "it was missing or killed, or the machine was reset",
-                        staged.payload, staged.plan.hop);
-        if (last_exec_write("", text, &note) < 0)
-                progress_warn("should exec fail, the next boot won't tell why: %s", note.text);
+        tell_of_begin(&staged);
         r = state_write(dir, STATE_ARMED, SPAN("", 0), error);
         if (r < 0)
                 orderly_forget(dir);
@@ -132,7 +139,7 @@ void orderly_forget(const struct state_dir *dir)
 /* ---- at the end of the shutdown ---- */
 
 /* Whatever was loaded since: the guard comes back, or nothing is loaded. Both end in a reset. */
-static int guard(const struct state_dir *dir, struct error *error)
+static int guard(const struct state_dir *dir, bool armed, struct error *error)
 {
         _cleanup_(staged_release) struct staged staged = STAGED_NONE;
         int r = staged_read(dir, STATE_PLAN, &staged, error);
@@ -141,7 +148,21 @@ static int guard(const struct state_dir *dir, struct error *error)
                 r = next_kernel_load_guard(dir, &staged, error);
         if (r < 0)
                 (void)kexec_unload(NULL);
+        else if (!armed)
+                tell_of_begin(&staged);
         return r;
+}
+
+static int not_asked_for(const struct state_dir *dir, struct error *error)
+{
+        _cleanup_(staged_release) struct staged staged = STAGED_NONE;
+        int r = staged_read(dir, STATE_PLAN, &staged, error);
+
+        return r < 0 ? r
+                     : error_set(error, ECANCELED,
+                                       "%.200s was loaded, but this systemd makes kexecs of "
+                                       "reboots: only 'mkexec exec' starts it",
+                                       staged.payload);
 }
 
 /* For the console and the next boot. */
@@ -160,15 +181,18 @@ static void tell(const struct error *reason)
                 progress_warn("/dev/kmsg: %m");
 }
 
-int orderly_finish(const struct state_dir *dir, const char *tcti, struct progress *progress,
-                struct error *error)
+int orderly_finish(const struct state_dir *dir, bool only_armed, const char *tcti,
+                struct progress *progress, struct error *error)
 {
         struct error recovery = {{0}};
+        bool armed = state_has(dir, STATE_ARMED);
         int r;
 
-        if (!state_has(dir, STATE_ARMED))
+        if (!armed && !state_has(dir, STATE_PLAN))
                 return 0;
-        r = guard(dir, error);
+        r = guard(dir, armed, error);
+        if (r == 0 && only_armed && !armed)
+                r = not_asked_for(dir, error);
         if (r == 0)
                 r = steps(dir, HOP_EXEC_READY, tcti, progress, error);
         if (r == 0) {

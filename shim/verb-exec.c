@@ -15,15 +15,26 @@
 
 struct exec_options {
         const char *tcti;
-        bool now, at_shutdown;
+        bool now, arm, at_shutdown, only_armed;
         int progress;
 };
 
-enum { OPT_NOW = 256, OPT_AT_SHUTDOWN, OPT_TCTI, OPT_QUIET, OPT_VERBOSE, OPT_HELP };
+enum {
+        OPT_NOW = 256,
+        OPT_ARM,
+        OPT_AT_SHUTDOWN,
+        OPT_ONLY_ARMED,
+        OPT_TCTI,
+        OPT_QUIET,
+        OPT_VERBOSE,
+        OPT_HELP
+};
 
 static const struct option long_options[] = {
                 {"now", no_argument, NULL, OPT_NOW},
+                {"arm", no_argument, NULL, OPT_ARM},
                 {"at-shutdown", no_argument, NULL, OPT_AT_SHUTDOWN},
+                {"only-armed", no_argument, NULL, OPT_ONLY_ARMED},
                 {"tcti", required_argument, NULL, OPT_TCTI},
                 {"quiet", no_argument, NULL, OPT_QUIET},
                 {"verbose", no_argument, NULL, OPT_VERBOSE},
@@ -33,7 +44,7 @@ static const struct option long_options[] = {
 
 static void help(void)
 {
-        puts("mkexec exec [--now] [OPTIONS]\n\n"
+        puts("mkexec exec [--now | --arm] [OPTIONS]\n\n"
              "Shut the system down as 'systemctl kexec' does, and then put the final event log "
              "into what\n"
              "'load' staged, extend the TPM as recorded, check the registers, and start the second "
@@ -41,8 +52,13 @@ static void help(void)
              "  --now                at once: no service is stopped, no file system is unmounted "
              "(they are\n"
              "                       synced)\n"
+             "  --arm                check as always, but leave it to you when the system goes "
+             "down: a kexec\n"
+             "                       of systemd's then starts the second kernel, also one that it "
+             "makes of a reboot\n"
              "  --at-shutdown        the end of it, for the hook in systemd's system-shutdown "
              "directory\n"
+             "  --only-armed         with --at-shutdown: not without an 'exec' before\n"
              "  --tcti TCTI          the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)\n"
              "  --quiet, --verbose   no progress lines; progress lines though stderr is no "
              "terminal");
@@ -57,8 +73,14 @@ static int parse(int argc, char **argv, struct exec_options *ret)
                 case OPT_NOW:
                         ret->now = true;
                         break;
+                case OPT_ARM:
+                        ret->arm = true;
+                        break;
                 case OPT_AT_SHUTDOWN:
                         ret->at_shutdown = true;
+                        break;
+                case OPT_ONLY_ARMED:
+                        ret->only_armed = true;
                         break;
                 case OPT_TCTI:
                         ret->tcti = optarg;
@@ -76,7 +98,8 @@ static int parse(int argc, char **argv, struct exec_options *ret)
                 default:
                         return 1 + usage_error("exec");
                 }
-        if (optind != argc || (ret->now && ret->at_shutdown))
+        if (optind != argc || ret->now + ret->arm + ret->at_shutdown > 1 ||
+                        (ret->only_armed && !ret->at_shutdown))
                 return 1 + usage_error("exec");
         return 0;
 }
@@ -105,7 +128,9 @@ static int exec_orderly(const struct state_dir *dir, const struct exec_options *
 {
         int r = orderly_begin(dir, options->tcti, progress, error);
 
-        if (r < 0)
+        if (r == 0 && options->arm)
+                progress_done(progress, 0, "armed: a kexec of systemd's starts it");
+        if (r < 0 || options->arm)
                 return r;
         r = systemctl_kexec(error);
         if (r < 0)
@@ -135,7 +160,7 @@ int verb_exec(int argc, char **argv)
         if (options.now)
                 r = hop_exec(&dir, HOP_EXEC_REBOOT, options.tcti, &progress, &error);
         else if (options.at_shutdown)
-                r = orderly_finish(&dir, options.tcti, &progress, &error);
+                r = orderly_finish(&dir, options.only_armed, options.tcti, &progress, &error);
         else
                 r = exec_orderly(&dir, &options, &progress, &error);
         return r < 0 ? fail(EXIT_REFUSED, &error) : EXIT_DONE;

@@ -325,7 +325,7 @@ static void print_loaded(const struct status *s)
         if (s->stops.text[0])
                 printf("exec would refuse: %s\n", s->stops.text);
         else if (s->armed)
-                puts("exec has begun: the end of the shutdown starts it");
+                puts("exec: armed, the end of a shutdown for a kexec starts it");
         else if (access(MKEXEC_SHUTDOWN_HOOK, X_OK) == 0)
                 puts("exec: nothing stands in its way");
         else

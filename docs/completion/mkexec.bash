@@ -30,7 +30,7 @@ _mkexec() {
             '') offer='predict load exec unload status log ticket attest verify --help --version' ;;
             predict) offer="$hop --machine --base --firmware --firmware-events" files=all ;;
             load) offer="$hop --dry-run --accept-log-gaps --ticket --pcr --owner-auth" files=all ;;
-            exec) offer='--now --at-shutdown --tcti --quiet --verbose --help' ;;
+            exec) offer='--now --arm --at-shutdown --only-armed --tcti --quiet --verbose --help' ;;
             unload) offer='--tcti --help' ;;
             status) offer='--json --machine --esp --tcti --help' ;;
             verify)

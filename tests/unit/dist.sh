@@ -25,7 +25,7 @@ skip() { # description, reason
     echo "ok $n - $1 # SKIP $2"
 }
 
-echo "1..15"
+echo "1..20"
 ok "the script for initramfs-tools has no prerequisites" "$(sh "$script" prereqs | tr -d '\n')"
 
 # ---- syntax ----
@@ -78,6 +78,25 @@ is "after a hop by kexec_file_load nothing is measured" "$(MKEXEC_CARRIED_LOG=$k
 rm "$place/units"/*
 is "a unit that isn't the generator's is left alone, with a word" "$(attach root)" \
     "mkexec: can't tell how systemd-cryptsetup@root.service opens 'root': its key is left to systemd-cryptsetup"
+
+# ---- system-shutdown ----
+
+mkdir "$place/run" "$place/bin"
+printf '#!/bin/sh\nprintf "%%s|" "$@"\n' >"$place/bin/mkexec"
+chmod +x "$place/bin/mkexec"
+sed "s,@SBINDIR@,$place/bin,; 1d" dist/system-shutdown/mkexec >"$place/hook"
+hook() { # version of systemd ("": no systemctl), what comes next
+    rm -f "$place/bin/systemctl"
+    [ -z "$1" ] || printf '#!/bin/sh\necho "systemd %s (%s.1-1)"\necho +PAM' "$1" "$1" >"$place/bin/systemctl"
+    [ -z "$1" ] || chmod +x "$place/bin/systemctl"
+    PATH=$place/bin MKEXEC_RUN_DIR=$place/run "$(command -v sh)" "$place/hook" "$2" 2>&1
+}
+is "nothing is loaded: nothing is done" "$(hook 252 kexec; hook 255 kexec; hook 252 reboot)" ""
+: >"$place/run/state.json"
+is "a kexec before systemd 255" "$(hook 254 kexec)" "exec|--at-shutdown|--verbose|"
+is "a kexec that may be a reboot" "$(hook 255 kexec)" "exec|--at-shutdown|--only-armed|--verbose|"
+is "a systemd that doesn't tell its version" "$(hook '' kexec)" "exec|--at-shutdown|--only-armed|--verbose|"
+is "a reboot, a power-off" "$(hook 252 reboot; hook 257 poweroff)" "unload|unload|"
 
 # ---- tmpfiles and units ----
 
