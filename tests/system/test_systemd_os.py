@@ -10,18 +10,20 @@ import re
 import subprocess
 from dataclasses import dataclass
 
+import closure
 import esp
 import eventlog
 import payloads
 import rootfs
 import scene
+import systemd_disk
 import systemd_logs
 import uki
 import vm
 from tally import expect, expect_equal
 
 HERE = pathlib.Path(__file__).parent
-COMMAND_LINE = "root=LABEL=root ro console=ttyS0 quiet panic=-1 mitigations=off no_timer_check"
+COMMAND_LINE = "ro console=ttyS0 quiet panic=-1 mitigations=off no_timer_check"
 HOOK = "usr/lib/systemd/system-shutdown/mkexec"
 # Of no use to a machine without a person or a network.
 MASKED = ("getty.target", "e2scrub_reap.service", "apt-daily.timer", "apt-daily-upgrade.timer", "fstrim.timer", "dpkg-db-backup.timer",
@@ -39,23 +41,30 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Configuration:
-    """`turns`: what each boot does, see guest/systemd-boot. `starts`: the UKI of each boot, "A" by firmware or "B" by a hop."""
+    """`turns`: what each boot does, see guest/systemd-boot. `starts`: the UKI of each boot, "A" by firmware, others by a hop. `root`:
+    how the root is found, see systemd_disk.py."""
     name: str
     what: str
     turns: tuple
     starts: str
+    root: type = systemd_disk.Plain
 
 
 CONFIGURATIONS = (
     Configuration("hop", "an orderly exec", ("hop", "end"), "AB"),
-    Configuration("twins", "a hook that is missing, killed, or finds PCR 8 moved", ("missing", "killed", "pcr8", "end"), "AAAA"),
+    Configuration("disk", "an encrypted root, opened by a passphrase, then by a ticket", ("changed", "kexec", "end"), "ACB",
+                  systemd_disk.Encrypted),
+    Configuration("others", "systemctl kexec with another image in the guard's place, and with PCR 8 moved; systemctl reboot",
+                  ("foreign", "reboot", "pcr8", "end"), "ABAA", systemd_disk.Encrypted),
+    Configuration("twins", "a hook that is missing, or killed", ("missing", "killed", "end"), "AAA"),
 )
 NOTHING_CAME_BACK = "nothing came back from its shutdown hook"
 # What the boot after such a turn is told, a part of it; None: nothing.
-TOLD = {"hop": None, "missing": NOTHING_CAME_BACK,
+TOLD = {"hop": None, "changed": None, "kexec": None, "reboot": None, "foreign": None, "missing": NOTHING_CAME_BACK,
         "killed": f"{NOTHING_CAME_BACK}|exec was killed by signal 9", "pcr8": r"PCR 8 \(sha256\) was extended since load"}
-PHASES = ["sysinit", "ready", "shutdown", "final"]
-IMA_PCR, PHASE_PCR = 10, 11
+PHASE_PCR = 11
+SHUTDOWN_PHASES = ("shutdown", "final")
+BLESS_BOOT = "systemd-bless-boot.service"
 
 
 @dataclass
@@ -63,24 +72,24 @@ class Story:
     configuration: object
     outcome: object
     boots: list
-    cmdline_a: str
-    cmdline_b: str
     disk: pathlib.Path
+    root: object
 
 
-def installed_tree(folder):
+def installed_tree(folder, variant):
     """A Debian root with mkexec installed by meson, as an administrator would."""
     build = scene.program().parent
     if not (build / "build.ninja").exists():
         raise payloads.Unavailable(f"{build} is no build folder to install from")
-    tree = rootfs.Tree(folder)
+    tree = rootfs.Tree(folder, variant)
     rootfs.call(["meson", "install", "-C", build, "--no-rebuild", "--destdir", tree.folder])
     return tree
 
 
-def prepare(tree, kernel, configuration):
+def prepare(tree, kernel, configuration, root):
     tree.add_kernel(kernel)
-    tree.write("etc/fstab", "LABEL=root / ext4 errors=remount-ro 0 1\n/dev/disk/by-id/virtio-esp-part1 /efi vfat umask=077,nofail 0 0\n")
+    tree.write("etc/fstab", f"{root.device} / ext4 errors=remount-ro 0 1\n"
+               "/dev/disk/by-id/virtio-esp-part1 /efi vfat umask=077,nofail,x-systemd.device-timeout=600 0 0\n")
     tree.write("etc/marker", "root\n")
     tree.write("etc/systemd/journald.conf.d/test.conf", "[Journal]\nStorage=persistent\n")
     for folder in ("efi", "state"):
@@ -96,6 +105,19 @@ def prepare(tree, kernel, configuration):
         tree.copy(HERE / "guest" / script, f"scripts/{script}", 0o755)
     tree.write("scripts/turns", "".join(f"{turn}\n" for turn in configuration.turns))
     tree.write("state/boot", "1\n")
+    tree.write("state/key", root.key, 0o600)
+    root.prepare(tree)
+
+
+def add_foreign(tree, kernel, initrd):
+    """A kexec that goes its own way, and what it loads. It is linked with a library that nobody needs (closure.py)."""
+    program = payloads.kexec_tools()
+    tree.copy(program, "usr/sbin/kexec", 0o755)
+    for name, path in closure.libraries([program], tree.path("var")).items():
+        if not any(tree.path("usr/lib/x86_64-linux-gnu").glob(name)):
+            tree.copy(path, f"usr/lib/x86_64-linux-gnu/{name}")
+    tree.copy(kernel.image, "scripts/kernel")
+    tree.write("scripts/initrd", initrd)
 
 
 def build_uki(name, kernel, initrd, cmdline):
@@ -106,20 +128,25 @@ def build_uki(name, kernel, initrd, cmdline):
 
 def run_machine(tally, folder, configuration):
     kernel = payloads.kernel("6.1")
-    tree = installed_tree(folder / "root")
-    prepare(tree, kernel, configuration)
+    root = configuration.root()
+    tree = installed_tree(folder / "root", root.variant)
+    prepare(tree, kernel, configuration, root)
     initrd = tree.initrd(kernel)
-    cmdline_a, cmdline_b = f"{COMMAND_LINE} uki=A", f"{COMMAND_LINE} uki=B"
-    files = {scene.PATH_A: build_uki("A", kernel, initrd, cmdline_a), scene.PATH_B: build_uki("B", kernel, initrd, cmdline_b)}
-    disk = tree.image(folder / "root.img")
+    if "foreign" in configuration.turns:
+        add_foreign(tree, kernel, initrd)
+    ukis = {name: build_uki(name, kernel, initrd, f"{root.words} {COMMAND_LINE} uki={name}")
+            for name in sorted({*configuration.starts, "B"})}
+    files = {f"EFI/Linux/{name}.efi": image for name, image in ukis.items() if name != "A"}
+    files |= root.first(tree, ukis["A"])
+    disk = root.disk(tree, folder)
     nothing = folder / "payload"
     nothing.write_bytes(bytes(rootfs.MIB))
     setup = vm.Setup(esp.build(folder / "esp.img", files, scene.ESP_MIB), nothing, disks=((disk, "root"),), reboots=True,
-                     memory_mib=1536, deadline_seconds=600 * len(configuration.turns), translations=vm.FEW_TRANSLATIONS)
+                     answers=root.answers, memory_mib=1536, deadline_seconds=600 * len(configuration.turns), translations=vm.FEW_TRANSLATIONS)
     outcome = vm.run(folder / "machine", setup, tally.say)
     n_boots = 1 + max((int(name.removeprefix("boot-")) for name in outcome.frames if name.startswith("boot-")), default=0)
     boots = [outcome.state(f"boot-{n}") for n in range(1, n_boots)]
-    return Story(configuration, outcome, boots, cmdline_a, cmdline_b, disk)
+    return Story(configuration, outcome, boots, disk, root)
 
 
 def run(tally, folder, configuration):
@@ -167,9 +194,11 @@ def services_were_stopped(story):
 
 def disks_are_clean(story):
     for number, boot in enumerate(story.boots, 1):
-        expect("root: clean" in boot.text("fsck"), f"boot {number}: {boot.text('fsck')}")
+        expect(re.search(r"root: clean", boot.text("fsck")), f"boot {number}: {boot.text('fsck')}")
         odd = re.findall(r".*EXT4-fs.*(?:recover|orphan|error).*|.*FAT-fs.*not properly unmounted.*", boot.text("dmesg"))
         expect(not odd, f"boot {number}: {odd}")
+    if story.root.encrypted:
+        return
     done = subprocess.run(["e2fsck", "-f", "-n", story.disk], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     expect_equal(f"e2fsck after the end ({done.stdout})", done.returncode, 0)
 
@@ -179,8 +208,8 @@ def every_log_checks(story):
         status = said(boot, "status")
         expect_equal(f"verdict of status in boot {number} ({status['reason']})", status["verdict"], "ok")
         expect_equal(f"verdict of log check in boot {number}", said(boot, "check")["verdict"], "ok")
-        by_hop = story.configuration.starts[number - 1] == "B"
-        expect_equal(f"boots in the log of boot {number}", status["boots"], 2 if by_hop else 1)
+        since_reset = story.configuration.starts[:number].rsplit("A", 1)[1]
+        expect_equal(f"boots in the log of boot {number}", status["boots"], 1 + len(since_reset))
 
 
 def other_tools_agree(story):
@@ -195,18 +224,51 @@ def phases_came_along(story):
     """Those of the shutdown, too: they were measured between load and exec."""
     second = story.boots[1]
     _, logs = systemd_logs.handed_on(second)
-    expect_equal("phases of the first boot", [string for _, _, string in systemd_logs.records(logs[1][2])], PHASES)
+    phases = story.root.phases
+    expect_equal("phases of the first boot", tuple(string for _, _, string in systemd_logs.records(logs[1][2])), phases)
     rows = [row for row in said(second, "check")["events"] if row["pcr"] == PHASE_PCR and row["type"] == "phase"]
-    expect_equal("what log check says of them", [row["status"] for row in rows], ["verified"] * len(PHASES))
-    return ", ".join(PHASES)
+    expect_equal("what log check says of them", [row["status"] for row in rows], ["verified"] * len(phases))
+    return ", ".join(phases)
 
 
-def the_second_system_measures_nothing_untrue(story):
-    """Only what the log tells: PCRs that nobody but the hop touched."""
-    first, second = story.boots
-    expect("active" in re.search(r"systemd-pcrphase.service +\S+ +(\S+)", first.text("units")).group(1), "no phases in boot 1")
-    running = re.findall(r"(systemd-(?:pcr|tpm2|bless)\S+) +loaded +active", second.text("units"))
-    expect_equal("measuring units in the second system", running, [])
+def measuring_units(boot):
+    """{unit: (whether its conditions were met, its state)}"""
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if line)
+              for block in re.split("^(?=Id=)", boot.text("measuring"), flags=re.MULTILINE) if block]
+    return {block["Id"]: (block["ConditionResult"] == "yes", block["ActiveState"]) for block in blocks}
+
+
+def extended_by_systemd(boot):
+    """What it says itself that it has measured so far."""
+    return re.findall(r"Successfully extended PCR index (\d+) with '([^']*)'", boot.text("journal"))
+
+
+def measures_nothing_untrue(story):
+    """Systemd measures in boots by firmware, and after a hop not at all."""
+    lines = []
+    for number, boot in enumerate(story.boots, 1):
+        by_firmware = story.configuration.starts[number - 1] == "A"
+        units = measuring_units(boot)
+        # An entry that has become good isn't counted any more.
+        wanted = [unit for unit in story.root.measuring if by_firmware and (number == 1 or unit != BLESS_BOOT)]
+        expect_equal(f"measuring units of boot {number}", sorted(unit for unit, (met, _) in units.items() if met), sorted(wanted))
+        expect_equal(f"what systemd extended in boot {number}", sorted(extended_by_systemd(boot)), sorted(
+            (str(PHASE_PCR), word) for word in story.root.phases if by_firmware and word not in SHUTDOWN_PHASES))
+        lines += [f"boot {number}, {'by firmware' if by_firmware else 'by a hop'}: {unit}: {'ran, ' * met}{state}"
+                  for unit, (met, state) in units.items()]
+    return "\n".join(lines)
+
+
+def tells_of_the_boot_that_it_is(story):
+    """The entry that systemd-boot started is good; after a hop nothing is said of it, nor of systemd-boot."""
+    a, *others = story.boots
+    expect_equal("systemd-bless-boot in A", measuring_units(a)[BLESS_BOOT], (True, "active"))
+    expect("Product: systemd-boot 252" in a.text("bootctl.out"), a.text("bootctl.out"))
+    for boot in others:
+        expect_equal("entries on the ESP", sorted(boot.text("entries").split()), ["B.efi", "C.efi", "a.efi"])
+        expect("Product: systemd-boot" not in boot.text("bootctl.out"), boot.text("bootctl.out"))
+        expect("Stub: systemd-stub 252" in boot.text("bootctl.out"), boot.text("bootctl.out"))
+    return others[-1].text("bootctl.out")
 
 
 def next_boot_is_told(story):
@@ -220,10 +282,73 @@ def next_boot_is_told(story):
     return "\n".join(filter(None, (said(boot, "status")["last_exec"] for boot in story.boots)))
 
 
+def registers_read_as_predicted(story):
+    """PCR 8 after each hop; PCR 11 is explained by firmware's, systemd's and the hop's events; 12 and 15 are nobody's."""
+    for number, (before, after) in enumerate(zip(story.boots, story.boots[1:]), 2):
+        if story.configuration.starts[number - 1] == "A":
+            continue
+        expect_equal(f"PCR 8 in boot {number}", after.pcrs["sha256"][8], said(before, "loaded")["predicted"]["8"]["sha256"])
+        expect_equal(f"PCR 11 in boot {number}", said(after, "check")["pcrs"]["sha256"]["11"]["status"], "proved")
+        for pcr in (12, 15):
+            expect_equal(f"PCR {pcr} in boot {number}", after.pcrs["sha256"][pcr], before.pcrs["sha256"][pcr])
+
+
+def status_takes_ten_lines(story):
+    first = story.boots[0]
+    worked(first, "loaded-words")
+    expect(len(first.text("loaded-words.out").splitlines()) <= 10, first.text("loaded-words.out"))
+    expect("\nexec: nothing stands in its way" in first.text("loaded-words.out"), first.text("loaded-words.out"))
+    return f"{first.text('loaded-words.out')}\n{story.boots[-1].text('words.out')}"
+
+
+def questions(story):
+    """How often each boot asked for the passphrase of the root."""
+    parts = re.split(r"init: run boot \d+", story.outcome.console)
+    return [len(re.findall(f"{systemd_disk.QUESTION} root", part)) for part in parts[:len(story.boots)]]
+
+
+def opened_by_the_ticket(story):
+    """B is opened by its ticket; A and C want a passphrase."""
+    for before in story.boots[:-1]:
+        worked(before, "load")
+    expect_equal("passphrases that each boot asked for", questions(story), [int(name != "B") for name in story.configuration.starts])
+    for boot in story.boots:
+        expect_equal("SHA-256 of a file on the root", boot.text("data"), story.root.sha256)
+        expect(re.search(r" / / .* - ext4 /dev/mapper/root ", boot.text("mounts")), boot.text("mounts"))
+        expect_equal("state of multi-user.target", re.search(r"multi-user.target +\S+ +(\S+)", boot.text("units")).group(1), "active")
+        expect_equal("key files", [name for name in boot.text("keys").split() if name.endswith(".key")], [])
+    b = story.boots[story.configuration.starts.index("B")]
+    expect_equal("tickets in B", json.loads(b.files["tickets"])["tickets"], [])
+
+
+def another_kernel_cannot_have_it(story):
+    worked(story.boots[0], "load-changed")
+    other = story.boots[1]
+    (ticket,) = json.loads(other.files["tickets"])["tickets"]
+    expect_equal("the ticket for B in C", ticket["state"], "other-pcrs")
+    expect_equal("exit code of ticket get in C", other.text("get.status"), "1")
+    expect("is for other PCR values than these" in other.text("get.err"), other.text("get.err"))
+    return other.text("get.err")
+
+
 def each_was_a_real_reset(story):
     for number, boot in enumerate(story.boots, 1):
         if story.configuration.starts[number - 1] == "A":
             expect_equal(f"PCR 8 in boot {number}", boot.pcrs["sha256"][8], 64 * "0")
+
+
+def reboots_leave_no_ticket(story):
+    before, after = story.boots[1:3]
+    worked(before, "load")
+    expect_equal("tickets of what was loaded", said(before, "loaded")["tickets"], ["root"])
+    expect_equal("tickets after the reboot", json.loads(after.files["tickets"])["tickets"], [])
+
+
+def foreign_was_replaced(story):
+    first, second = story.boots[:2]
+    worked(first, "foreign")
+    expect_equal("/sys/kernel/kexec_loaded after kexec -l", first.text("foreign.loaded"), "1")
+    expect_equal("hops in the log of what came", len(said(second, "status")["hops"]), 1)
 
 
 ALWAYS = {"the machine boots as often, and by whom, as it should": boots_are_as_told,
@@ -231,12 +356,25 @@ ALWAYS = {"the machine boots as often, and by whom, as it should": boots_are_as_
           "a unit was stopped in order": services_were_stopped,
           "status and log check are content in every boot": every_log_checks,
           "tpm2_eventlog replays the kernel's log to the PCRs": other_tools_agree,
+          "the registers read as predicted": registers_read_as_predicted,
           "the next boot is told": next_boot_is_told}
 CHECKS = {
     "hop": {**ALWAYS,
             "/run is too small: the message says how to make room, and that works": run_is_too_small_at_first,
             "exec refuses without its hook": refused_without_hook,
+            "mkexec status has ten lines at most": status_takes_ten_lines,
             "phases of systemd 252, up to the end of the shutdown, are in the second kernel's log": phases_came_along,
-            "units that measure don't run in the second system": the_second_system_measures_nothing_untrue},
+            "units that measure don't run in the second system": measures_nothing_untrue},
+    "disk": {**ALWAYS,
+             "B is up, its root opened by the ticket, and nobody was asked": opened_by_the_ticket,
+             "a kernel with another command line doesn't get the ticket, and asks": another_kernel_cannot_have_it,
+             "phases, the initrd's too, are in the second kernel's log": phases_came_along,
+             "units that measure don't run in the second and third system": measures_nothing_untrue,
+             "bless-boot and bootctl tell of the boot that it is": tells_of_the_boot_that_it_is},
     "twins": {**ALWAYS, "each was a real reset": each_was_a_real_reset},
+    "others": {**ALWAYS, "where A came it was a real reset": each_was_a_real_reset,
+               "B's root is opened by the ticket, and nobody was asked": opened_by_the_ticket,
+               "units that measure don't run in the second system": measures_nothing_untrue,
+               "no ticket is left in the TPM by a reboot": reboots_leave_no_ticket,
+               "the image in the guard's place was loaded, and isn't what came": foreign_was_replaced},
 }
