@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "shim/extend.h"
 #include "shim/handover/kexec.h"
+#include "shim/orderly.h"
 #include "shim/tickets.h"
 #include "shim/verb.h"
 
@@ -46,7 +47,9 @@ int verb_unload(int argc, char **argv)
         if (r < 0)
                 return fail(EXIT_REFUSED, &error);
         (void)staged_read(&dir, STATE_PLAN, &staged, NULL); /* to know of tickets */
-        r = staged_drop(&dir); /* first: a guard without a plan starts nothing */
+        if (state_has(&dir, STATE_ARMED))
+                orderly_forget(&dir); /* the next boot has nothing to be told */
+        r = staged_drop(&dir);        /* first: a guard without a plan starts nothing */
         if (r < 0)
                 return fail_text(EXIT_REFUSED, "can't remove the staged files in /run/mkexec: %s",
                                 strerror(-r));
