@@ -277,6 +277,18 @@ int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *jo
         return r;
 }
 
+/* There is a journal, but it can't be read: not which guard it was, and not what was to be
+ * extended. Then nothing is loaded any more, and nothing waits for it. */
+static void forget_all(const struct state_dir *dir, const char *tcti)
+{
+        bool has_tickets = staged_may_have_tickets(dir);
+
+        if (kexec_unload(NULL) < 0)
+                return;
+        state_remove(dir, STATE_PLAN);
+        (void)tickets_give_up(tcti, has_tickets); /* it says what stays */
+}
+
 int extend_recover(const struct state_dir *dir, const char *tcti, struct error *error)
 {
         _cleanup_(staged_release) struct staged journal = STAGED_NONE;
@@ -288,9 +300,9 @@ int extend_recover(const struct state_dir *dir, const char *tcti, struct error *
         r = staged_read(dir, STATE_JOURNAL, &journal, error);
         if (r == -ENOENT)
                 return 0;
-        if (r < 0 && kexec_unload(NULL) == 0) /* which guard it was can't be read */
-                state_remove(dir, STATE_PLAN);
-        if (r == 0) {
+        if (r < 0) {
+                forget_all(dir, tcti);
+        } else {
                 r = tpm_esys_open(tcti, &tpm, error);
                 if (r < 0) /* without the TPM the hop can't be ended, but nothing shall start */
                         (void)put_guard_back(dir, &journal, &guarded, NULL);

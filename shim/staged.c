@@ -270,6 +270,14 @@ int staged_read(const struct state_dir *dir, const char *name, struct staged *re
         return r < 0 ? error_prefix(error, r, "/run/mkexec/%s", name) : 0;
 }
 
+bool staged_may_have_tickets(const struct state_dir *dir)
+{
+        _cleanup_(staged_release) struct staged staged = STAGED_NONE;
+        int r = staged_read(dir, STATE_PLAN, &staged, NULL);
+
+        return r < 0 ? r != -ENOENT : staged.n_tickets > 0;
+}
+
 int staged_drop(const struct state_dir *dir)
 {
         static const char *const names[] = {STATE_ARMED, STATE_IMAGE, STATE_KERNEL, STATE_INITRD};

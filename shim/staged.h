@@ -51,6 +51,9 @@ int staged_write(const struct state_dir *dir, const char *name, const struct sta
 /* -ENOENT: nothing is there under that name. */
 int staged_read(const struct state_dir *dir, const char *name, struct staged *ret,
                 struct error *error);
+/* Whether the plan wants tickets; whoever can't read it can't know, and that counts as yes. */
+bool staged_may_have_tickets(const struct state_dir *dir);
+
 /* Removes plan, image, files and that exec was begun: nothing is loaded any more as far as we are
  * concerned. -errno: the plan can't be removed and all is as it was, or some of the files are left.
  */

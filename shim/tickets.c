@@ -310,3 +310,17 @@ int tickets_drop_or_warn(struct tpm *tpm, struct ticket_rules *rules)
                                 error.text);
         return r;
 }
+
+int tickets_give_up(const char *tcti, bool wanted)
+{
+        _cleanup_(tpm_freep) struct tpm *tpm = NULL;
+        struct error error = {{0}};
+        int r = tpm_esys_open(tcti, &tpm, &error);
+
+        if (r == 0)
+                r = tickets_drop_or_warn(tpm, NULL);
+        else if (wanted)
+                progress_warn("tickets may be left in the TPM ('mkexec ticket list'): %.400s",
+                                error.text);
+        return wanted ? r : 0;
+}

@@ -49,3 +49,7 @@ int tickets_drop_earlier(struct tpm *tpm, struct ticket_rules *rules, struct err
 /* The same where it needn't be the reason to fail: says on stderr what stays. rules: NULL: those of
  * the file. */
 int tickets_drop_or_warn(struct tpm *tpm, struct ticket_rules *rules);
+
+/* The same, of a TPM that isn't open yet, where nothing is loaded any more. wanted: what was loaded
+ * had tickets; else no TPM and what can't go there are nobody's concern, and it returns 0. */
+int tickets_give_up(const char *tcti, bool wanted);

@@ -20,11 +20,10 @@ static const struct option long_options[] = {
 int verb_unload(int argc, char **argv)
 {
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
-        _cleanup_(staged_release) struct staged staged = STAGED_NONE;
-        _cleanup_(tpm_freep) struct tpm *tpm = NULL;
         struct error error = {{0}};
         const char *tcti = NULL;
-        int option, r;
+        int option, files, guard, r;
+        bool has_tickets;
 
         while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
                 if (option == 'h') {
@@ -46,23 +45,24 @@ int verb_unload(int argc, char **argv)
                 r = extend_recover(&dir, tcti, &error);
         if (r < 0)
                 return fail(EXIT_REFUSED, &error);
-        (void)staged_read(&dir, STATE_PLAN, &staged, NULL); /* to know of tickets */
+        has_tickets = staged_may_have_tickets(&dir);
         if (state_has(&dir, STATE_ARMED))
-                orderly_forget(&dir); /* the next boot has nothing to be told */
-        r = staged_drop(&dir);        /* first: a guard without a plan starts nothing */
+                orderly_forget(&dir);       /* the next boot has nothing to be told */
+        r = state_remove(&dir, STATE_PLAN); /* first: a guard without a plan starts nothing */
         if (r < 0)
-                return fail_text(EXIT_REFUSED, "can't remove the staged files in /run/mkexec: %s",
+                return fail_text(EXIT_REFUSED, "can't remove /run/mkexec/" STATE_PLAN ": %s",
                                 strerror(-r));
-        if (kexec_unload(&error) < 0)
+        /* Whatever fails of the rest, all of it is tried. */
+        files = staged_drop(&dir);
+        guard = kexec_unload(&error);
+        r = tickets_give_up(tcti, has_tickets);
+        if (guard < 0)
                 return fail_text(EXIT_REFUSED,
                                 "what was loaded is forgotten, but the guard image stays in the "
                                 "kernel: %s",
                                 error.text);
-        r = tpm_esys_open(tcti, &tpm, &error);
-        if (r == 0 && tickets_drop_or_warn(tpm, NULL) < 0 && staged.n_tickets > 0)
-                return EXIT_REFUSED;
-        if (r < 0 && staged.n_tickets > 0)
-                return fail_text(EXIT_REFUSED, "%zu tickets may be left in the TPM: %s",
-                                staged.n_tickets, error.text);
-        return EXIT_DONE;
+        if (files < 0)
+                return fail_text(EXIT_REFUSED, "can't remove the staged files in /run/mkexec: %s",
+                                strerror(-files));
+        return r < 0 ? EXIT_REFUSED : EXIT_DONE;
 }
