@@ -5,7 +5,6 @@ Who else would like to have one: test_ticket_twins.py.
 """
 
 import hashlib
-import json
 import mmap
 import pathlib
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import initrd
 import payloads
 import results
 import scene
+from attempts import is_refused, tickets, worked
 from tally import expect, expect_equal
 
 TPM2 = pathlib.Path("/usr/bin/tpm2")
@@ -75,24 +75,6 @@ class Story:
     @property
     def key(self):
         return self.state("first").files["key"]
-
-
-def tickets(state, name):
-    expect_equal(f"exit code of {name} ({state.text(name + '.err')})", state.text(f"{name}.status"), "0")
-    return [(row["name"], row["nv_index"], row["state"]) for row in json.loads(state.files[f"{name}.out"])["tickets"]]
-
-
-def worked(state, *names):
-    for name in names:
-        expect_equal(f"exit code of {name} ({state.text(name + '.err')})", state.text(f"{name}.status"), "0")
-
-
-def is_refused(state, name, code, *words):
-    said = state.text(f"{name}.err")
-    expect_equal(f"exit code of {name} ({said})", state.text(f"{name}.status"), code)
-    for word in words:
-        expect(word in said, f"{name} said: {said}")
-    return said
 
 
 def first_kernel_cannot_read_it(story):

@@ -15,8 +15,9 @@ import power_cut
 import scene
 import test_ticket
 import uki
+from attempts import is_refused, tickets, worked
 from tally import expect, expect_equal
-from test_ticket import NV_INDEX, is_refused, sum_of, tickets, worked
+from test_ticket import NV_INDEX, sum_of
 
 KERNEL = scene.Configuration("252", "6.1", ("sha256",))
 PROFILE_STUB = "262"
