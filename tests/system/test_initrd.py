@@ -46,7 +46,7 @@ CONFIGURATIONS = (
     Configuration("initramfs-tools", "cryptsetup-initramfs", "InitramfsTools"),
     Configuration("initramfs-tools-bare", "cryptsetup-initramfs without the script in panic", "InitramfsToolsBare", only_full=True),
     Configuration("dracut", "dracut, systemd-cryptsetup 252", "Dracut"),
-    Configuration("dracut-bare", "dracut, systemd-cryptsetup 252 without the drop-in", "DracutBare", only_full=True),
+    Configuration("dracut-bare", "dracut, systemd-cryptsetup 252 without what is ours", "DracutBare", only_full=True),
     Configuration("dracut-alone", "dracut without systemd", "DracutAlone", only_full=True),
     Configuration("dracut-257", "Debian 13's dracut, systemd-cryptsetup 257", "Dracut257", KERNEL_OF_257, only_full=True),
     Configuration("dracut-257-bare", "Debian 13's dracut, systemd-cryptsetup 257 without the drop-in", "Dracut257Bare", KERNEL_OF_257,
@@ -126,6 +126,12 @@ def shell_reads_the_ticket(story):
     status, said, _ = shell_of(story)
     expect_equal(f"exit code of get ({said})", status, "0")
     expect_equal("what get gave", said, story.key)
+
+
+def shell_finds_the_key(story):
+    """And those of volumes that weren't opened yet."""
+    *_, files = shell_of(story)
+    expect("/run/cryptsetup-keys.d/late.key" in files.split(), f"key files: {files}")
 
 
 # ---- initramfs-tools ----
@@ -233,6 +239,7 @@ OPENED = {"tpm2-device=auto, TPM2+PIN, a key file of crypttab, none: all are ope
 # systemd gives up before dracut's initqueue does.
 NO_DEVICE = "root=/dev/nothing rd.timeout=30"
 IN_EMERGENCY = (("Press Enter for maintenance", ""), ("# ", LOOK))
+HOOK = "usr/lib/dracut/hooks/emergency/01-mkexec-lock.sh"
 
 
 class Dracut:
@@ -276,6 +283,8 @@ class DracutBare(Dracut):
     machines = (
         Machine("bare", {"by itself systemd-cryptsetup asks for volumes whose key is there": what_needs_the_drop_in}, tuple(VOLUMES),
                 "systemd.journald.forward_to_console=1", ((QUESTION, PASSPHRASE),) * 3, ("file", "pin", "root"), {DROP_IN: b"[Service]\n"}),
+        Machine("failed", {"without our unit and hook the key is there in emergency.target's shell": shell_finds_the_key},
+                (*VOLUMES, "late"), f"{NO_DEVICE} rd.systemd.mask=mkexec-tickets-lock.service", IN_EMERGENCY, over={HOOK: b""}),
     )
 
 
