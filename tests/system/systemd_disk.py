@@ -25,6 +25,9 @@ PHASE_FILES = (f"{UNITS}/systemd-pcrphase-initrd.service", f"{UNITS}/initrd.targ
 
 
 class Plain:
+    """`suite`: the Debian; `stub` and `kernel` of its UKIs; `options`, `esp_options`: of root and ESP in fstab."""
+    suite, stub, kernel = "bookworm", "252", "6.1"
+    options, esp_options = "errors=remount-ro", "umask=077,nofail,x-systemd.device-timeout=600"
     variant = "initramfs-tools"
     device = "LABEL=root"
     words = f"root={device}"
@@ -56,6 +59,8 @@ class Encrypted(Plain):
     words = f"root={device} rd.systemd.show_status=no"
     answers = ((QUESTION, PASSPHRASE),) * 4
     encrypted = True
+    crypttab = "luks,x-initrd.attach,x-systemd.device-timeout=600"
+    phase_files = PHASE_FILES
     phases = ("enter-initrd", "leave-initrd", *Plain.phases)
     measuring = ("systemd-bless-boot.service", "systemd-pcrphase-initrd.service", *Plain.measuring)
 
@@ -70,9 +75,9 @@ class Encrypted(Plain):
     def prepare(self, tree):
         for source in tree.path(f"{SHARE}/dracut/90mkexec").iterdir():
             tree.copy(source, f"{DRACUT_MODULE}/{source.name}")
-        tree.write("etc/crypttab", "root /dev/disk/by-id/virtio-root none luks,x-initrd.attach,x-systemd.device-timeout=600\n")
+        tree.write("etc/crypttab", f"root /dev/disk/by-id/virtio-root none {self.crypttab}\n")
         tree.write("etc/dracut.conf.d/test.conf", 'add_dracutmodules+=" crypt mkexec "\nforce_drivers+=" efivarfs "\n'
-                   f'install_items+=" /etc/crypttab {" ".join("/" + name for name in PHASE_FILES)} "\n')
+                   f'install_items+=" /etc/crypttab {" ".join("/" + name for name in self.phase_files)} "\n')
         # Without a mounted ESP it can't rename the entry, and says so.
         tree.write("etc/systemd/system/systemd-bless-boot.service.d/test.conf", "[Unit]\nWants=efi.mount\nAfter=efi.mount\n")
         tree.write("srv/data", self.data)

@@ -5,6 +5,7 @@ file, which shares nothing with mkexec but the formats' descriptions.
 
 import copy
 import json
+import re
 import struct
 
 import closure
@@ -58,6 +59,13 @@ def records(log):
             record = json.loads(text)
             found.append((record["pcr"], {row["hashAlg"]: row["digest"] for row in record["digests"]}, record["content"]["string"]))
     return found
+
+
+def measuring_units(boot):
+    """{unit: (whether its conditions were met, its state)}"""
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if line)
+              for block in re.split("^(?=Id=)", boot.text("measuring"), flags=re.MULTILINE) if block]
+    return {block["Id"]: (block["ConditionResult"] == "yes", block["ActiveState"]) for block in blocks}
 
 
 def parse(data):

@@ -16,6 +16,7 @@ import eventlog
 import payloads
 import rootfs
 import scene
+import systemd_257
 import systemd_disk
 import systemd_logs
 import uki
@@ -56,11 +57,14 @@ CONFIGURATIONS = (
                   systemd_disk.Encrypted),
     Configuration("others", "systemctl kexec with another image in the guard's place, and with PCR 8 moved; systemctl reboot",
                   ("foreign", "reboot", "pcr8", "end"), "ABAA", systemd_disk.Encrypted),
+    Configuration("trixie", "systemd 257 of Debian 13, and all that it measures", ("arm", "file", "end"), "ABC",
+                  systemd_257.Trixie),
     Configuration("twins", "a hook that is missing, or killed", ("missing", "killed", "end"), "AAA"),
 )
 NOTHING_CAME_BACK = "nothing came back from its shutdown hook"
 # What the boot after such a turn is told, a part of it; None: nothing.
-TOLD = {"hop": None, "changed": None, "kexec": None, "reboot": None, "foreign": None, "missing": NOTHING_CAME_BACK,
+TOLD = {"hop": None, "changed": None, "kexec": None, "reboot": None, "foreign": None, "arm": None, "file": None,
+        "missing": NOTHING_CAME_BACK,
         "killed": f"{NOTHING_CAME_BACK}|exec was killed by signal 9", "pcr8": r"PCR 8 \(sha256\) was extended since load"}
 PHASE_PCR = 11
 SHUTDOWN_PHASES = ("shutdown", "final")
@@ -76,20 +80,20 @@ class Story:
     root: object
 
 
-def installed_tree(folder, variant):
+def installed_tree(folder, root):
     """A Debian root with mkexec installed by meson, as an administrator would."""
     build = scene.program().parent
     if not (build / "build.ninja").exists():
         raise payloads.Unavailable(f"{build} is no build folder to install from")
-    tree = rootfs.Tree(folder, variant)
+    tree = rootfs.Tree(folder, root.variant, root.suite)
     rootfs.call(["meson", "install", "-C", build, "--no-rebuild", "--destdir", tree.folder])
     return tree
 
 
 def prepare(tree, kernel, configuration, root):
     tree.add_kernel(kernel)
-    tree.write("etc/fstab", f"{root.device} / ext4 errors=remount-ro 0 1\n"
-               "/dev/disk/by-id/virtio-esp-part1 /efi vfat umask=077,nofail,x-systemd.device-timeout=600 0 0\n")
+    tree.write("etc/fstab", f"{root.device} / ext4 {root.options} 0 1\n"
+               f"/dev/disk/by-id/virtio-esp-part1 /efi vfat {root.esp_options} 0 0\n")
     tree.write("etc/marker", "root\n")
     tree.write("etc/systemd/journald.conf.d/test.conf", "[Journal]\nStorage=persistent\n")
     for folder in ("efi", "state"):
@@ -120,21 +124,21 @@ def add_foreign(tree, kernel, initrd):
     tree.write("scripts/initrd", initrd)
 
 
-def build_uki(name, kernel, initrd, cmdline):
-    stub = payloads.stub("252")
+def build_uki(name, root, kernel, initrd, cmdline):
+    stub = payloads.stub(root.stub)
     return uki.build(stub.path.read_bytes(), kernel.image.read_bytes(), initrd, cmdline,
                      uki.os_release(name, os.urandom(scene.RANDOM_BYTES)), kernel.release)
 
 
 def run_machine(tally, folder, configuration):
-    kernel = payloads.kernel("6.1")
     root = configuration.root()
-    tree = installed_tree(folder / "root", root.variant)
+    kernel = payloads.kernel(root.kernel)
+    tree = installed_tree(folder / "root", root)
     prepare(tree, kernel, configuration, root)
     initrd = tree.initrd(kernel)
     if "foreign" in configuration.turns:
         add_foreign(tree, kernel, initrd)
-    ukis = {name: build_uki(name, kernel, initrd, f"{root.words} {COMMAND_LINE} uki={name}")
+    ukis = {name: build_uki(name, root, kernel, initrd, f"{root.words} {COMMAND_LINE} uki={name}")
             for name in sorted({*configuration.starts, "B"})}
     files = {f"EFI/Linux/{name}.efi": image for name, image in ukis.items() if name != "A"}
     files |= root.first(tree, ukis["A"])
@@ -231,13 +235,6 @@ def phases_came_along(story):
     return ", ".join(phases)
 
 
-def measuring_units(boot):
-    """{unit: (whether its conditions were met, its state)}"""
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if line)
-              for block in re.split("^(?=Id=)", boot.text("measuring"), flags=re.MULTILINE) if block]
-    return {block["Id"]: (block["ConditionResult"] == "yes", block["ActiveState"]) for block in blocks}
-
-
 def extended_by_systemd(boot):
     """What it says itself that it has measured so far."""
     return re.findall(r"Successfully extended PCR index (\d+) with '([^']*)'", boot.text("journal"))
@@ -248,7 +245,7 @@ def measures_nothing_untrue(story):
     lines = []
     for number, boot in enumerate(story.boots, 1):
         by_firmware = story.configuration.starts[number - 1] == "A"
-        units = measuring_units(boot)
+        units = systemd_logs.measuring_units(boot)
         # An entry that has become good isn't counted any more.
         wanted = [unit for unit in story.root.measuring if by_firmware and (number == 1 or unit != BLESS_BOOT)]
         expect_equal(f"measuring units of boot {number}", sorted(unit for unit, (met, _) in units.items() if met), sorted(wanted))
@@ -262,7 +259,7 @@ def measures_nothing_untrue(story):
 def tells_of_the_boot_that_it_is(story):
     """The entry that systemd-boot started is good; after a hop nothing is said of it, nor of systemd-boot."""
     a, *others = story.boots
-    expect_equal("systemd-bless-boot in A", measuring_units(a)[BLESS_BOOT], (True, "active"))
+    expect_equal("systemd-bless-boot in A", systemd_logs.measuring_units(a)[BLESS_BOOT], (True, "active"))
     expect("Product: systemd-boot 252" in a.text("bootctl.out"), a.text("bootctl.out"))
     for boot in others:
         expect_equal("entries on the ESP", sorted(boot.text("entries").split()), ["B.efi", "C.efi", "a.efi"])
@@ -359,6 +356,7 @@ ALWAYS = {"the machine boots as often, and by whom, as it should": boots_are_as_
           "the registers read as predicted": registers_read_as_predicted,
           "the next boot is told": next_boot_is_told}
 CHECKS = {
+    "trixie": {**{what: check for what, check in ALWAYS.items() if check is not other_tools_agree}, **systemd_257.CHECKS},
     "hop": {**ALWAYS,
             "/run is too small: the message says how to make room, and that works": run_is_too_small_at_first,
             "exec refuses without its hook": refused_without_hook,
