@@ -57,7 +57,7 @@ CONFIGURATIONS = (
                   systemd_disk.Encrypted),
     Configuration("others", "systemctl kexec with another image in the guard's place, and with PCR 8 moved; systemctl reboot",
                   ("foreign", "reboot", "pcr8", "end"), "ABAA", systemd_disk.Encrypted),
-    Configuration("trixie", "systemd 257 of Debian 13, and all that it measures", ("arm", "file", "end"), "ABC",
+    Configuration("trixie", "systemd 257 of Debian 13, and all that it measures", ("file", "arm", "end"), "ACB",
                   systemd_257.Trixie),
     Configuration("twins", "a hook that is missing, or killed", ("missing", "killed", "end"), "AAA"),
 )
