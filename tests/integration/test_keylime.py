@@ -106,7 +106,7 @@ def main():
 
     def check(name, ok, note=""):
         checks.append(ok)
-        print(f"{'' if ok else 'not '}ok {len(checks)} - {name}" + (f"\n# {note}" if note else ""), flush=True)
+        print(f"{'' if ok else 'not '}ok {len(checks)} - {name}" + "".join(f"\n# {line}" for line in str(note).splitlines()), flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         policy = load_policy(pathlib.Path(folder)).get_policy("mkexec-example")
