@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The inside of a set of reference values, for its reader (reference-values.c) and for the
- * comparison (reference-match.c). Nobody else includes it. */
+/* The inside of a set of reference values (reference-set.c), for the reader of one document
+ * (reference-values.c) and for the comparison (reference-match.c). Nobody else includes it. */
 #pragma once
 
+#include "base/cleanup.h"
 #include "policy/reference-values.h"
 
 /* An entry of an index: a hash that names what is alike, and who has it. */
@@ -22,6 +23,11 @@ struct reference_set {
         struct reference_index *nears; /* of all, by reference_near_key; sorted */
         size_t n_nears;
 };
+
+/* One document; *ret is new. Errors as of reference_set_add. */
+int reference_read(struct span text, const char *name, struct reference **ret, struct error *error);
+void reference_free(struct reference *reference);
+DEFINE_CLEANUP(struct reference *, reference_free)
 
 /* The PCRs of REFERENCE_VIEW in their order. */
 extern const uint8_t reference_view_pcrs[REFERENCE_VIEW_N];

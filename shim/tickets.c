@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "shim/tickets.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -36,21 +37,18 @@ static struct staged_ticket *find(struct staged *staged, const char *name)
         return NULL;
 }
 
-int tickets_want(struct staged *staged, const char *name, struct staged_ticket **ret,
-                struct error *error)
+int tickets_want(struct staged *staged, const char *name, struct error *error)
 {
-        struct staged_ticket *row = find(staged, name);
+        struct staged_ticket *row;
 
-        if (!row && staged->n_tickets == STAGED_TICKETS_MAX)
+        if (find(staged, name))
+                return 0;
+        if (staged->n_tickets == STAGED_TICKETS_MAX)
                 return error_set(error, ENOSPC, "more than %d tickets for one load",
                                 STAGED_TICKETS_MAX);
-        if (!row) {
-                row = &staged->tickets[staged->n_tickets++];
-                *row = (struct staged_ticket){0};
-                memcpy(row->name, name, strlen(name) + 1);
-        }
-        if (ret)
-                *ret = row;
+        row = &staged->tickets[staged->n_tickets++];
+        *row = (struct staged_ticket){0};
+        memcpy(row->name, name, strlen(name) + 1);
         return 0;
 }
 
@@ -120,6 +118,7 @@ int tickets_check(struct tpm *tpm, const struct staged *staged, uint32_t *ret_mi
         uint32_t missing = 0;
         int r;
 
+        static_assert(STAGED_TICKETS_MAX <= 32, "a bit for each");
         *ret_missing = 0;
         if (staged->n_tickets == 0)
                 return 0;
@@ -156,7 +155,7 @@ static int begin(struct tpm *tpm, struct tpm_nv *nv, uint32_t base, const struct
         int r = 0;
 
         if (!row) {
-                r = tickets_want(staged, name, NULL, error);
+                r = tickets_want(staged, name, error);
                 return r < 0 ? r : staged_write(dir, STATE_PLAN, staged, error);
         }
         if (row->handle)

@@ -15,9 +15,8 @@ struct ticket_target {
 int ticket_target(struct tpm *tpm, const struct plan *plan, uint32_t more,
                 struct ticket_target *ret, struct error *error);
 
-/* The name's row in the plan: exec then wants that ticket. */
-int tickets_want(struct staged *staged, const char *name, struct staged_ticket **ret,
-                struct error *error);
+/* A row in the plan for the name: exec then wants that ticket. name: a valid one. */
+int tickets_want(struct staged *staged, const char *name, struct error *error);
 
 /* Makes the ticket and writes the plan with its name. An earlier one of that name goes. A put that
  * dies in between leaves a plan that wants it. */

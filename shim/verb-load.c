@@ -237,7 +237,7 @@ static int stage(const struct state_dir *dir, struct load *load, struct error *e
         /* They are made when all is in place; who dies before that leaves a plan that lacks them.
          */
         for (size_t i = 0; r == 0 && i < load->options->n_tickets; i++)
-                r = tickets_want(&staged, load->options->tickets[i].name, NULL, error);
+                r = tickets_want(&staged, load->options->tickets[i].name, error);
         if (r < 0)
                 return r;
 

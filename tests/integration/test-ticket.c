@@ -713,8 +713,8 @@ static void want(const struct state_dir *dir, const char *name)
         struct staged staged = STAGED_NONE;
 
         CHECK_EQ(staged_read(dir, STATE_PLAN, &staged, NULL), 0);
-        CHECK_EQ(tickets_want(&staged, name, NULL, NULL), 0);
-        CHECK_EQ(tickets_want(&staged, name, NULL, NULL), 0); /* once is enough */
+        CHECK_EQ(tickets_want(&staged, name, NULL), 0);
+        CHECK_EQ(tickets_want(&staged, name, NULL), 0); /* once is enough */
         CHECK_EQ(staged_write(dir, STATE_PLAN, &staged, NULL), 0);
         staged_release(&staged);
 }

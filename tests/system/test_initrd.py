@@ -105,21 +105,18 @@ def shell_of(story):
     return found.groups()
 
 
-def shell_finds_a_locked_ticket(story):
-    status, said, files = shell_of(story)
-    expect_equal(f"exit code of get ({said})", status, "1")
-    expect("already used" in said, f"get said: {said}")
-    expect_equal("key files", files, NO_FILES)
-    return said
+def shell_is_refused(code, words):
+    def check(story):
+        status, said, files = shell_of(story)
+        expect_equal(f"exit code of get ({said})", status, code)
+        expect(words in said, f"get said: {said}")
+        expect_equal("key files", files, NO_FILES)
+        return said
+    return check
 
 
-def shell_finds_no_key(story):
-    """The initrd made a file of the ticket, which nobody wanted."""
-    status, said, files = shell_of(story)
-    expect_equal(f"exit code of get ({said})", status, "2")
-    expect("there is none at all" in said, f"get said: {said}")
-    expect_equal("key files", files, NO_FILES)
-    return said
+shell_finds_a_locked_ticket = shell_is_refused("1", "already used")
+shell_finds_no_key = shell_is_refused("2", "there is none at all")  # the initrd made a file of the ticket, which nobody wanted
 
 
 def shell_reads_the_ticket(story):
