@@ -182,7 +182,8 @@ int hop_exec(const struct state_dir *dir, enum hop_exec_end end, const char *tct
                 r = ticket_rules_open(NULL, &rules, error);
         if (r < 0)
                 return r;
-        spare_from_oom(); /* takes a right that is given up now */
+        (void)tpm_keep_spare(tpm, tcti, NULL); /* /dev/tpm0 has one user at a time */
+        spare_from_oom();                      /* takes a right that is given up now */
         r = enter_sandbox(dir, tcti, progress, error);
         if (r == 0)
                 r = staged_read(dir, STATE_PLAN, &staged, error);

@@ -18,12 +18,104 @@
 struct tpm_esys {
         struct tpm tpm;
         TSS2_TCTI_CONTEXT *tcti;
+        TSS2_TCTI_CONTEXT *spare; /* tpm_keep_spare; NULL: none, or used */
         ESYS_CONTEXT *esys;
 };
 
 static struct tpm_esys *esys_of(struct tpm *tpm)
 {
         return (struct tpm_esys *)tpm; /* its first member */
+}
+
+/* ---- which TPM ---- */
+
+/* Says in plain words why a device can't be used, which tpm2-tss' codes don't. */
+static int check_device(const char *path, struct error *error)
+{
+        int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+        if (fd >= 0) {
+                close(fd);
+                return 0;
+        }
+        switch (errno) {
+        case EACCES:
+        case EPERM:
+                return error_set(
+                                error, EPERM, "%s: not allowed: be root or in the group tss", path);
+        case EBUSY:
+                return error_set(error, EBUSY, "%s: in use by another program (use /dev/tpmrm0)",
+                                path);
+        case ENOENT:
+        case ENODEV:
+        case ENXIO:
+                return error_set(error, ENODEV, "%s: no TPM there", path);
+        default:
+                return error_set(error, errno, "%s: %s", path, strerror(errno));
+        }
+}
+
+/* The resource manager's device if there is one: others may use the TPM at the same time. */
+static int default_tcti(const char **ret, struct error *error)
+{
+        static const char *const candidates[] = {"device:/dev/tpmrm0", "device:/dev/tpm0"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(candidates); i++) {
+                int r = check_device(candidates[i] + strlen("device:"), error);
+
+                if (r == 0)
+                        *ret = candidates[i];
+                if (r != -ENODEV)
+                        return r;
+        }
+        return error_set(error, ENODEV, "no TPM: neither /dev/tpmrm0 nor /dev/tpm0 is there");
+}
+
+static int choose_tcti(const char **tcti, struct error *error)
+{
+        const char *environment = getenv("TPM2TOOLS_TCTI");
+
+        if (!*tcti && environment && environment[0])
+                *tcti = environment;
+        if (!*tcti)
+                return default_tcti(tcti, error);
+        if (strncmp(*tcti, "device:/", 8) == 0)
+                return check_device(*tcti + 7, error);
+        return 0;
+}
+
+/* ---- a connection that broke ---- */
+
+/* tpm2-tss goes on with none that broke in the middle of a command: its contexts then refuse every
+ * call. */
+static void take_spare(struct tpm_esys *t)
+{
+        ESYS_CONTEXT *esys;
+
+        if (!t->spare || Esys_Initialize(&esys, t->spare, NULL) != TSS2_RC_SUCCESS)
+                return;
+        Esys_Finalize(&t->esys);
+        tcti_close(&t->tcti);
+        t->esys = esys;
+        t->tcti = t->spare;
+        t->spare = NULL;
+}
+
+static int failed(struct tpm_esys *t, TSS2_RC rc, const char *what, struct error *error)
+{
+        int r = tpm_rc_error(error, rc, what);
+
+        if (r == -EIO)
+                take_spare(t);
+        return r;
+}
+
+int tpm_keep_spare(struct tpm *tpm, const char *tcti, struct error *error)
+{
+        struct tpm_esys *t = esys_of(tpm);
+        int r = choose_tcti(&tcti, error);
+
+        return r < 0 || t->spare ? r : tcti_open(tcti, &t->spare, error);
 }
 
 /* ---- operations ---- */
@@ -37,7 +129,7 @@ static int get_capability(struct tpm_esys *t, TPM2_CAP capability, uint32_t prop
         rc = Esys_GetCapability(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, capability,
                         property, count, &more, ret);
         if (rc != TSS2_RC_SUCCESS)
-                return tpm_rc_error(error, rc, "TPM2_GetCapability");
+                return failed(t, rc, "TPM2_GetCapability", error);
         return 0;
 }
 
@@ -151,7 +243,7 @@ static int read_once(struct tpm_esys *t, const struct banks *banks, uint32_t mas
                 rc = Esys_PCR_Read(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &selection,
                                 &counter, &selected, &values);
                 if (rc != TSS2_RC_SUCCESS)
-                        return tpm_rc_error(error, rc, "TPM2_PCR_Read");
+                        return failed(t, rc, "TPM2_PCR_Read", error);
                 r = take_values(selected, values, pcrs, left, error);
                 if (r < 0)
                         return r;
@@ -188,6 +280,7 @@ static int esys_pcr_extend(
                 struct tpm *tpm, unsigned pcr, const struct digests *digests, struct error *error)
 {
         TPML_DIGEST_VALUES values = {.count = (uint32_t)digests->n};
+        struct tpm_esys *t = esys_of(tpm);
         TSS2_RC rc;
 
         if (pcr >= PCR_COUNT || digests->n == 0)
@@ -196,11 +289,10 @@ static int esys_pcr_extend(
                 values.digests[i].hashAlg = digests->d[i].alg->id;
                 memcpy(&values.digests[i].digest, digests->d[i].bytes, digests->d[i].alg->size);
         }
-        rc = Esys_PCR_Extend(esys_of(tpm)->esys, ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+        rc = Esys_PCR_Extend(t->esys, ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE,
                         ESYS_TR_NONE, &values);
         if (rc != TSS2_RC_SUCCESS)
-                return error_prefix(
-                                error, tpm_rc_error(error, rc, "TPM2_PCR_Extend"), "PCR %u", pcr);
+                return error_prefix(error, failed(t, rc, "TPM2_PCR_Extend", error), "PCR %u", pcr);
         return 0;
 }
 
@@ -256,10 +348,10 @@ static int esys_transmit(
 
         rc = Tss2_Tcti_Transmit(t->tcti, command.size, command.data);
         if (rc != TSS2_RC_SUCCESS)
-                return tpm_rc_error(error, rc, "sending a command to the TPM");
+                return failed(t, rc, "sending a command to the TPM", error);
         rc = Tss2_Tcti_Receive(t->tcti, &size, bytes, TSS2_TCTI_TIMEOUT_BLOCK);
         if (rc != TSS2_RC_SUCCESS)
-                return tpm_rc_error(error, rc, "receiving the TPM's answer");
+                return failed(t, rc, "receiving the TPM's answer", error);
         buf_put(response, bytes, size);
         return buf_failed(response) ? -ENOMEM : 0;
 }
@@ -271,6 +363,8 @@ static void esys_free(struct tpm *tpm)
         if (t->esys)
                 Esys_Finalize(&t->esys);
         tcti_close(&t->tcti);
+        if (t->spare)
+                tcti_close(&t->spare);
         free(t);
 }
 
@@ -290,61 +384,6 @@ static const struct tpm_ops esys_ops = {
 };
 
 /* ---- opening ---- */
-
-/* Says in plain words why a device can't be used, which tpm2-tss' codes don't. */
-static int check_device(const char *path, struct error *error)
-{
-        int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-
-        if (fd >= 0) {
-                close(fd);
-                return 0;
-        }
-        switch (errno) {
-        case EACCES:
-        case EPERM:
-                return error_set(
-                                error, EPERM, "%s: not allowed: be root or in the group tss", path);
-        case EBUSY:
-                return error_set(error, EBUSY, "%s: in use by another program (use /dev/tpmrm0)",
-                                path);
-        case ENOENT:
-        case ENODEV:
-        case ENXIO:
-                return error_set(error, ENODEV, "%s: no TPM there", path);
-        default:
-                return error_set(error, errno, "%s: %s", path, strerror(errno));
-        }
-}
-
-/* The resource manager's device if there is one: others may use the TPM at the same time. */
-static int default_tcti(const char **ret, struct error *error)
-{
-        static const char *const candidates[] = {"device:/dev/tpmrm0", "device:/dev/tpm0"};
-
-        for (size_t i = 0; i < ARRAY_SIZE(candidates); i++) {
-                int r = check_device(candidates[i] + strlen("device:"), error);
-
-                if (r == 0)
-                        *ret = candidates[i];
-                if (r != -ENODEV)
-                        return r;
-        }
-        return error_set(error, ENODEV, "no TPM: neither /dev/tpmrm0 nor /dev/tpm0 is there");
-}
-
-static int choose_tcti(const char **tcti, struct error *error)
-{
-        const char *environment = getenv("TPM2TOOLS_TCTI");
-
-        if (!*tcti && environment && environment[0])
-                *tcti = environment;
-        if (!*tcti)
-                return default_tcti(tcti, error);
-        if (strncmp(*tcti, "device:/", 8) == 0)
-                return check_device(*tcti + 7, error);
-        return 0;
-}
 
 int tpm_esys_open(const char *tcti, struct tpm **ret, struct error *error)
 {

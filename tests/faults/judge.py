@@ -70,6 +70,12 @@ class Judge:
         return fault.kind == "alloc" and odd and (
             result.asked.startswith("lib") and not result.asked.startswith("libc.") or "libjson-c" in result.hit)
 
+    @staticmethod
+    def is_bridged(verb, fault, result):
+        """Exec has a second connection to the TPM, and reads what became of an extend whose answer it hasn't got."""
+        return (verb == "exec" and fault.kind == "tpm" and not fault.later and result.hit.startswith("PCR_Extend")
+                and fault.variant in ("closed", "lost", "short", "garbage", "oversize"))
+
     def check_end(self, verb, fault, result):
         """How the program ended."""
         if self.is_foreign(fault, result):
@@ -89,6 +95,7 @@ class Judge:
         lines = result.err.splitlines()
         if result.exit == NOT_STARTED:
             return
+        expect(not self.is_bridged(verb, fault, result), f"a connection that broke once ended exec: {result.err!r}")
         expect(result.exit in (0, 1, 2), f"exit code {result.exit}")
         if result.exit == 0:
             expect(verb != "exec", "exec said that all is well and came back")
