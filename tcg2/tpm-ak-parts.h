@@ -5,12 +5,11 @@
 #include <tss2/tss2_esys.h>
 
 #include "tcg2/tpm-ak.h"
+#include "tcg2/tpm-object.h"
 
 struct tpm_ak {
         struct tpm *tpm;
-        ESYS_CONTEXT *esys;
-        ESYS_TR tr;      /* the key */
-        bool loaded;     /* it is flushed in the end */
+        struct tpm_object key;
         ESYS_TR session; /* ESYS_TR_NONE until it is needed */
         size_t public_size;
         uint8_t public[sizeof(TPMT_PUBLIC)]; /* as on the wire, which is never longer */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The TPM seam over tpm2-tss (ESYS, and its TCTI for raw commands). With tpm-nv.c,
- * tpm-rc.c and tpm-tcti-*.c the only file that knows TSS2_RC. */
+/* The TPM seam over tpm2-tss (ESYS, and its TCTI for raw commands). Like all of tpm-*.c it knows
+ * TSS2_RC, which nothing else does. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -11,6 +11,7 @@
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_mu.h>
 
+#include "tcg2/pcr-selection.h"
 #include "tcg2/tpm-rc.h"
 #include "tcg2/tpm-tcti.h"
 #include "tcg2/tpm.h"
@@ -133,15 +134,6 @@ static int get_capability(struct tpm_esys *t, TPM2_CAP capability, uint32_t prop
         return 0;
 }
 
-static uint32_t selection_mask(const TPMS_PCR_SELECTION *s)
-{
-        uint32_t mask = 0;
-
-        for (unsigned i = 0; i < s->sizeofSelect && i < 3; i++)
-                mask |= (uint32_t)s->pcrSelect[i] << (8 * i);
-        return mask;
-}
-
 /* tpm2-tss 3.2 can't write a TPMT_HA of SHA-3. */
 static bool can_send(uint16_t alg_id)
 {
@@ -167,7 +159,7 @@ static int esys_bank_list(struct tpm *tpm, struct tpm_bank ret[TPM_BANKS_MAX], s
                 return error_set(error, EIO, "the TPM tells of %u PCR banks", list->count);
         for (uint32_t i = 0; i < list->count; i++)
                 ret[i] = (struct tpm_bank){list->pcrSelections[i].hash,
-                                selection_mask(&list->pcrSelections[i]),
+                                pcr_selection_mask(&list->pcrSelections[i]),
                                 !can_send(list->pcrSelections[i].hash)};
         *ret_n = list->count;
         return 0;
@@ -177,17 +169,9 @@ static int esys_bank_list(struct tpm *tpm, struct tpm_bank ret[TPM_BANKS_MAX], s
 static bool select_left(const struct banks *banks, const uint32_t left[], TPML_PCR_SELECTION *ret)
 {
         *ret = (TPML_PCR_SELECTION){};
-        for (size_t b = 0; b < banks->n; b++) {
-                TPMS_PCR_SELECTION *s = &ret->pcrSelections[ret->count];
-
-                if (!left[b])
-                        continue;
-                s->hash = banks->alg[b]->id;
-                s->sizeofSelect = 3;
-                for (unsigned i = 0; i < 3; i++)
-                        s->pcrSelect[i] = (uint8_t)(left[b] >> (8 * i));
-                ret->count++;
-        }
+        for (size_t b = 0; b < banks->n; b++)
+                if (left[b])
+                        pcr_selection_add(ret, banks->alg[b], left[b]);
         return ret->count > 0;
 }
 
@@ -198,7 +182,7 @@ static int take_values(const TPML_PCR_SELECTION *selected, const TPML_DIGEST *va
         uint32_t n = 0;
 
         for (uint32_t i = 0; i < selected->count; i++) {
-                uint32_t mask = selection_mask(&selected->pcrSelections[i]);
+                uint32_t mask = pcr_selection_mask(&selected->pcrSelections[i]);
                 int b = replay_bank(pcrs, selected->pcrSelections[i].hash);
 
                 for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++) {

@@ -8,7 +8,10 @@
 #include <tss2/tss2_esys.h>
 
 #include "base/cleanup.h"
+#include "tcg2/pcr-selection.h"
+#include "tcg2/tpm-object.h"
 #include "tcg2/tpm-rc.h"
+#include "tcg2/tpm-session.h"
 
 struct tpm_nv {
         ESYS_CONTEXT *esys;
@@ -21,14 +24,10 @@ struct tpm_nv {
 
 /* ---- answers ---- */
 
-/* What callers tell apart. Codes of format 1 come with the number of the handle, parameter or
- * session that they are about (Part 2, section 6.6.2), which is masked out. */
+/* What callers tell apart. */
 static int rc_error(struct error *error, TSS2_RC rc, const char *command, uint32_t handle)
 {
-        static const struct {
-                TSS2_RC rc;
-                int errnum;
-        } rows[] = {
+        static const struct tpm_rc_row rows[] = {
                         {TPM2_RC_HANDLE, ENOENT},
                         {TPM2_RC_NV_DEFINED, EEXIST},
                         {TPM2_RC_NV_SPACE, ENOSPC},
@@ -39,60 +38,12 @@ static int rc_error(struct error *error, TSS2_RC rc, const char *command, uint32
                         {TPM2_RC_POLICY_FAIL, EKEYREJECTED},
                         {TPM2_RC_PCR_CHANGED, EAGAIN},
         };
-        TSS2_RC plain = rc & TPM2_RC_FMT1 ? rc & (TPM2_RC_FMT1 | 0x3f) : rc;
-        int r = tpm_rc_error(error, rc, command);
+        int r = tpm_rc_error_by(error, rc, command, rows, ARRAY_SIZE(rows));
 
-        if (r == -EREMOTEIO)
-                for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                        if ((plain & ~TSS2_RC_LAYER_MASK) == rows[i].rc)
-                                r = -rows[i].errnum;
         return error_prefix(error, r, "NV index 0x%08x", handle);
 }
 
 /* ---- opening ---- */
-
-/* A storage key of the null hierarchy, as in the TCG EK credential profile's template but for the
- * policy: its seed is new after each reset of the TPM, and it needs nobody's password. */
-static int make_salt_key(struct tpm_nv *nv, ESYS_TR *ret, struct error *error)
-{
-        static const TPM2B_SENSITIVE_CREATE sensitive;
-        static const TPM2B_DATA outside;
-        static const TPML_PCR_SELECTION creation;
-        const TPM2B_PUBLIC template = {
-                        .publicArea =
-                                        {
-                                                        .type = TPM2_ALG_ECC,
-                                                        .nameAlg = TPM2_ALG_SHA256,
-                                                        .objectAttributes =
-                                                                        TPMA_OBJECT_RESTRICTED |
-                                                                        TPMA_OBJECT_DECRYPT |
-                                                                        TPMA_OBJECT_FIXEDTPM |
-                                                                        TPMA_OBJECT_FIXEDPARENT |
-                                                                        TPMA_OBJECT_SENSITIVEDATAORIGIN |
-                                                                        TPMA_OBJECT_USERWITHAUTH |
-                                                                        TPMA_OBJECT_NODA,
-                                                        .parameters.eccDetail =
-                                                                        {
-                                                                                        .symmetric = {.algorithm = TPM2_ALG_AES,
-                                                                                                        .keyBits.aes = 128,
-                                                                                                        .mode.aes = TPM2_ALG_CFB},
-                                                                                        .scheme.scheme =
-                                                                                                        TPM2_ALG_NULL,
-                                                                                        .curveID = TPM2_ECC_NIST_P256,
-                                                                                        .kdf.scheme = TPM2_ALG_NULL,
-                                                                        },
-                                        },
-        };
-        TSS2_RC rc;
-
-        rc = Esys_CreatePrimary(nv->esys, ESYS_TR_RH_NULL, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                        ESYS_TR_NONE, &sensitive, &template, &outside, &creation, ret, NULL, NULL,
-                        NULL, NULL);
-        if (rc != TSS2_RC_SUCCESS)
-                return error_prefix(error, tpm_rc_error(error, rc, "TPM2_CreatePrimary"),
-                                "key for encrypted sessions");
-        return 0;
-}
 
 static int get_property(struct tpm_nv *nv, uint32_t property, uint32_t *ret, struct error *error)
 {
@@ -114,16 +65,11 @@ static int get_property(struct tpm_nv *nv, uint32_t property, uint32_t *ret, str
 int tpm_nv_open(struct tpm *tpm, struct span owner, struct tpm_nv **ret, struct error *error)
 {
         _cleanup_(tpm_nv_closep) struct tpm_nv *nv = NULL;
-        TPM2B_AUTH auth = {.size = (uint16_t)owner.size};
         uint32_t chunk;
-        TSS2_RC rc;
         int r;
 
         if (!tpm_esys_context(tpm))
                 return error_set(error, EOPNOTSUPP, "this TPM has no NV indices");
-        if (owner.size > TPM2_SHA512_DIGEST_SIZE)
-                return error_set(error, EINVAL, "the owner's password is longer than %u bytes",
-                                TPM2_SHA512_DIGEST_SIZE);
         nv = calloc(1, sizeof(*nv));
         if (!nv)
                 return error_set(error, ENOMEM, "out of memory");
@@ -131,13 +77,9 @@ int tpm_nv_open(struct tpm *tpm, struct span owner, struct tpm_nv **ret, struct 
                         .has_password = owner.size > 0,
                         .owner = ESYS_TR_NONE,
                         .policy = ESYS_TR_NONE};
-        if (owner.size > 0)
-                memcpy(auth.buffer, owner.data, owner.size);
-        rc = Esys_TR_SetAuth(nv->esys, ESYS_TR_RH_OWNER, &auth);
-        explicit_bzero(&auth, sizeof(auth));
-        if (rc != TSS2_RC_SUCCESS)
-                return tpm_rc_error(error, rc, "setting the owner's password");
-        r = get_property(nv, TPM2_PT_NV_BUFFER_MAX, &chunk, error);
+        r = tpm_password_set(nv->esys, ESYS_TR_RH_OWNER, owner, "the owner's", error);
+        if (r == 0)
+                r = get_property(nv, TPM2_PT_NV_BUFFER_MAX, &chunk, error);
         if (r == 0)
                 r = get_property(nv, TPM2_PT_NV_INDEX_MAX, &nv->limit, error);
         if (r < 0)
@@ -149,50 +91,15 @@ int tpm_nv_open(struct tpm *tpm, struct span owner, struct tpm_nv **ret, struct 
         return 0;
 }
 
-/* ---- sessions and handles ---- */
-
-static void session_end(struct tpm_nv *nv, ESYS_TR *session)
-{
-        if (*session != ESYS_TR_NONE)
-                Esys_FlushContext(nv->esys, *session);
-        *session = ESYS_TR_NONE;
-}
-
 void tpm_nv_close(struct tpm_nv *nv)
 {
-        TPM2B_AUTH none = {0};
-
-        session_end(nv, &nv->owner);
-        session_end(nv, &nv->policy);
-        Esys_TR_SetAuth(nv->esys, ESYS_TR_RH_OWNER, &none);
+        tpm_session_end(nv->esys, &nv->owner);
+        tpm_session_end(nv->esys, &nv->policy);
+        (void)tpm_password_set(nv->esys, ESYS_TR_RH_OWNER, SPAN(NULL, 0), "the owner's", NULL);
         free(nv);
 }
 
-/* Salted; the first parameter of each command and answer is encrypted where there is one. Kept for
- * what comes next. The key goes at once: for each object that is there a resource manager sends
- * three commands more with every command. */
-static int session_need(struct tpm_nv *nv, TPM2_SE type, ESYS_TR *session, struct error *error)
-{
-        static const TPMT_SYM_DEF symmetric = {
-                        .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
-        TPMA_SESSION flags = TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_DECRYPT |
-                             TPMA_SESSION_ENCRYPT;
-        ESYS_TR key = ESYS_TR_NONE;
-        TSS2_RC rc;
-        int r;
-
-        if (*session != ESYS_TR_NONE)
-                return 0;
-        r = make_salt_key(nv, &key, error);
-        if (r < 0)
-                return r;
-        rc = Esys_StartAuthSession(nv->esys, key, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                        ESYS_TR_NONE, NULL, type, &symmetric, TPM2_ALG_SHA256, session);
-        Esys_FlushContext(nv->esys, key);
-        if (rc == TSS2_RC_SUCCESS)
-                rc = Esys_TRSess_SetAttributes(nv->esys, *session, flags, 0xff);
-        return rc == TSS2_RC_SUCCESS ? 0 : tpm_rc_error(error, rc, "TPM2_StartAuthSession");
-}
+/* ---- sessions and handles ---- */
 
 /* What authorizes the owner's command. Where neither it nor a password is secret, no session. */
 static int owner_need(struct tpm_nv *nv, bool secret, ESYS_TR *ret, struct error *error)
@@ -200,34 +107,18 @@ static int owner_need(struct tpm_nv *nv, bool secret, ESYS_TR *ret, struct error
         int r = 0;
 
         if (secret || nv->has_password)
-                r = session_need(nv, TPM2_SE_HMAC, &nv->owner, error);
+                r = tpm_session_need(nv->esys, TPM_SESSION_SECRET, &nv->owner, error);
         *ret = secret || nv->has_password ? nv->owner : ESYS_TR_PASSWORD;
         return r;
 }
 
-struct object {
-        ESYS_CONTEXT *esys;
-        ESYS_TR tr;
-};
-
-static void object_close(struct object *object)
+static int object_open(
+                struct tpm_nv *nv, uint32_t handle, struct tpm_object *ret, struct error *error)
 {
-        if (object->tr != ESYS_TR_NONE)
-                Esys_TR_Close(object->esys, &object->tr);
-}
+        TSS2_RC rc = tpm_object_open(nv->esys, handle, ret);
 
-static int object_open(struct tpm_nv *nv, uint32_t handle, struct object *ret, struct error *error)
-{
-        TSS2_RC rc;
-
-        ret->esys = nv->esys;
-        rc = Esys_TR_FromTPMPublic(
-                        nv->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &ret->tr);
         return rc == TSS2_RC_SUCCESS ? 0 : rc_error(error, rc, "TPM2_NV_ReadPublic", handle);
 }
-
-#define _cleanup_object_ __attribute__((cleanup(object_close)))
-#define OBJECT_NONE      ((struct object){.tr = ESYS_TR_NONE})
 
 /* ---- anybody ---- */
 
@@ -267,7 +158,7 @@ uint32_t tpm_nv_limit(const struct tpm_nv *nv)
         return nv->limit;
 }
 
-static int public_of(struct tpm_nv *nv, const struct object *object, uint32_t handle,
+static int public_of(struct tpm_nv *nv, const struct tpm_object *object, uint32_t handle,
                 struct nv_index *ret, struct error *error)
 {
         _cleanup_esys_ TPM2B_NV_PUBLIC *public = NULL;
@@ -292,7 +183,7 @@ static int public_of(struct tpm_nv *nv, const struct object *object, uint32_t ha
 
 int tpm_nv_public(struct tpm_nv *nv, uint32_t handle, struct nv_index *ret, struct error *error)
 {
-        _cleanup_object_ struct object object = OBJECT_NONE;
+        _cleanup_tpm_object_ struct tpm_object object = TPM_OBJECT_NONE;
         int r = object_open(nv, handle, &object, error);
 
         return r < 0 ? r : public_of(nv, &object, handle, ret, error);
@@ -300,7 +191,7 @@ int tpm_nv_public(struct tpm_nv *nv, uint32_t handle, struct nv_index *ret, stru
 
 /* Opens the index, which must be the one that is meant: ESYS computes each command's authorization
  * over the Name of what it has read here. */
-static int open_exactly(struct tpm_nv *nv, const struct nv_index *index, struct object *ret,
+static int open_exactly(struct tpm_nv *nv, const struct nv_index *index, struct tpm_object *ret,
                 struct error *error)
 {
         _cleanup_esys_ TPM2B_NAME *found = NULL;
@@ -327,7 +218,7 @@ static int open_exactly(struct tpm_nv *nv, const struct nv_index *index, struct 
 
 int tpm_nv_define(struct tpm_nv *nv, const struct nv_index *index, struct error *error)
 {
-        _cleanup_object_ struct object object = OBJECT_NONE;
+        _cleanup_tpm_object_ struct tpm_object object = TPM_OBJECT_NONE;
         TPM2B_NV_PUBLIC public = {
                         .nvPublic =
                                         {
@@ -358,7 +249,7 @@ int tpm_nv_define(struct tpm_nv *nv, const struct nv_index *index, struct error 
 static int write_all(struct tpm_nv *nv, const struct nv_index *index, const uint8_t *bytes,
                 size_t size, struct error *error)
 {
-        _cleanup_object_ struct object object = OBJECT_NONE;
+        _cleanup_tpm_object_ struct tpm_object object = TPM_OBJECT_NONE;
         TPM2B_MAX_NV_BUFFER chunk = {0};
         ESYS_TR session = ESYS_TR_NONE;
         int r = open_exactly(nv, index, &object, error);
@@ -397,7 +288,7 @@ typedef TSS2_RC (*owner_command)(ESYS_CONTEXT *, ESYS_TR, ESYS_TR, ESYS_TR, ESYS
 static int run_owner(struct tpm_nv *nv, uint32_t handle, owner_command command, const char *name,
                 struct error *error)
 {
-        _cleanup_object_ struct object object = OBJECT_NONE;
+        _cleanup_tpm_object_ struct tpm_object object = TPM_OBJECT_NONE;
         ESYS_TR session = ESYS_TR_NONE;
         TSS2_RC rc;
         int r = object_open(nv, handle, &object, error);
@@ -426,19 +317,6 @@ int tpm_nv_undefine(struct tpm_nv *nv, uint32_t handle, struct error *error)
 
 /* ---- whoever meets the policy ---- */
 
-static void select_pcrs(const struct tpm_nv_policy *policy, TPML_PCR_SELECTION *ret)
-{
-        *ret = (TPML_PCR_SELECTION){.count = (uint32_t)policy->banks->n};
-        for (size_t b = 0; b < policy->banks->n; b++) {
-                ret->pcrSelections[b] = (TPMS_PCR_SELECTION){
-                                .hash = policy->banks->alg[b]->id,
-                                .sizeofSelect = 3,
-                };
-                for (unsigned i = 0; i < 3; i++)
-                        ret->pcrSelections[b].pcrSelect[i] = (uint8_t)(policy->mask >> (8 * i));
-        }
-}
-
 /* An assertion holds for one command: afterwards the session is as new. Where that command fails it
  * isn't, and goes. */
 static int assert_policy(struct tpm_nv *nv, uint32_t handle, const struct tpm_nv_policy *policy,
@@ -447,23 +325,23 @@ static int assert_policy(struct tpm_nv *nv, uint32_t handle, const struct tpm_nv
         static const TPM2B_DIGEST as_it_is;
         TPML_PCR_SELECTION selection;
         TSS2_RC rc;
-        int r = session_need(nv, TPM2_SE_POLICY, &nv->policy, error);
+        int r = tpm_session_need(nv->esys, TPM_SESSION_SECRET_POLICY, &nv->policy, error);
 
         if (r < 0)
                 return r;
-        select_pcrs(policy, &selection);
+        pcr_selection(policy->banks, policy->mask, &selection);
         rc = Esys_PolicyPCR(nv->esys, nv->policy, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                         &as_it_is, &selection);
         if (rc == TSS2_RC_SUCCESS)
                 return 0;
-        session_end(nv, &nv->policy);
+        tpm_session_end(nv->esys, &nv->policy);
         return rc_error(error, rc, "TPM2_PolicyPCR", handle);
 }
 
 int tpm_nv_read(struct tpm_nv *nv, const struct nv_index *index, const struct tpm_nv_policy *policy,
                 uint16_t offset, uint16_t size, struct secret *ret, struct error *error)
 {
-        _cleanup_object_ struct object object = OBJECT_NONE;
+        _cleanup_tpm_object_ struct tpm_object object = TPM_OBJECT_NONE;
         int r = open_exactly(nv, index, &object, error);
 
         if (r == 0 && size > ret->capacity - ret->size)
@@ -479,7 +357,7 @@ int tpm_nv_read(struct tpm_nv *nv, const struct nv_index *index, const struct tp
                 rc = Esys_NV_Read(nv->esys, object.tr, object.tr, nv->policy, ESYS_TR_NONE,
                                 ESYS_TR_NONE, part, offset, &data);
                 if (rc != TSS2_RC_SUCCESS) {
-                        session_end(nv, &nv->policy);
+                        tpm_session_end(nv->esys, &nv->policy);
                         return rc_error(error, rc, "TPM2_NV_Read", index->handle);
                 }
                 if (data->size == part)
@@ -499,7 +377,7 @@ int tpm_nv_read(struct tpm_nv *nv, const struct nv_index *index, const struct tp
 int tpm_nv_read_lock(struct tpm_nv *nv, const struct nv_index *index,
                 const struct tpm_nv_policy *policy, struct error *error)
 {
-        _cleanup_object_ struct object object = OBJECT_NONE;
+        _cleanup_tpm_object_ struct tpm_object object = TPM_OBJECT_NONE;
         TSS2_RC rc;
         int r = open_exactly(nv, index, &object, error);
 
@@ -509,6 +387,6 @@ int tpm_nv_read_lock(struct tpm_nv *nv, const struct nv_index *index,
                 return r;
         rc = Esys_NV_ReadLock(
                         nv->esys, object.tr, object.tr, nv->policy, ESYS_TR_NONE, ESYS_TR_NONE);
-        session_end(nv, &nv->policy); /* nothing comes after a lock that needs it */
+        tpm_session_end(nv->esys, &nv->policy); /* nothing comes after a lock that needs it */
         return rc == TSS2_RC_SUCCESS ? 0 : rc_error(error, rc, "TPM2_NV_ReadLock", index->handle);
 }

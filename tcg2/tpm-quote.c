@@ -5,6 +5,7 @@
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_mu.h>
 
+#include "tcg2/pcr-selection.h"
 #include "tcg2/tpm-ak-parts.h"
 #include "tcg2/tpm-rc.h"
 
@@ -12,19 +13,6 @@ void tpm_quote_release(struct tpm_quote *quote)
 {
         buf_release(&quote->attest);
         buf_release(&quote->signature);
-}
-
-static void select_pcrs(const struct banks *banks, uint32_t mask, TPML_PCR_SELECTION *ret)
-{
-        *ret = (TPML_PCR_SELECTION){.count = (uint32_t)banks->n};
-        for (size_t b = 0; b < banks->n; b++) {
-                TPMS_PCR_SELECTION *s = &ret->pcrSelections[b];
-
-                s->hash = banks->alg[b]->id;
-                s->sizeofSelect = 3;
-                for (unsigned i = 0; i < 3; i++)
-                        s->pcrSelect[i] = (uint8_t)(mask >> (8 * i));
-        }
 }
 
 /* pcrDigest as it has to be (TPM 2.0 Part 1, 17.5): the values in the order of the selection,
@@ -105,9 +93,9 @@ static int quote_once(struct tpm_ak *ak, const TPM2B_DATA *nonce, const struct b
                 r = tpm_pcr_read(ak->tpm, banks, mask, &ret->pcrs, error);
         if (r < 0)
                 return r;
-        select_pcrs(banks, mask, &selection);
-        rc = Esys_Quote(ak->esys, ak->tr, session, ESYS_TR_NONE, ESYS_TR_NONE, nonce, &keys_own,
-                        &selection, &quoted, &signature);
+        pcr_selection(banks, mask, &selection);
+        rc = Esys_Quote(ak->key.esys, ak->key.tr, session, ESYS_TR_NONE, ESYS_TR_NONE, nonce,
+                        &keys_own, &selection, &quoted, &signature);
         if (rc != TSS2_RC_SUCCESS)
                 return tpm_ak_error(error, rc, "TPM2_Quote");
         r = is_about(quoted, signature, &ret->pcrs, mask, error);

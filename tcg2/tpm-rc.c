@@ -20,3 +20,17 @@ int tpm_rc_error(struct error *error, TSS2_RC rc, const char *what)
         return error_set(error, answered ? EREMOTEIO : EIO, "%s: %s (0x%x)", what,
                         Tss2_RC_Decode(rc), rc);
 }
+
+int tpm_rc_error_by(struct error *error, TSS2_RC rc, const char *what,
+                const struct tpm_rc_row *rows, size_t n)
+{
+        /* Codes of format 1 have the number of what they are about (Part 2, section 6.6.2). */
+        TSS2_RC plain = rc & TPM2_RC_FMT1 ? rc & (TPM2_RC_FMT1 | 0x3f) : rc;
+        int r = tpm_rc_error(error, rc, what);
+
+        if (r == -EREMOTEIO)
+                for (size_t i = 0; i < n; i++)
+                        if ((plain & ~TSS2_RC_LAYER_MASK) == rows[i].rc)
+                                r = -rows[i].errnum;
+        return r;
+}
