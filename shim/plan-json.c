@@ -180,25 +180,31 @@ int banks_from_json(struct json_object *array, struct banks *ret, struct error *
         return 0;
 }
 
-static struct json_object *event_to_json(const struct plan_event *e)
+void event_to_json(const struct tcg_event *event, struct json_object *object)
 {
-        struct json_object *object = json_object_new_object();
         _cleanup_buf_ struct buf text = {0};
         char type[EVENT_TYPE_TEXT_SIZE];
 
+        event_text(event, &text);
+        json_object_object_add(
+                        object, "type", json_object_new_string(event_type_text(event->type, type)));
+        json_object_object_add(object, "digests", digests_to_json(&event->digests));
+        json_object_object_add(object, "data", hex_to_json(event->data));
+        json_object_object_add(object, "text",
+                        json_object_new_string_len((const char *)text.data, (int)text.size));
+}
+
+static struct json_object *plan_event_to_json(const struct plan_event *e)
+{
+        struct json_object *object = json_object_new_object();
+
         if (!object)
                 return NULL;
-        event_text(&e->event, &text);
         json_object_object_add(object, "payload_pcr",
                         e->kind == PLAN_PAYLOAD ? json_object_new_int((int)e->payload_pcr) : NULL);
         json_object_object_add(object, "register", json_object_new_int((int)e->event.pcr));
         json_object_object_add(object, "kind", json_object_new_string(kind_names[e->kind]));
-        json_object_object_add(object, "type",
-                        json_object_new_string(event_type_text(e->event.type, type)));
-        json_object_object_add(object, "digests", digests_to_json(&e->event.digests));
-        json_object_object_add(object, "data", hex_to_json(e->event.data));
-        json_object_object_add(object, "text",
-                        json_object_new_string_len((const char *)text.data, (int)text.size));
+        event_to_json(&e->event, object);
         return object;
 }
 
@@ -207,7 +213,7 @@ int plan_to_json(const struct plan *plan, uint32_t mask, struct json_object *obj
         struct json_object *events = json_object_new_array();
 
         for (size_t i = 0; events && i < plan->n_events; i++)
-                json_object_array_add(events, event_to_json(&plan->events[i]));
+                json_object_array_add(events, plan_event_to_json(&plan->events[i]));
         json_object_object_add(object, "registers", pcrs_to_json(&plan->banks, mask, plan->end));
         json_object_object_add(object, "payload_view",
                         pcrs_to_json(&plan->banks, plan->payload_view.measured[0],

@@ -25,6 +25,8 @@ int plan_state_from_json(struct json_object *object, struct plan *ret, struct er
 void json_print(struct json_object *object);
 /* Parses a JSON text (a NUL is added to it); NULL if it isn't one. */
 struct json_object *json_from_text(struct buf *text);
+/* Adds "type", "digests", "data", "text" of an event. */
+void event_to_json(const struct tcg_event *event, struct json_object *object);
 /* {"sha256": "..."} of the banks; NULL if out of memory. */
 struct json_object *digests_to_json(const struct digests *digests);
 /* Hex string of bytes. */

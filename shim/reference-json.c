@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-#include "base/cleanup.h"
-#include "eventlog/decode.h"
 #include "policy/reference-values.h"
 #include "shim/plan-json.h"
 
@@ -41,24 +39,16 @@ void reference_to_json(const struct hop_run *run, const char *kind, struct json_
         json_object_object_add(object, "banks", banks_to_json(&run->plan.banks));
 }
 
-static struct json_object *event_to_json(const struct plan_event *e)
+static struct json_object *firmware_event_to_json(const struct plan_event *e)
 {
         struct json_object *object = json_object_new_object();
-        _cleanup_buf_ struct buf text = {0};
-        char type[EVENT_TYPE_TEXT_SIZE];
 
         if (!object)
                 return NULL;
-        event_text(&e->event, &text);
         json_object_object_add(object, "payload_pcr", json_object_new_int((int)e->payload_pcr));
         json_object_object_add(object, "kind",
                         json_object_new_string(e->kind == PLAN_PAYLOAD ? "payload" : "firmware"));
-        json_object_object_add(object, "type",
-                        json_object_new_string(event_type_text(e->event.type, type)));
-        json_object_object_add(object, "digests", digests_to_json(&e->event.digests));
-        json_object_object_add(object, "data", hex_to_json(e->event.data));
-        json_object_object_add(object, "text",
-                        json_object_new_string_len((const char *)text.data, (int)text.size));
+        event_to_json(&e->event, object);
         return object;
 }
 
@@ -67,7 +57,7 @@ int firmware_boot_to_json(const struct firmware_boot *boot, struct json_object *
         struct json_object *events = json_object_new_array();
 
         for (size_t i = 0; events && i < boot->n_events; i++)
-                json_object_array_add(events, event_to_json(&boot->events[i]));
+                json_object_array_add(events, firmware_event_to_json(&boot->events[i]));
         json_object_object_add(object, "pcrs",
                         pcrs_to_json(&boot->pcrs.banks, REFERENCE_VIEW, boot->pcrs.pcr));
         return json_object_object_add(object, "events", events) < 0 || !events ? -ENOMEM : 0;
