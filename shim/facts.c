@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "eventlog/hop-check.h"
 #include "shim/firmware/efivarfs.h"
-#include "shim/plan-json.h"
+#include "shim/json-values.h"
 
 #define EFIVARS_DIR   "/sys/firmware/efi/efivars"
 #define SMBIOS_ENTRY  "/sys/firmware/dmi/tables/smbios_entry_point"

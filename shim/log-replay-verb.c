@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "eventlog/hop-check.h"
+#include "shim/json-values.h"
 #include "shim/log-chain.h"
 #include "shim/log-words.h"
-#include "shim/plan-json.h"
 #include "shim/verb.h"
 
 enum { OPT_JSON = 256, OPT_BOOT, OPT_PAYLOAD_VIEW, OPT_HELP };

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "policy/reference-values.h"
-#include "shim/plan-json.h"
+#include "shim/json-values.h"
 
 static struct json_object *text_or_null(const char *text)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "shim/json-values.h"
 #include "shim/plan-json.h"
 
 #define STAGED_MAX_BYTES (64u * 1024 * 1024)

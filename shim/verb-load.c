@@ -15,6 +15,7 @@
 #include "shim/handover/guard.h"
 #include "shim/handover/kexec.h"
 #include "shim/hop-run.h"
+#include "shim/json-values.h"
 #include "shim/last-exec.h"
 #include "shim/next-files.h"
 #include "shim/next-kernel.h"

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "policy/reference-values.h"
 #include "shim/hop-run.h"
+#include "shim/json-values.h"
 #include "shim/plan-json.h"
 #include "shim/reference-json.h"
 #include "shim/verb.h"

@@ -14,9 +14,9 @@
 #include "shim/facts.h"
 #include "shim/handover/kexec.h"
 #include "shim/hop-exec.h"
+#include "shim/json-values.h"
 #include "shim/last-exec.h"
 #include "shim/next-kernel.h"
-#include "shim/plan-json.h"
 #include "shim/verb.h"
 
 struct status {

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "shim/plan-json.h"
+#include "shim/json-values.h"
 #include "shim/progress.h"
 #include "shim/ticket-verb.h"
 #include "shim/tickets.h"
