@@ -25,8 +25,8 @@ int extend_check_end(struct tpm *tpm, const struct plan *plan, struct error *err
 /* Ends a hop that was begun (journal): finds how many extends took place, extends the abort event,
  * adds all of them to aborted.log (and what systemd measured before them to systemd.logs), puts the
  * guard back, drops what was staged and its tickets, removes the journal. Each step may be repeated
- * by the next call. *ret_n: extends that had taken place (0: the TPM was not touched, what is staged
- * stays if its guard is back). rules: for tickets; NULL: those of the file. */
+ * by the next call. *ret_n: extends that had taken place (0: the TPM was not touched, what is
+ * staged stays if its guard is back). rules: for tickets; NULL: those of the file. */
 int extend_abort(struct tpm *tpm, const struct state_dir *dir, struct staged *journal,
                 struct ticket_rules *rules, size_t *ret_n, struct error *error);
 

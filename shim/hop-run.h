@@ -39,7 +39,7 @@ struct hop_options {
         uint64_t memory_limit_bytes; /* 0: 3/8 of what is available: the image in /run takes as much
                                         again */
         bool trace, json, dry_run, accept_gaps;
-        bool firmware; /* predict: what a firmware boot gives */
+        bool firmware;             /* predict: what a firmware boot gives */
         const char *firmware_list; /* --firmware-events */
         struct firmware_events firmware_events;
         enum handover_option handover;
@@ -59,7 +59,7 @@ struct hop_run {
         struct buf load_options;
         struct buf initrd; /* let go when the plan is made */
         uint8_t payload_sha256[32], load_options_sha256[32];
-        unsigned profile; /* of a UKI */
+        unsigned profile;           /* of a UKI */
         struct payload_about about; /* predict --json */
         uint8_t initrd_sha256[HOP_INITRDS_MAX][32];
         size_t n_initrds;
@@ -73,8 +73,8 @@ struct hop_run {
         uint32_t close_list;
         struct boot_log_parts log_parts;
         uint32_t systemd_logs_room; /* bytes, for what exec hands on of systemd's logs */
-        struct banks log_banks; /* of the event log's header; n 0: no log yet, so the TPM's */
-        struct tpm *tpm;        /* NULL: predict without */
+        struct banks log_banks;     /* of the event log's header; n 0: no log yet, so the TPM's */
+        struct tpm *tpm;            /* NULL: predict without */
         struct tcg2 *tcg2;
         struct firmware *fw;
         struct firmware_end end;

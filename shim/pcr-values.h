@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* PCRs as people write them: values in a text file, for --base and --pcrs (lines "bank pcr hex", '#'
- * starts a comment), and lists. */
+/* PCRs as people write them: values in a text file, for --base and --pcrs (lines "bank pcr hex",
+ * '#' starts a comment), and lists. */
 #pragma once
 
 #include "base/error.h"

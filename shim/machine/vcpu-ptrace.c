@@ -158,15 +158,27 @@ static int ptrace_run(struct vcpu *vcpu, struct vcpu_exit *exit, struct error *e
 /* ---- registers ---- */
 
 /* The kernel's names in the order of vcpu.h. */
-#define EACH_REGISTER(X)                                                                     \
-        X(VCPU_RAX, rax)                                                                     \
-        X(VCPU_RCX, rcx)                                                                     \
-        X(VCPU_RDX, rdx)                                                                     \
-        X(VCPU_RBX, rbx) X(VCPU_RSP, rsp) X(VCPU_RBP, rbp) X(VCPU_RSI, rsi) X(VCPU_RDI, rdi) \
-                        X(VCPU_R8, r8) X(VCPU_R9, r9) X(VCPU_R10, r10) X(VCPU_R11, r11)      \
-                                        X(VCPU_R12, r12) X(VCPU_R13, r13) X(VCPU_R14, r14)   \
-                                                        X(VCPU_R15, r15) X(VCPU_RIP, rip)    \
-                                                                        X(VCPU_RFLAGS, eflags)
+/* clang-format off */
+#define EACH_REGISTER(X)       \
+        X(VCPU_RAX, rax)       \
+        X(VCPU_RCX, rcx)       \
+        X(VCPU_RDX, rdx)       \
+        X(VCPU_RBX, rbx)       \
+        X(VCPU_RSP, rsp)       \
+        X(VCPU_RBP, rbp)       \
+        X(VCPU_RSI, rsi)       \
+        X(VCPU_RDI, rdi)       \
+        X(VCPU_R8, r8)         \
+        X(VCPU_R9, r9)         \
+        X(VCPU_R10, r10)       \
+        X(VCPU_R11, r11)       \
+        X(VCPU_R12, r12)       \
+        X(VCPU_R13, r13)       \
+        X(VCPU_R14, r14)       \
+        X(VCPU_R15, r15)       \
+        X(VCPU_RIP, rip)       \
+        X(VCPU_RFLAGS, eflags)
+/* clang-format on */
 
 static int ptrace_get_regs(struct vcpu *vcpu, struct vcpu_regs *regs)
 {
