@@ -2,7 +2,6 @@
 #include "policy/ak-cache.h"
 
 #include <errno.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -14,7 +13,6 @@ struct entry {
         struct buf bytes; /* what it is found by: sizes, public area, certificates */
         time_t judged;
         struct ak ak; /* its public area lies in bytes */
-        uint8_t *spki;
 };
 
 #define WAYS 4 /* places that a key may have: two of one place would drive each other out */
@@ -30,7 +28,6 @@ static void entry_release(struct entry *e)
 {
         buf_release(&e->bytes);
         ak_key_free(e->ak.key);
-        OPENSSL_free(e->spki);
         *e = (struct entry){0};
 }
 
@@ -93,17 +90,13 @@ static void put_wanted(
         }
 }
 
-static int put_names(struct entry *e, struct error *error)
+static int put_name(struct entry *e, struct error *error)
 {
         int size = tpm_public_name(&e->ak.public, e->ak.name_bytes);
 
         if (size < 0)
                 return error_set(error, -size, "can't hash the key's public area");
         e->ak.name = SPAN(e->ak.name_bytes, (size_t)size);
-        size = i2d_PUBKEY(ak_key_evp(e->ak.key), &e->spki);
-        if (size <= 0)
-                return error_set(error, ENOMEM, "can't encode the key");
-        e->ak.spki = SPAN(e->spki, (size_t)size);
         return 0;
 }
 
@@ -119,7 +112,7 @@ static int judge(struct ak_cache *cache, struct entry *e, size_t public_bytes,
         if (r == 0)
                 r = ak_key_new(&ak->public, &ak->key, error);
         if (r == 0)
-                r = put_names(e, error);
+                r = put_name(e, error);
         if (r < 0)
                 return r;
         r = ak_trust_judge(cache->trust, &ak->public, ak_key_evp(ak->key), certificates, n, now,

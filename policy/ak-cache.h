@@ -11,7 +11,6 @@ struct ak {
         struct tpm_public public;
         uint8_t name_bytes[TPM_NAME_MAX_BYTES];
         struct span name; /* TPM Name: algorithm and digest of the public area */
-        struct span spki; /* SubjectPublicKeyInfo, DER */
         struct ak_key *key;
         enum ak_trusted trusted;
         struct error reason; /* of AK_NOT_TRUSTED */

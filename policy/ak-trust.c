@@ -4,14 +4,14 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "policy/ak-certificate.h"
 
-#define KEYS_MAX      4096
-#define AK_USAGE_TEXT "2.23.133.8.3" /* tcg-kp-AIKCertificate: TCG Credential Profiles, 3.6 */
+#define KEYS_MAX 4096
 
 struct given {
         struct buf area; /* TPMT_PUBLIC; empty: only the key is known */
@@ -24,7 +24,6 @@ struct ak_trust {
         X509_STORE *authorities;
         size_t n_authorities;
         bool anybodys;
-        ASN1_OBJECT *ak_usage;
 };
 
 const char *ak_trusted_text(enum ak_trusted trusted)
@@ -50,7 +49,6 @@ void ak_trust_free(struct ak_trust *trust)
         }
         free(trust->given);
         X509_STORE_free(trust->authorities);
-        ASN1_OBJECT_free(trust->ak_usage);
         free(trust);
 }
 
@@ -61,8 +59,7 @@ int ak_trust_new(struct ak_trust **ret)
         if (!trust)
                 return -ENOMEM;
         trust->authorities = X509_STORE_new();
-        trust->ak_usage = OBJ_txt2obj(AK_USAGE_TEXT, 1);
-        if (!trust->authorities || !trust->ak_usage) {
+        if (!trust->authorities) {
                 ak_trust_free(trust);
                 return -ENOMEM;
         }
@@ -150,17 +147,6 @@ int ak_trust_add_keys(struct ak_trust *trust, struct span file, struct error *er
         return key ? add_given(trust, SPAN(NULL, 0), key, error) : add_pem_keys(trust, file, error);
 }
 
-static X509 *der_certificate(struct span bytes)
-{
-        const uint8_t *at = bytes.data;
-        X509 *x = bytes.size <= INT32_MAX ? d2i_X509(NULL, &at, (long)bytes.size) : NULL;
-
-        if (x && at == bytes.data + bytes.size)
-                return x;
-        X509_free(x);
-        return NULL;
-}
-
 static bool add_authority(struct ak_trust *trust, X509 *x)
 {
         bool added = x && X509_STORE_add_cert(trust->authorities, x) == 1;
@@ -174,7 +160,7 @@ int ak_trust_add_authorities(struct ak_trust *trust, struct span file, struct er
 {
         size_t before = trust->n_authorities;
         BIO *reader;
-        X509 *x = der_certificate(file);
+        X509 *x = ak_certificate_read(file);
 
         if (x)
                 return add_authority(trust, x) ? 0 : error_set(error, ENOMEM, "out of memory");
@@ -207,88 +193,6 @@ static enum ak_trusted find_given(
         return best;
 }
 
-/* A certificate for something else, a web server's for example, is of a key that no TPM needs to
- * have. */
-static const char *wrong_usage(const struct ak_trust *trust, X509 *x)
-{
-        EXTENDED_KEY_USAGE *usages;
-        bool found = false;
-
-        if (!(X509_get_key_usage(x) & KU_DIGITAL_SIGNATURE))
-                return "isn't for digital signatures";
-        if (!(X509_get_extension_flags(x) & EXFLAG_XKUSAGE))
-                return NULL;
-        usages = X509_get_ext_d2i(x, NID_ext_key_usage, NULL, NULL);
-        for (int i = 0; i < sk_ASN1_OBJECT_num(usages); i++)
-                found = found || OBJ_cmp(sk_ASN1_OBJECT_value(usages, i), trust->ak_usage) == 0;
-        EXTENDED_KEY_USAGE_free(usages);
-        return found ? NULL : "isn't for attestation keys (tcg-kp-AIKCertificate)";
-}
-
-static int refuse(struct error *reason, const char *what)
-{
-        return error_set(reason, EPERM, "the attestation key's certificate %s", what);
-}
-
-static int verify_chain(const struct ak_trust *trust, X509 *x, STACK_OF(X509) * issuers, time_t now,
-                struct error *reason)
-{
-        X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-        int r = -ENOMEM;
-
-        if (ctx && X509_STORE_CTX_init(ctx, trust->authorities, x, issuers) == 1) {
-                X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN);
-                X509_STORE_CTX_set_time(ctx, 0, now);
-                r = 0;
-                if (X509_verify_cert(ctx) != 1)
-                        r = error_set(reason, EPERM,
-                                        "the attestation key's certificate doesn't lead to an "
-                                        "authority that is trusted: %s",
-                                        X509_verify_cert_error_string(
-                                                        X509_STORE_CTX_get_error(ctx)));
-        }
-        X509_STORE_CTX_free(ctx);
-        ERR_clear_error();
-        return r;
-}
-
-static int judge_first(const struct ak_trust *trust, X509 *x, EVP_PKEY *key, struct error *reason)
-{
-        if (EVP_PKEY_eq(X509_get0_pubkey(x), key) != 1)
-                return refuse(reason, "is of another key");
-        return wrong_usage(trust, x) ? refuse(reason, wrong_usage(trust, x)) : 0;
-}
-
-/* 0: certified; -EPERM: not, and why. */
-static int judge_certificates(const struct ak_trust *trust, EVP_PKEY *key,
-                const struct span *certificates, size_t n, time_t now, struct error *reason)
-{
-        STACK_OF(X509) *issuers = sk_X509_new_null();
-        X509 *first = NULL;
-        int r = issuers ? 0 : -ENOMEM;
-
-        for (size_t i = 0; r == 0 && i < n; i++) {
-                X509 *x = der_certificate(certificates[i]);
-
-                if (!x)
-                        r = refuse(reason, "or one of its issuers' can't be read");
-                else if (i == 0)
-                        first = x;
-                else if (sk_X509_push(issuers, x) < 1) {
-                        X509_free(x);
-                        r = -ENOMEM;
-                }
-        }
-        if (r == 0)
-                r = judge_first(trust, first, key, reason);
-        if (r == 0)
-                r = verify_chain(trust, first, issuers, now, reason);
-        ERR_clear_error();
-        X509_free(first);
-        sk_X509_pop_free(issuers, X509_free);
-        return r;
-}
-
 static int nothing_fits(const struct ak_trust *trust, size_t n_certificates, struct error *reason)
 {
         if (ak_trust_is_empty(trust))
@@ -309,7 +213,8 @@ int ak_trust_judge(const struct ak_trust *trust, const struct tpm_public *public
         int r = -EPERM;
 
         if (trusted == AK_NOT_TRUSTED && trust->n_authorities > 0 && n_certificates > 0)
-                r = judge_certificates(trust, key, certificates, n_certificates, now, reason);
+                r = ak_certificate_check(
+                                trust->authorities, key, certificates, n_certificates, now, reason);
         else if (trusted == AK_NOT_TRUSTED)
                 (void)nothing_fits(trust, n_certificates, reason);
         if (r != -EPERM && r != 0)

@@ -31,11 +31,8 @@ void ak_trust_take_anybodys(struct ak_trust *trust);
 /* Whether it can trust any key at all. */
 bool ak_trust_is_empty(const struct ak_trust *trust);
 
-/* Whose key this is. certificates: DER, that of the key first, then any of its issuers; valid at
- * now, each signed by the next or one that was given; the first one's key is this one, and it isn't
- * for anything but attestation: with an extended key usage it has tcg-kp-AIKCertificate, with a key
- * usage digitalSignature. *ret is AK_NOT_TRUSTED with a reason that says what is missing, else the
- * best that holds. -ENOMEM. */
+/* Whose key this is. certificates: of this key, as ak-certificate.h wants them. *ret is
+ * AK_NOT_TRUSTED with a reason that says what is missing, else the best that holds. -ENOMEM. */
 int ak_trust_judge(const struct ak_trust *trust, const struct tpm_public *public, EVP_PKEY *key,
                 const struct span *certificates, size_t n_certificates, time_t now,
                 enum ak_trusted *ret, struct error *reason);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "policy/issuer.h"
+#include "policy/ak-certificate.h"
 #include "policy/verify-policy.h"
 
 #define REFUSE(error, ...) error_set((error), EPERM, "policy: " __VA_ARGS__)
@@ -21,8 +21,8 @@ static int check_machine(const struct verify_policy *policy, const struct policy
                 return REFUSE(error, "the attestation key is none of those that are named");
         if (policy->n_issuers == 0)
                 return 0;
-        r = issuer_check(facts->certificates, facts->n_certificates, facts->ak_spki,
-                        policy->issuers, policy->n_issuers, facts->now, error);
+        r = ak_certificate_check_issuers(policy->issuers, policy->n_issuers, facts->ak_key,
+                        facts->certificates, facts->n_certificates, facts->now, error);
         return r < 0 ? error_prefix(error, r == -ENOMEM ? r : -EPERM, "policy") : 0;
 }
 

@@ -4,6 +4,7 @@
  * are errors. Pure. */
 #pragma once
 
+#include <openssl/types.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -64,8 +65,8 @@ struct policy_facts {
         const struct replay *quoted;         /* values of the quote */
         uint32_t unexplained;                /* PCRs quoted whose values logs don't give */
         const struct plain_kexec_verdict *plain_kexec;
-        struct span ak_name;             /* nameAlg and digest */
-        struct span ak_spki;             /* its SubjectPublicKeyInfo, DER */
+        struct span ak_name; /* nameAlg and digest */
+        EVP_PKEY *ak_key;
         const struct span *certificates; /* DER, the AK's first */
         size_t n_certificates;
         time_t now; /* at which certificates must be valid */

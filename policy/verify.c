@@ -19,7 +19,7 @@ static int check_policy(struct verify *v)
                         .unexplained = verdict->unexplained,
                         .plain_kexec = &verdict->plain_kexec,
                         .ak_name = verdict->ak->name,
-                        .ak_spki = verdict->ak->spki,
+                        .ak_key = ak_key_evp(verdict->ak->key),
                         .certificates = v->evidence->certificate,
                         .n_certificates = v->evidence->n_certificates,
                         .now = v->input->now,

@@ -7,7 +7,7 @@
 
 #include "base/base64.h"
 #include "base/cleanup.h"
-#include "policy/issuer.h"
+#include "policy/ak-certificate.h"
 #include "policy/verify-policy.h"
 #include "tests/unit/tap.h"
 
@@ -305,7 +305,7 @@ static const struct {
                 {", \"pcrs\": {\"sha256\": {\"7\": [" HASH("aa") "]}}", UNQUOTED_7, "isn't quoted"},
                 {", \"pcrs\": {\"sha384\": {\"7\": [\"" A64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"]}}",
                                 NOTHING, "isn't quoted"},
-                {", \"issuers\": [\"AQID\"]", NOTHING, "without a certificate"},
+                {", \"issuers\": [\"AQID\"]", NOTHING, "issuer 0 is no certificate"},
 };
 
 static void facts_are_judged(void)
@@ -338,8 +338,9 @@ static void facts_are_judged(void)
 
 DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free)
 
+/* usage: an extended key usage; NULL: none. */
 static void certificate(EVP_PKEY *key, const char *subject, EVP_PKEY *by, const char *issuer,
-                long days, struct buf *ret)
+                const char *usage, long days, struct buf *ret)
 {
         X509 *x = X509_new();
         unsigned char *der = NULL;
@@ -354,20 +355,21 @@ static void certificate(EVP_PKEY *key, const char *subject, EVP_PKEY *by, const 
         X509_NAME_add_entry_by_txt(X509_get_issuer_name(x), "CN", MBSTRING_ASC,
                         (const unsigned char *)issuer, -1, -1, 0);
         X509_set_pubkey(x, key);
-        for (int i = 0; i < 4; i++) {
-                static const struct {
+        for (int i = 0; i < 5; i++) {
+                const struct {
                         int nid;
                         const char *value;
                 } rows[] = {{NID_basic_constraints, "critical,CA:TRUE"},
                                 {NID_key_usage, "critical,keyCertSign,digitalSignature"},
                                 {NID_subject_key_identifier, "hash"},
-                                {NID_authority_key_identifier, "keyid"}};
+                                {NID_authority_key_identifier, key == by ? "keyid" : NULL},
+                                {NID_ext_key_usage, usage}};
                 X509V3_CTX context;
                 X509_EXTENSION *extension;
 
-                X509V3_set_ctx(&context, x, x, NULL, NULL, 0);
-                if (i == 3 && key != by)
+                if (!rows[i].value)
                         continue;
+                X509V3_set_ctx(&context, x, x, NULL, NULL, 0);
                 extension = X509V3_EXT_conf_nid(NULL, &context, rows[i].nid, rows[i].value);
                 X509_add_ext(x, extension, -1);
                 X509_EXTENSION_free(extension);
@@ -379,48 +381,56 @@ static void certificate(EVP_PKEY *key, const char *subject, EVP_PKEY *by, const 
         X509_free(x);
 }
 
+/* The AK's certificate, then those of whoever is above it, as far as sent. */
+static int check_issuers(const struct buf *leaf, const struct buf *middle, const struct buf *issuer,
+                EVP_PKEY *ak, time_t now, struct error *error)
+{
+        const struct span chain[] = {buf_span(leaf), middle ? buf_span(middle) : SPAN(NULL, 0)};
+        const struct span issuers[] = {buf_span(issuer)};
+
+        return ak_certificate_check_issuers(issuers, 1, ak, chain,
+                        !leaf->size ? 0
+                        : middle    ? 2
+                                    : 1,
+                        now, error);
+}
+
 static void issuers_are_believed_by_signature(void)
 {
         _cleanup_(EVP_PKEY_freep) EVP_PKEY *root = EVP_EC_gen("P-256"),
                                            *middle = EVP_EC_gen("P-256"), *ak = EVP_EC_gen("P-256");
         _cleanup_buf_ struct buf root_der = {0}, middle_der = {0}, ak_der = {0}, old = {0},
-                                 forged = {0};
-        unsigned char *spki = NULL;
-        struct span chain[2], key, roots[1];
+                                 forged = {0}, web = {0}, none = {0}, no_root = {0};
         struct error error = {{0}};
         time_t now = time(NULL);
 
-        certificate(root, "root", root, "root", 10, &root_der);
-        certificate(middle, "middle", root, "root", 10, &middle_der);
-        certificate(ak, "ak", middle, "middle", 10, &ak_der);
-        certificate(ak, "ak", middle, "middle", 0, &old);
-        certificate(ak, "ak", ak, "middle", 10, &forged);
-        key = SPAN(spki, (size_t)i2d_PUBKEY(ak, &spki));
-        key.data = spki;
-        chain[0] = buf_span(&ak_der);
-        chain[1] = buf_span(&middle_der);
-        roots[0] = buf_span(&root_der);
-        CHECK_EQ(issuer_check(chain, 2, key, roots, 1, now, &error), 0);
+        certificate(root, "root", root, "root", NULL, 10, &root_der);
+        certificate(middle, "middle", root, "root", NULL, 10, &middle_der);
+        certificate(ak, "ak", middle, "middle", "2.23.133.8.3", 10, &ak_der);
+        certificate(ak, "ak", middle, "middle", NULL, 0, &old);
+        certificate(ak, "ak", ak, "middle", NULL, 10, &forged);
+        certificate(ak, "ak", middle, "middle", "serverAuth", 10, &web);
+        buf_put(&no_root, "\1\2\3", 3);
+        CHECK_EQ(check_issuers(&ak_der, &middle_der, &root_der, ak, now, &error), 0);
         if (error.text[0])
                 printf("# %s\n", error.text);
-        CHECK_EQ(issuer_check(chain, 1, key, roots, 1, now, &error), -EPERM); /* no way to it */
-        CHECK_EQ(issuer_check(chain, 1, key, chain + 1, 1, now, &error), 0);  /* not a root */
-        CHECK_EQ(issuer_check(chain, 2, SPAN(spki, key.size - 1), roots, 1, now, &error), -EPERM);
+        CHECK_EQ(check_issuers(&ak_der, NULL, &root_der, ak, now, &error), -EPERM); /* no way */
+        CHECK_EQ(check_issuers(&ak_der, NULL, &middle_der, ak, now, &error), 0);    /* not a root */
+        CHECK_EQ(check_issuers(&ak_der, &middle_der, &root_der, root, now, &error), -EPERM);
         CHECK(strstr(error.text, "another key"));
-        CHECK_EQ(issuer_check(chain, 2, key, roots, 1, now + 11 * 86400, &error), -EPERM);
+        CHECK_EQ(check_issuers(&ak_der, &middle_der, &root_der, ak, now + 11 * 86400, &error),
+                        -EPERM);
         CHECK(strstr(error.text, "expired"));
-        chain[0] = buf_span(&old);
-        CHECK_EQ(issuer_check(chain, 2, key, roots, 1, now + 60, &error), -EPERM);
-        chain[0] = buf_span(&forged);
-        CHECK_EQ(issuer_check(chain, 2, key, roots, 1, now, &error), -EPERM);
-        chain[0] = SPAN(ak_der.data, ak_der.size - 1);
-        CHECK_EQ(issuer_check(chain, 2, key, roots, 1, now, &error), -EPERM);
-        CHECK(strstr(error.text, "malformed"));
-        chain[0] = buf_span(&ak_der);
-        roots[0] = SPAN("\1\2\3", 3);
-        CHECK_EQ(issuer_check(chain, 2, key, roots, 1, now, &error), -EBADMSG);
-        CHECK_EQ(issuer_check(NULL, 0, key, roots, 1, now, &error), -EPERM);
-        OPENSSL_free(spki);
+        CHECK_EQ(check_issuers(&old, &middle_der, &root_der, ak, now + 60, &error), -EPERM);
+        CHECK_EQ(check_issuers(&forged, &middle_der, &root_der, ak, now, &error), -EPERM);
+        CHECK_EQ(check_issuers(&web, &middle_der, &root_der, ak, now, &error), -EPERM);
+        CHECK(strstr(error.text, "isn't for attestation keys"));
+        CHECK_EQ(check_issuers(&ak_der, &middle_der, &no_root, ak, now, &error), -EBADMSG);
+        CHECK_EQ(check_issuers(&none, NULL, &root_der, ak, now, &error), -EPERM);
+        CHECK(strstr(error.text, "without a certificate"));
+        ak_der.size--;
+        CHECK_EQ(check_issuers(&ak_der, &middle_der, &root_der, ak, now, &error), -EPERM);
+        CHECK(strstr(error.text, "can't be read"));
 }
 
 /* tests/corpus/make-references.py: what begins with "ok-" is one. */
@@ -463,6 +473,6 @@ static const struct tap_test tests[] = {
                 {"what holds where nothing is said", default_policy},
                 {"malformed policies are refused", malformed_policies},
                 {"facts are judged", facts_are_judged},
-                {"issuers are believed by signature and time", issuers_are_believed_by_signature},
+                {"issuers are believed by signature, time and usage", issuers_are_believed_by_signature},
 };
 TAP_MAIN(tests)
