@@ -473,6 +473,7 @@ static const struct tap_test tests[] = {
                 {"what holds where nothing is said", default_policy},
                 {"malformed policies are refused", malformed_policies},
                 {"facts are judged", facts_are_judged},
-                {"issuers are believed by signature, time and usage", issuers_are_believed_by_signature},
+                {"issuers are believed by signature, time and usage",
+                                issuers_are_believed_by_signature},
 };
 TAP_MAIN(tests)
