@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The Debian package: built in a copy of the sources, looked at by lintian, installed into a Debian root tree and purged from it.
+"""The Debian package: looked at by lintian, installed into a Debian root tree and purged from it.
 
-No machine is started; what the installed files do is for the other scenarios. Run by --full.
+No machine is started: systemd_os-hop installs and purges the same package in one. Run by --full.
 """
 
 import pathlib
@@ -9,12 +9,11 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+import debian_package
 import payloads
 import rootfs
-import scene
 from tally import expect, expect_equal
 
-NEEDS = ("dpkg-buildpackage", "dh", "lintian")
 INSTALLED = {
     "usr/sbin/mkexec": True, "usr/sbin/mkexec-ticket": True, "usr/lib/systemd/system-shutdown/mkexec": True,
     "usr/share/man/man8/mkexec.8.gz": False, "usr/share/bash-completion/completions/mkexec": False,
@@ -38,10 +37,7 @@ CONFIGURATIONS = (Configuration(),)
 class Story:
     folder: pathlib.Path
     tree: object
-
-    @property
-    def packages(self):
-        return sorted(path for path in self.folder.glob("*.deb") if "dbgsym" not in path.name)
+    packages: object
 
     def named(self):
         """Paths in the tree with our name in them."""
@@ -49,29 +45,16 @@ class Story:
         return [path for path in found if not path.startswith(IGNORED)]
 
 
-def build(folder):
-    place = folder / "mkexec"
-    names = subprocess.run(["git", "-C", scene.REPOSITORY, "ls-files", "-z"], capture_output=True, check=True).stdout
-    for name in names.decode().split("\0"):
-        if name and (scene.REPOSITORY / name).exists():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(scene.REPOSITORY / name, place / name)
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(folder),
-                   "DEB_BUILD_OPTIONS": "nocheck parallel=2"}
-    rootfs.call(["dpkg-buildpackage", "-us", "-uc", "-b"], cwd=place, env=environment)
-
-
 def lintian_is_content(story):
-    changes = next(story.folder.glob("*.changes"))
-    done = subprocess.run(["lintian", "--fail-on", "error,warning", changes], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(["lintian", "--fail-on", "error,warning", story.packages.changes], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
     expect_equal(f"exit code ({done.stdout.strip()})", done.returncode, 0)
 
 
 def lintian_would_say_so(story):
     """The twin: the same package with a file that no package may have."""
     place = story.folder / "twin"
-    program = next(path for path in story.packages if path.name.startswith("mkexec_"))
-    rootfs.call(["dpkg-deb", "-R", program, place])
+    rootfs.call(["dpkg-deb", "-R", story.packages.program, place])
     (place / "usr/sbin/mkexec").chmod(0o4777)
     rootfs.call(["dpkg-deb", "-b", "--root-owner-group", place, story.folder / "twin.deb"])
     done = subprocess.run(["lintian", "--fail-on", "error,warning", story.folder / "twin.deb"], capture_output=True, text=True)
@@ -80,9 +63,8 @@ def lintian_would_say_so(story):
 
 
 def it_installs(story):
-    for package in story.packages:
-        story.tree.copy(package, f"root/{package.name}")
-    story.tree.run("dpkg", "-i", *(f"/root/{package.name}" for package in story.packages if package.name.startswith("mkexec_")))
+    story.tree.copy(story.packages.program, "root/mkexec.deb")
+    story.tree.run("dpkg", "-i", "/root/mkexec.deb")
     for name, executable in INSTALLED.items():
         path = story.tree.path(name)
         expect(path.exists(), f"{name} isn't there")
@@ -107,13 +89,11 @@ CHECKS = {"lintian has nothing to say": lintian_is_content, "lintian refuses a p
 
 
 def run(tally, folder, configuration):
-    missing = [program for program in NEEDS if not shutil.which(program)]
-    if missing:
-        raise payloads.Unavailable(f"{', '.join(missing)} isn't installed")
+    if not shutil.which("lintian"):
+        raise payloads.Unavailable("lintian isn't installed")
     folder.mkdir(parents=True)
     tree = rootfs.Tree(folder / "root")
     tree.path(rootfs.DPKG_LEAVES_OUT).unlink()
-    build(folder)
-    story = Story(folder, tree)
+    story = Story(folder, tree, debian_package.built())
     for check, function in CHECKS.items():
         tally.check(f"package: {check}", function, story)

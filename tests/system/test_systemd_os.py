@@ -11,6 +11,7 @@ import subprocess
 from dataclasses import dataclass
 
 import closure
+import debian_package
 import esp
 import eventlog
 import payloads
@@ -26,6 +27,7 @@ from tally import expect, expect_equal
 HERE = pathlib.Path(__file__).parent
 COMMAND_LINE = "ro console=ttyS0 quiet panic=-1 mitigations=off no_timer_check"
 HOOK = "usr/lib/systemd/system-shutdown/mkexec"
+PACKAGE = "scripts/mkexec.deb"
 # Of no use to a machine without a person or a network.
 MASKED = ("getty.target", "e2scrub_reap.service", "apt-daily.timer", "apt-daily-upgrade.timer", "fstrim.timer", "dpkg-db-backup.timer",
           "systemd-tmpfiles-clean.timer", "e2scrub_all.timer", "systemd-hwdb-update.service", "ldconfig.service",
@@ -43,16 +45,18 @@ UNITS = {
 @dataclass(frozen=True)
 class Configuration:
     """`turns`: what each boot does, see guest/systemd-boot. `starts`: the UKI of each boot, "A" by firmware, others by a hop. `root`:
-    how the root is found, see systemd_disk.py."""
+    how the root is found, see systemd_disk.py. `package`: mkexec is installed as a Debian package, in the first boot, and purged in the
+    last one."""
     name: str
     what: str
     turns: tuple
     starts: str
     root: type = systemd_disk.Plain
+    package: bool = False
 
 
 CONFIGURATIONS = (
-    Configuration("hop", "an orderly exec", ("hop", "end"), "AB"),
+    Configuration("hop", "an orderly exec", ("hop", "end"), "AB", package=True),
     Configuration("disk", "an encrypted root, opened by a passphrase, then by a ticket", ("changed", "kexec", "end"), "ACB",
                   systemd_disk.Encrypted),
     Configuration("others", "systemctl kexec with another image in the guard's place, and with PCR 8 moved; systemctl reboot",
@@ -80,8 +84,13 @@ class Story:
     root: object
 
 
-def installed_tree(folder, root):
-    """A Debian root with mkexec installed by meson, as an administrator would."""
+def installed_tree(folder, root, package):
+    """A Debian root with mkexec installed by meson, as an administrator would, or with the package to be installed."""
+    if package:
+        tree = rootfs.Tree(folder, root.variant, root.suite)
+        tree.path(rootfs.DPKG_LEAVES_OUT).unlink()
+        tree.copy(debian_package.built().program, PACKAGE)
+        return tree
     build = scene.program().parent
     if not (build / "build.ninja").exists():
         raise payloads.Unavailable(f"{build} is no build folder to install from")
@@ -133,7 +142,7 @@ def build_uki(name, root, kernel, initrd, cmdline):
 def run_machine(tally, folder, configuration):
     root = configuration.root()
     kernel = payloads.kernel(root.kernel)
-    tree = installed_tree(folder / "root", root)
+    tree = installed_tree(folder / "root", root, configuration.package)
     prepare(tree, kernel, configuration, root)
     initrd = tree.initrd(kernel)
     if "foreign" in configuration.turns:
@@ -279,6 +288,27 @@ def next_boot_is_told(story):
     return "\n".join(filter(None, (said(boot, "status")["last_exec"] for boot in story.boots)))
 
 
+def package_was_installed(story):
+    """By dpkg in the running system: its files are as they should be, and its units are enabled and find nothing to do."""
+    first = story.boots[0]
+    worked(first, "install", "verify")
+    expect_equal("what dpkg --verify says", first.text("verify.out"), "")
+    expect_equal("systemctl is-enabled of its units", first.text("enabled.out").split(), ["enabled", "enabled"])
+    return first.text("install.out")
+
+
+def package_is_purged(story):
+    """In the system that it has started, which then powers off as usual."""
+    last = story.boots[-1]
+    worked(last, "purge")
+    before, after = ({path for path in last.text(name).split() if "mkexec-test" not in path and not path.startswith("/scripts/")}
+                     for name in ("ours", "ours-purged"))
+    expect(len(before) > 20 and f"/{HOOK}" in before, f"only {sorted(before)} were there")
+    expect_equal("left", sorted(after), [])
+    expect_equal("units that systemd still knows", last.text("units-purged"), "")
+    return f"{len(before)} files went"
+
+
 def registers_read_as_predicted(story):
     """PCR 8 after each hop; PCR 11 is explained by firmware's, systemd's and the hop's events; 12 and 15 are nobody's."""
     for number, (before, after) in enumerate(zip(story.boots, story.boots[1:]), 2):
@@ -359,10 +389,12 @@ CHECKS = {
     "trixie": {**{what: check for what, check in ALWAYS.items() if check is not other_tools_agree}, **systemd_257.CHECKS},
     "hop": {**ALWAYS,
             "/run is too small: the message says how to make room, and that works": run_is_too_small_at_first,
+            "the Debian package is installed in the running system": package_was_installed,
             "exec refuses without its hook": refused_without_hook,
             "mkexec status has ten lines at most": status_takes_ten_lines,
             "phases of systemd 252, up to the end of the shutdown, are in the second kernel's log": phases_came_along,
-            "units that measure don't run in the second system": measures_nothing_untrue},
+            "units that measure don't run in the second system": measures_nothing_untrue,
+            "the package is purged without a trace in the system that it has started": package_is_purged},
     "disk": {**ALWAYS,
              "B is up, its root opened by the ticket, and nobody was asked": opened_by_the_ticket,
              "a kernel with another command line doesn't get the ticket, and asks": another_kernel_cannot_have_it,
