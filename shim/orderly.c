@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,7 +21,7 @@
 
 /* systemd-shutdown gives its hooks 90 seconds in all (DEFAULT_TIMEOUT_USEC) and then goes on. This
  * leaves some for ending the hop. */
-#define STEPS_DEADLINE_MS 60000
+#define STEPS_DEADLINE_S 60
 
 static int64_t now_ms(void)
 {
@@ -33,7 +34,7 @@ static int64_t now_ms(void)
 /* Reads what the process says until it ends or time is up. False: time is up. */
 static bool listen_to(int fd, char *text, size_t size)
 {
-        int64_t until = now_ms() + STEPS_DEADLINE_MS;
+        int64_t until = now_ms() + STEPS_DEADLINE_S * 1000;
         size_t n = 0;
 
         for (;;) {
@@ -79,13 +80,13 @@ static int steps(const struct state_dir *dir, enum hop_exec_end end, const char 
         close(fd[0]);
         if (pid < 0)
                 return error_set(error, errno, "can't start a process: %m");
-        if (!in_time)
-                kill(pid, SIGKILL);
+        if (!in_time) {
+                kill(pid, SIGKILL); /* and not waited for: see orderly_finish */
+                return error_set(error, ETIME, "exec's steps took longer than %d s",
+                                STEPS_DEADLINE_S);
+        }
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                 continue;
-        if (!in_time)
-                return error_set(error, ETIME, "exec's steps took longer than %d s",
-                                STEPS_DEADLINE_MS / 1000);
         if (WIFSIGNALED(status))
                 return error_set(error, EIO, "exec was killed by signal %d", WTERMSIG(status));
         return WEXITSTATUS(status) == 0 ? 0 : error_set(error, EIO, "%s", said.text);
@@ -165,20 +166,35 @@ static int not_asked_for(const struct state_dir *dir, struct error *error)
                                        staged.payload);
 }
 
-/* For the console and the next boot. */
-static void tell(const struct error *reason)
+/* On the console: what a hook says on stderr doesn't get there. */
+static void say(int level, const char *text, const char *rest)
 {
         _cleanup_close_ int kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
         char line[LAST_EXEC_MAX + 64];
+        int n = snprintf(line, sizeof(line), "<%d>mkexec: %.*s; %s\n", level, LAST_EXEC_MAX, text,
+                        rest);
+
+        if (kmsg >= 0 && write(kmsg, line, (size_t)n) < 0)
+                progress_warn("/dev/kmsg: %m");
+}
+
+/* For the console and the next boot. */
+static void tell(const struct error *reason)
+{
         struct error note = {{0}};
-        int n;
 
         if (last_exec_write("", reason->text, &note) < 0)
                 progress_warn("the next boot won't tell why: %s", note.text);
-        n = snprintf(line, sizeof(line), "<3>mkexec: %.*s; resetting\n", LAST_EXEC_MAX,
-                        reason->text);
-        if (kmsg >= 0 && write(kmsg, line, (size_t)n) < 0)
-                progress_warn("/dev/kmsg: %m");
+        say(LOG_ERR, reason->text, "resetting");
+}
+
+static void tell_time(int64_t ms)
+{
+        char text[64];
+
+        snprintf(text, sizeof(text), "exec's steps took %.1f s of %d s", (double)ms / 1000,
+                        STEPS_DEADLINE_S);
+        say(LOG_NOTICE, text, "starting the second kernel");
 }
 
 int orderly_finish(const struct state_dir *dir, bool only_armed, const char *tcti,
@@ -186,6 +202,7 @@ int orderly_finish(const struct state_dir *dir, bool only_armed, const char *tct
 {
         struct error recovery = {{0}};
         bool armed = state_has(dir, STATE_ARMED);
+        int64_t began = now_ms();
         int r;
 
         if (!armed && !state_has(dir, STATE_PLAN))
@@ -196,12 +213,18 @@ int orderly_finish(const struct state_dir *dir, bool only_armed, const char *tct
         if (r == 0)
                 r = steps(dir, HOP_EXEC_READY, tcti, progress, error);
         if (r == 0) {
+                tell_time(now_ms() - began);
                 last_exec_remove("", NULL);
                 r = kexec_reboot(error);
         }
+        tell(error);
+        /* What was killed ends the system call that it is in before it dies: a TPM's driver may
+         * wait for minutes, and an image may still get loaded. Whoever ends us meanwhile leaves
+         * the guard, or an image that is measured to its end; the next boot has been told. */
+        while (wait(NULL) >= 0 || errno == EINTR)
+                continue;
         /* Steps that came to an end of their own left nothing to recover, and the guard. */
         if (extend_recover(dir, tcti, &recovery) < 0)
                 progress_warn("%s", recovery.text);
-        tell(error);
         return r;
 }

@@ -16,7 +16,6 @@ import os
 import pathlib
 import random
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,9 +23,9 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 
+from namespaces import NAMESPACES, missing  # noqa: E402
+
 FILE = ("--handover=file",)
-NAMESPACES = ["setpriv", "--bounding-set=-sys_boot", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-              "sh", "-c", 'mount -t tmpfs none /sys && mount -t tmpfs none /run && exec "$@"', "sh"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,20 +317,6 @@ def ask(worker, *request):
     if not line:
         raise RuntimeError("a worker died")
     return json.loads(line)
-
-
-def missing():
-    """Why this can't run here, or None."""
-    if os.geteuid() != 0:
-        return "not root"
-    for program in ("swtpm", "swtpm_setup", "tpm2_eventlog", "tpm2_pcrread", "unshare", "setpriv"):
-        if not shutil.which(program):
-            return f"no {program}"
-    if pathlib.Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]:
-        return "a user namespace around us"
-    done = subprocess.run([*NAMESPACES, "unshare", "--user", "true"], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL)
-    return f"no namespaces: {done.stderr.strip()}" if done.returncode else None
 
 
 def choose(points, options, scenario):

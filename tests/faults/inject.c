@@ -4,9 +4,10 @@
  * it stops at each call only until the fault is there, and from then on at those that a seccomp
  * filter picks for it.
  *
- *   inject --folder DIR --loaded FILE --report FILE [--trace FILE] [--preload LIBRARY]
+ *   inject --folder DIR --loaded FILE --report FILE [--trace FILE] [--preload LIBRARY] [--forks]
  *          [--at N (--variant K [--from] | --kill)] PROGRAM [ARGUMENT...]
  *
+ * With --forks its children's kexec and reboot are answered as well; none of them may be a guest.
  * The report has lines "hit N NAME ACTION", "reboot", "left N" (processes that outlived the
  * program) and "exit CODE" or "signal NUMBER". SIGTERM kills the program. */
 #include "inject.h"
@@ -38,7 +39,7 @@ struct run {
         const char *preload;
         struct pretend pretend;
         unsigned long at, variant, calls;
-        bool from, kill;
+        bool from, kill, forks;
         bool each;    /* stop at each call; else at those in the filter */
         long from_nr; /* --from: this call fails from the first hit on */
 
@@ -362,7 +363,8 @@ static int look(struct run *run, int status, bool *inside)
 {
         struct user_regs_struct regs;
 
-        if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8))
+        if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8) ||
+                        status >> 8 == (SIGTRAP | PTRACE_EVENT_FORK << 8))
                 return 0;
         if (status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8)) {
                 if (ptrace(PTRACE_GETREGS, run->pid, NULL, &regs) == 0)
@@ -387,6 +389,43 @@ static int look(struct run *run, int status, bool *inside)
         return 0;
 }
 
+/* A child of the program has stopped: at a call that the filter picked, or at its first
+ * instruction. */
+static void look_at_child(struct run *run, pid_t child, int status)
+{
+        bool at_call = status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8);
+        int number = WSTOPSIG(status);
+        struct user_regs_struct regs;
+        pid_t pid = run->pid;
+
+        if (at_call && ptrace(PTRACE_GETREGS, child, NULL, &regs) == 0) {
+                run->pid = child;
+                picked(run, &regs);
+                run->pid = pid;
+        }
+        if (number == SIGTRAP || number == SIGSTOP)
+                number = 0;
+        (void)ptrace(PTRACE_CONT, child, NULL,
+                        (void *)(long)number); /* or it was killed meanwhile */
+}
+
+/* The next stop, or the end, of the program. */
+static int wait_for_program(struct run *run)
+{
+        int status;
+
+        for (;;) {
+                pid_t pid = waitpid(run->forks ? -1 : run->pid, &status, __WALL);
+
+                if (pid == run->pid)
+                        return status;
+                if (pid < 0 && errno != EINTR)
+                        die("waitpid");
+                if (pid > 0 && WIFSTOPPED(status))
+                        look_at_child(run, pid, status);
+        }
+}
+
 static int trace_program(struct run *run)
 {
         bool inside = false;
@@ -394,7 +433,8 @@ static int trace_program(struct run *run)
 
         if (ptrace(PTRACE_SETOPTIONS, run->pid, NULL,
                             PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC |
-                                            PTRACE_O_TRACESECCOMP) < 0)
+                                            PTRACE_O_TRACESECCOMP |
+                                            (run->forks ? PTRACE_O_TRACEFORK : 0)) < 0)
                 die("PTRACE_SETOPTIONS");
         run->each = run->trace || run->at;
         for (;;) {
@@ -402,11 +442,7 @@ static int trace_program(struct run *run)
                                     (void *)(long)signal_number) < 0 &&
                                 errno != ESRCH)
                         die("going on");
-                if (waitpid(run->pid, &status, __WALL) < 0) {
-                        if (errno == EINTR)
-                                continue;
-                        die("waitpid");
-                }
+                status = wait_for_program(run);
                 if (!WIFSTOPPED(status))
                         return status;
                 signal_number = look(run, status, &inside);
@@ -456,7 +492,8 @@ static void parse(int argc, char **argv, struct run *run)
         static const struct option options[] = {{"folder", 1, NULL, 'f'}, {"loaded", 1, NULL, 'l'},
                         {"report", 1, NULL, 'r'}, {"preload", 1, NULL, 'p'},
                         {"trace", 1, NULL, 't'}, {"at", 1, NULL, 'a'}, {"variant", 1, NULL, 'v'},
-                        {"from", 0, NULL, 'F'}, {"kill", 0, NULL, 'k'}, {NULL}};
+                        {"from", 0, NULL, 'F'}, {"kill", 0, NULL, 'k'}, {"forks", 0, NULL, 'c'},
+                        {NULL}};
         int option;
 
         while ((option = getopt_long(argc, argv, "+", options, NULL)) >= 0)
@@ -487,6 +524,9 @@ static void parse(int argc, char **argv, struct run *run)
                         break;
                 case 'k':
                         run->kill = true;
+                        break;
+                case 'c':
+                        run->forks = true;
                         break;
                 default:
                         exit(99);

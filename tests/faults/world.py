@@ -209,10 +209,11 @@ class World:
 
     # ---- mkexec ----
 
-    def run(self, arguments, fault=None, trace=False, count=False, stdin=None):
-        options, environment = [], {"PATH": os.environ["PATH"], "TPM2TOOLS_TCTI": self.tpm.tcti}
+    def run(self, arguments, fault=None, trace=False, count=False, stdin=None, forks=False, seconds=DEADLINE_SECONDS):
+        """forks: it has children that kexec; seconds: its deadline."""
+        options, environment = ["--forks"] * forks, {"PATH": os.environ["PATH"], "TPM2TOOLS_TCTI": self.tpm.tcti}
         if fault and fault.kind in ("call", "kill"):
-            options = ["--at", str(fault.at)]
+            options += ["--at", str(fault.at)]
             options += ["--kill"] if fault.kind == "kill" else ["--variant", str(fault.variant)]
             options += ["--from"] if fault.later else []
         if trace:
@@ -239,7 +240,7 @@ class World:
         self.tpm.expect((fault.at, fault.variant, fault.later) if fault and fault.kind == "tpm" else None, on_hang)
         late = False
         try:
-            out, err = process.communicate(timeout=12 if fault and fault.kind == "alloc" else DEADLINE_SECONDS)
+            out, err = process.communicate(timeout=12 if fault and fault.kind == "alloc" else seconds)
         except subprocess.TimeoutExpired:
             late = True
             process.send_signal(signal.SIGTERM)
