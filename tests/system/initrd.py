@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The initrd of every test machine: busybox, the modules the harness needs, and guest/init.
+"""The initrd of nearly every test machine: busybox, the modules the harness needs, and guest/init.
 
 The same init runs in the first and in the second kernel; the command line's `run=NAME` or who reads the console says
 which script of the payload disk it starts. Called by the scenarios; writes the cpio archive itself ("newc", see the kernel's
@@ -71,16 +71,16 @@ def modules(kernel, names=MODULES):
     return [(name + ".ko", data) for name, data in ordered.items()]
 
 
-def build(kernel, marker):
-    """The compressed initrd; `marker` is a text that a script in it can show to prove that this initrd runs."""
+def build(kernel, marker, init="init", names=MODULES):
+    """The compressed initrd; `marker` is a text that a script in it can show to prove that this initrd runs. `init`: which of guest/."""
     cpio = Cpio()
     for name in DIRECTORIES:
         cpio.add(name, DIRECTORY | 0o755)
-    cpio.add("init", FILE | 0o755, (HERE / "guest/init").read_bytes())
+    cpio.add("init", FILE | 0o755, (HERE / "guest" / init).read_bytes())
     cpio.add("bin/busybox", FILE | 0o755, BUSYBOX.read_bytes())
     cpio.add("bin/sh", LINK | 0o777, b"busybox")
     cpio.add("etc/marker", FILE | 0o644, marker.encode() + b"\n")
-    found = modules(kernel)
+    found = modules(kernel, names)
     for name, data in found:
         cpio.add("lib/modules/" + name, FILE | 0o644, data)
     cpio.add("lib/modules/order", FILE | 0o644, "".join(name + "\n" for name, _ in found).encode())

@@ -44,6 +44,9 @@ class Plain:
     def prepare(self, tree):
         pass
 
+    def initrd(self, tree, kernel):
+        return tree.initrd(kernel)
+
     def disk(self, tree, folder):
         return tree.image(folder / "root.img")
 

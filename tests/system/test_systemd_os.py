@@ -14,6 +14,7 @@ import closure
 import debian_package
 import esp
 import eventlog
+import hooks
 import payloads
 import rootfs
 import scene
@@ -22,6 +23,7 @@ import systemd_disk
 import systemd_logs
 import uki
 import vm
+from attempts import is_refused, worked
 from tally import expect, expect_equal
 
 HERE = pathlib.Path(__file__).parent
@@ -63,13 +65,22 @@ CONFIGURATIONS = (
                   ("foreign", "reboot", "pcr8", "end"), "ABAA", systemd_disk.Encrypted),
     Configuration("trixie", "systemd 257 of Debian 13, and all that it measures", ("file", "arm", "end"), "ACB",
                   systemd_257.Trixie),
-    Configuration("twins", "a hook that is missing, or killed", ("missing", "killed", "end"), "AAA"),
+    Configuration("twins", "a hook that is missing while another hangs, or killed", ("hangs", "killed", "end"), "AAA"),
+    Configuration("unarmed", "systemd 257: kexecs that nobody armed, PCR 8 moved, another image loaded, and an exec",
+                  ("bare", "foreign-reboot", "moved", "late", "end"), "AAAAB", hooks.Modern),
+    Configuration("hooks", "systemd 257: a hook that is killed, missing, or stopped; others that fail and hang; and an exec",
+                  ("killed", "hangs", "stuck", "crowd", "end"), "AAAAB", hooks.Modern),
 )
+# Turns with another image in the guard's place.
+FOREIGN = {"foreign", "foreign-reboot", "late"}
 NOTHING_CAME_BACK = "nothing came back from its shutdown hook"
+NOT_ARMED = "was loaded, but this systemd makes kexecs of reboots: only 'mkexec exec' starts it"
+PCR_8_MOVED = r"PCR 8 \(sha256\) was extended since load"
 # What the boot after such a turn is told, a part of it; None: nothing.
-TOLD = {"hop": None, "changed": None, "kexec": None, "reboot": None, "foreign": None, "arm": None, "file": None,
-        "missing": NOTHING_CAME_BACK,
-        "killed": f"{NOTHING_CAME_BACK}|exec was killed by signal 9", "pcr8": r"PCR 8 \(sha256\) was extended since load"}
+TOLD = {"hop": None, "changed": None, "kexec": None, "reboot": None, "foreign": None, "arm": None, "file": None, "late": None,
+        "crowd": None, "hangs": NOTHING_CAME_BACK, "stuck": "exec's steps took longer than 60 s",
+        "bare": NOT_ARMED, "foreign-reboot": NOT_ARMED, "moved": PCR_8_MOVED, "pcr8": PCR_8_MOVED,
+        "killed": f"{NOTHING_CAME_BACK}|exec was killed by signal 9"}
 PHASE_PCR = 11
 SHUTDOWN_PHASES = ("shutdown", "final")
 BLESS_BOOT = "systemd-bless-boot.service"
@@ -114,7 +125,7 @@ def prepare(tree, kernel, configuration, root):
     tree.link("etc/systemd/system/multi-user.target.wants/mkexec-test.service", "../mkexec-test.service")
     tree.link("etc/systemd/system/sysinit.target.wants/mkexec-test-stop.service", "../mkexec-test-stop.service")
     tree.link("etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target")
-    for script in ("report", "systemd-boot", "systemd-stop", "killer"):
+    for script in ("report", "systemd-boot", "systemd-stop", "beside"):
         tree.copy(HERE / "guest" / script, f"scripts/{script}", 0o755)
     tree.write("scripts/turns", "".join(f"{turn}\n" for turn in configuration.turns))
     tree.write("state/boot", "1\n")
@@ -144,8 +155,8 @@ def run_machine(tally, folder, configuration):
     kernel = payloads.kernel(root.kernel)
     tree = installed_tree(folder / "root", root, configuration.package)
     prepare(tree, kernel, configuration, root)
-    initrd = tree.initrd(kernel)
-    if "foreign" in configuration.turns:
+    initrd = root.initrd(tree, kernel)
+    if FOREIGN.intersection(configuration.turns):
         add_foreign(tree, kernel, initrd)
     ukis = {name: build_uki(name, root, kernel, initrd, f"{root.words} {COMMAND_LINE} uki={name}")
             for name in sorted({*configuration.starts, "B"})}
@@ -174,11 +185,6 @@ def said(state, name):
     return json.loads(state.files[f"{name}.out"])
 
 
-def worked(state, *names):
-    for name in names:
-        expect_equal(f"exit code of {name} ({state.text(f'{name}.err')})", state.text(f"{name}.status"), "0")
-
-
 def boots_are_as_told(story):
     expect_equal("boots", "".join(re.search(r"uki=(\w)", boot.text("cmdline")).group(1) for boot in story.boots),
                  story.configuration.starts)
@@ -186,17 +192,15 @@ def boots_are_as_told(story):
 
 def run_is_too_small_at_first(story):
     first = story.boots[0]
-    expect_equal("exit code", first.text("load-small.status"), "1")
-    expect("can't hold the image of" in first.text("load-small.err"), first.text("load-small.err"))
+    why = is_refused(first, "load-small", "1", "can't hold the image of")
     expect_equal("/sys/kernel/kexec_loaded", first.text("load-small.loaded"), "0")
     worked(first, "load")
-    return first.text("load-small.err")
+    return why
 
 
 def refused_without_hook(story):
     first = story.boots[0]
-    expect_equal("exit code", first.text("exec-without-hook.status"), "1")
-    expect("isn't there to finish it" in first.text("exec-without-hook.err"), first.text("exec-without-hook.err"))
+    is_refused(first, "exec-without-hook", "1", "isn't there to finish it")
     expect("armed" not in first.text("exec-without-hook.left"), "it was armed all the same")
 
 
@@ -353,9 +357,7 @@ def another_kernel_cannot_have_it(story):
     other = story.boots[1]
     (ticket,) = json.loads(other.files["tickets"])["tickets"]
     expect_equal("the ticket for B in C", ticket["state"], "other-pcrs")
-    expect_equal("exit code of ticket get in C", other.text("get.status"), "1")
-    expect("is for other PCR values than these" in other.text("get.err"), other.text("get.err"))
-    return other.text("get.err")
+    return is_refused(other, "get", "1", "is for other PCR values than these")
 
 
 def each_was_a_real_reset(story):
@@ -376,6 +378,13 @@ def foreign_was_replaced(story):
     worked(first, "foreign")
     expect_equal("/sys/kernel/kexec_loaded after kexec -l", first.text("foreign.loaded"), "1")
     expect_equal("hops in the log of what came", len(said(second, "status")["hops"]), 1)
+
+
+def others_were_loaded(story):
+    """Before the shutdown and in it; F, what they would have started, isn't among the boots."""
+    for boot, name in ((story.boots[1], "foreign"), (story.boots[-1], "late")):
+        worked(boot, name)
+        expect_equal(f"/sys/kernel/kexec_loaded after kexec -l ({name})", boot.text(f"{name}.loaded"), "1")
 
 
 ALWAYS = {"the machine boots as often, and by whom, as it should": boots_are_as_told,
@@ -401,7 +410,10 @@ CHECKS = {
              "phases, the initrd's too, are in the second kernel's log": phases_came_along,
              "units that measure don't run in the second and third system": measures_nothing_untrue,
              "bless-boot and bootctl tell of the boot that it is": tells_of_the_boot_that_it_is},
-    "twins": {**ALWAYS, "each was a real reset": each_was_a_real_reset},
+    "twins": {**ALWAYS, **hooks.CHECKS, "each was a real reset": each_was_a_real_reset},
+    "unarmed": {**ALWAYS, **hooks.CHECKS, "where A came it was a real reset": each_was_a_real_reset,
+                "another image was loaded in the guard's place, twice, and never came": others_were_loaded},
+    "hooks": {**ALWAYS, **hooks.CHECKS, "where A came it was a real reset": each_was_a_real_reset},
     "others": {**ALWAYS, "where A came it was a real reset": each_was_a_real_reset,
                "B's root is opened by the ticket, and nobody was asked": opened_by_the_ticket,
                "units that measure don't run in the second system": measures_nothing_untrue,
