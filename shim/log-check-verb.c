@@ -3,46 +3,44 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/cleanup.h"
 #include "shim/log-check.h"
 #include "shim/log-words.h"
+#include "shim/options.h"
 #include "shim/pcr-values.h"
 #include "shim/progress.h"
 #include "shim/verb.h"
 #include "tcg2/tpm.h"
 
-enum { OPT_JSON = 256, OPT_PCRS, OPT_TPM, OPT_TCTI, OPT_VERBOSE, OPT_HELP };
-
-static const struct option log_options[] = {
-                {"json", no_argument, NULL, OPT_JSON},
-                {"pcrs", required_argument, NULL, OPT_PCRS},
-                {"tpm", no_argument, NULL, OPT_TPM},
-                {"tcti", required_argument, NULL, OPT_TCTI},
-                {"verbose", no_argument, NULL, OPT_VERBOSE},
-                {"help", no_argument, NULL, OPT_HELP},
-                {NULL},
-};
-
-static void help(void)
-{
-        puts("mkexec log check [OPTIONS] [FILE...]\n\n"
-             "Structure of logs, digests against data, order and separators, mkexec's hops, and "
-             "with\n"
-             "PCR values whether all logs together explain them: one TCG or CCEL log, systemd's "
-             "logs in\n"
-             "the order of boots, an IMA list. Without FILE: this machine's, compared with its "
-             "TPM.\n"
-             "'-': standard input.\n\n"
-             "  --json           as JSON, each event with its status\n"
-             "  --pcrs FILE      compare with these values: lines 'bank pcr hex'\n"
-             "  --tpm            compare with this machine's TPM\n"
-             "  --tcti TCTI      the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0); implies --tpm\n"
-             "  --verbose        name each event that isn't verified\n\n"
-             "Exit code: 0 ok, 1 mismatch, 2 malformed.");
-}
-
 struct arguments {
         bool json, tpm, verbose;
         const char *pcrs, *tcti;
+};
+
+static const struct option_row rows[] = {
+                {"json", NULL, "as JSON, each event with its status",
+                                OPTION_FLAG(struct arguments, json)},
+                {"pcrs", "FILE", "compare with these values: lines 'bank pcr hex'",
+                                OPTION_TEXT(struct arguments, pcrs)},
+                {"tpm", NULL, "compare with this machine's TPM",
+                                OPTION_FLAG(struct arguments, tpm)},
+                {"tcti", "TCTI", "the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0); implies --tpm",
+                                OPTION_TEXT(struct arguments, tcti)},
+                {"verbose", NULL, "name each event that isn't verified",
+                                OPTION_FLAG(struct arguments, verbose)},
+};
+
+static const struct options options = {
+                .verb = "log check",
+                .usage = "mkexec log check [OPTIONS] [FILE...]",
+                .about = "Structure of logs, digests against data, order and separators, mkexec's "
+                         "hops, and with PCR values whether all logs together explain them: one "
+                         "TCG or CCEL log, systemd's logs in the order of boots, an IMA list. "
+                         "Without FILE: this machine's, compared with its TPM. '-': standard "
+                         "input.",
+                .end = "Exit code: 0 ok, 1 mismatch, 2 malformed.",
+                .rows = rows,
+                .n_rows = ARRAY_SIZE(rows),
 };
 
 static int read_tpm(const char *tcti, struct replay *ret, struct error *error)
@@ -107,33 +105,12 @@ static int run(const struct arguments *a, char *const *paths, size_t n_paths)
 int log_check(int argc, char **argv)
 {
         struct arguments a = {0};
-        int option;
+        int r = options_parse(&options, argc, argv, &a);
 
-        while ((option = getopt_long(argc, argv, "h", log_options, NULL)) >= 0)
-                switch (option) {
-                case OPT_JSON:
-                        a.json = true;
-                        break;
-                case OPT_PCRS:
-                        a.pcrs = optarg;
-                        break;
-                case OPT_TCTI:
-                        a.tcti = optarg;
-                        a.tpm = true;
-                        break;
-                case OPT_TPM:
-                        a.tpm = true;
-                        break;
-                case OPT_VERBOSE:
-                        a.verbose = true;
-                        break;
-                case 'h':
-                case OPT_HELP:
-                        return help(), EXIT_DONE;
-                default:
-                        return usage_error("log");
-                }
+        if (r > 0)
+                return r - 1;
+        a.tpm = a.tpm || a.tcti;
         if (a.pcrs && a.tpm)
-                return usage_error("log");
+                return usage_error("log check");
         return run(&a, argv + optind, (size_t)(argc - optind));
 }

@@ -13,46 +13,20 @@
 #include "shim/log-chain.h"
 #include "shim/log-sources.h"
 #include "shim/log-words.h"
+#include "shim/options.h"
 #include "shim/progress.h"
 #include "shim/verb.h"
-
-enum { OPT_TO = 256, OPT_MEASURED_ONLY, OPT_HELP };
-
-static const struct option log_options[] = {
-                {"to", required_argument, NULL, OPT_TO},
-                {"output", required_argument, NULL, 'o'},
-                {"measured-only", no_argument, NULL, OPT_MEASURED_ONLY},
-                {"help", no_argument, NULL, OPT_HELP},
-                {NULL},
-};
 
 static const struct {
         const char *name;
         enum convert_form form;
         bool binary;
-        const char *summary;
 } forms[] = {
-                {"cel-json", CONVERT_CEL_JSON, false,
-                                "Canonical Event Log as systemd-pcrlock writes it; the default"},
-                {"cel-tlv", CONVERT_CEL_TLV, true, "Canonical Event Log, binary"},
-                {"agile", CONVERT_AGILE, true, "TCG event log: firmware's events and hops"},
-                {"systemd", CONVERT_SYSTEMD, false, "systemd's tpm2-measure.log: its records"},
+                {"cel-json", CONVERT_CEL_JSON, false},
+                {"cel-tlv", CONVERT_CEL_TLV, true},
+                {"agile", CONVERT_AGILE, true},
+                {"systemd", CONVERT_SYSTEMD, false},
 };
-
-static void help(void)
-{
-        puts("mkexec log convert [OPTIONS] [FILE...]\n\n"
-             "One log of another form from logs of any kinds: TCG and CCEL logs, systemd's of each "
-             "boot,\nIMA's list, Canonical Event Logs. Without FILE: this boot's. '-': standard "
-             "input.\n\n"
-             "  --to FORM        what to write:");
-        for (size_t i = 0; i < ARRAY_SIZE(forms); i++)
-                printf("                     %-8s  %s\n", forms[i].name, forms[i].summary);
-        puts("  --measured-only  CEL: without events that extended nothing, as systemd-pcrlock\n"
-             "  -o, --output FILE\n"
-             "                   instead of standard output; it is replaced once all is written\n\n"
-             "What a form can't hold is left out, and counted on standard error.");
-}
 
 struct arguments {
         const char *output;
@@ -60,28 +34,41 @@ struct arguments {
         bool measured_only;
 };
 
-/* 0, 1 for help, -1 if it can't be. */
-static int parse_option(int option, struct arguments *a)
+static int take_form(void *to, char *value, struct error *error)
 {
-        switch (option) {
-        case OPT_TO:
-                for (a->form = 0; a->form < ARRAY_SIZE(forms); a->form++)
-                        if (strcmp(optarg, forms[a->form].name) == 0)
-                                return 0;
-                return -1;
-        case 'o':
-                a->output = optarg;
-                return 0;
-        case OPT_MEASURED_ONLY:
-                a->measured_only = true;
-                return 0;
-        case 'h':
-        case OPT_HELP:
-                return 1;
-        default:
-                return -1;
-        }
+        struct arguments *a = to;
+
+        for (a->form = 0; a->form < ARRAY_SIZE(forms); a->form++)
+                if (strcmp(value, forms[a->form].name) == 0)
+                        return 0;
+        return error_set(error, EINVAL, "--to: no form is called '%s'", value);
 }
+
+static const struct option_row rows[] = {
+                {"to", "FORM",
+                                "what to write:\n"
+                                "  cel-json  Canonical Event Log in JSON, the default\n"
+                                "  cel-tlv   Canonical Event Log, binary\n"
+                                "  agile     TCG event log: firmware's events and hops\n"
+                                "  systemd   systemd's tpm2-measure.log: its records",
+                                OPTION_TAKE(take_form)},
+                {"measured-only", NULL,
+                                "CEL: without events that extended nothing, as systemd-pcrlock",
+                                OPTION_FLAG(struct arguments, measured_only)},
+                {"output", "FILE", "instead of standard output; it is replaced once all is written",
+                                .letter = 'o', OPTION_TEXT(struct arguments, output)},
+};
+
+static const struct options options = {
+                .verb = "log convert",
+                .usage = "mkexec log convert [OPTIONS] [FILE...]",
+                .about = "One log of another form from logs of any kinds: TCG and CCEL logs, "
+                         "systemd's of each boot, IMA's list, Canonical Event Logs. Without FILE: "
+                         "this boot's. '-': standard input.",
+                .end = "What a form can't hold is left out, and counted on standard error.",
+                .rows = rows,
+                .n_rows = ARRAY_SIZE(rows),
+};
 
 /* ---- where it goes ---- */
 
@@ -213,7 +200,7 @@ static int run(const struct arguments *a, const struct log_sources *sources, str
         _cleanup_(input_release) struct input input = {0};
         struct output output;
         struct convert_result result;
-        struct convert_options options = {
+        const struct convert_options how = {
                         .form = forms[a->form].form,
                         .measured_only = a->measured_only,
                         .flush = output_write,
@@ -225,7 +212,7 @@ static int run(const struct arguments *a, const struct log_sources *sources, str
                 r = output_open(&output, a->output, error);
         if (r < 0)
                 return r;
-        r = output_close(&output, convert(&input.convert, &options, &out, &result, error), error);
+        r = output_close(&output, convert(&input.convert, &how, &out, &result, error), error);
         if (r == -EIO)
                 return r; /* that is about the output */
         if (r == 0)
@@ -238,13 +225,10 @@ int log_convert(int argc, char **argv)
         _cleanup_log_sources_ struct log_sources sources = {0};
         struct arguments a = {0};
         struct error error = {{0}};
-        int option, r;
+        int r = options_parse(&options, argc, argv, &a);
 
-        while ((option = getopt_long(argc, argv, "ho:", log_options, NULL)) >= 0) {
-                r = parse_option(option, &a);
-                if (r != 0)
-                        return r < 0 ? usage_error("log convert") : (help(), EXIT_DONE);
-        }
+        if (r > 0)
+                return r - 1;
         if (a.measured_only && forms[a.form].form != CONVERT_CEL_JSON &&
                         forms[a.form].form != CONVERT_CEL_TLV)
                 return usage_error("log convert");

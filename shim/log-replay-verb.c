@@ -4,38 +4,49 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "eventlog/hop-check.h"
 #include "shim/json-values.h"
 #include "shim/log-chain.h"
 #include "shim/log-words.h"
+#include "shim/options.h"
 #include "shim/verb.h"
-
-enum { OPT_JSON = 256, OPT_BOOT, OPT_PAYLOAD_VIEW, OPT_HELP };
-
-static const struct option log_options[] = {
-                {"json", no_argument, NULL, OPT_JSON},
-                {"boot", required_argument, NULL, OPT_BOOT},
-                {"payload-view", no_argument, NULL, OPT_PAYLOAD_VIEW},
-                {"help", no_argument, NULL, OPT_HELP},
-                {NULL},
-};
-
-static void help(void)
-{
-        puts("mkexec log replay [OPTIONS] [FILE...]\n\n"
-             "The PCR values that logs tell, replayed together: one TCG or CCEL log, systemd's "
-             "logs\n"
-             "in the order of boots, an IMA list. Without FILE: this machine's. '-': standard "
-             "input.\n\n"
-             "  --json           as JSON\n"
-             "  --boot N         at the end of boot N, before the kexec that ended it\n"
-             "  --payload-view   what the payload of that boot (default: the last) measured,\n"
-             "                   in the PCRs that it named: what they read if firmware starts it");
-}
 
 struct arguments {
         bool json, payload_view;
         uint32_t boot; /* 0: the last */
+};
+
+static int take_boot(void *to, char *value, struct error *error)
+{
+        struct arguments *a = to;
+        char *end;
+        unsigned long boot = *value >= '1' && *value <= '9' ? strtoul(value, &end, 10) : 0;
+
+        if (boot == 0 || boot > UINT32_MAX || *end)
+                return error_set(error, EINVAL, "--boot wants a number from 1, not '%s'", value);
+        a->boot = (uint32_t)boot;
+        return 0;
+}
+
+static const struct option_row rows[] = {
+                {"json", NULL, "as JSON", OPTION_FLAG(struct arguments, json)},
+                {"boot", "N", "at the end of boot N, before the kexec that ended it",
+                                OPTION_TAKE(take_boot)},
+                {"payload-view", NULL,
+                                "what the payload of that boot (default: the last) measured, in "
+                                "the PCRs that it named: what they read if firmware starts it",
+                                OPTION_FLAG(struct arguments, payload_view)},
+};
+
+static const struct options options = {
+                .verb = "log replay",
+                .usage = "mkexec log replay [OPTIONS] [FILE...]",
+                .about = "The PCR values that logs tell, replayed together: one TCG or CCEL log, "
+                         "systemd's logs in the order of boots, an IMA list. Without FILE: this "
+                         "machine's. '-': standard input.",
+                .rows = rows,
+                .n_rows = ARRAY_SIZE(rows),
 };
 
 /* ---- output ---- */
@@ -143,46 +154,16 @@ static int replay(const struct log_chain *logs, const struct arguments *a)
         return r < 0 ? fail(EXIT_USAGE, &error) : EXIT_DONE;
 }
 
-/* 0, 1 for help, -1 if it can't be. */
-static int parse_option(int option, struct arguments *a)
-{
-        char *end;
-        unsigned long boot;
-
-        switch (option) {
-        case OPT_JSON:
-                a->json = true;
-                return 0;
-        case OPT_PAYLOAD_VIEW:
-                a->payload_view = true;
-                return 0;
-        case OPT_BOOT:
-                boot = *optarg >= '1' && *optarg <= '9' ? strtoul(optarg, &end, 10) : 0;
-                if (boot == 0 || boot > UINT32_MAX || *end)
-                        return -1;
-                a->boot = (uint32_t)boot;
-                return 0;
-        case 'h':
-        case OPT_HELP:
-                return 1;
-        default:
-                return -1;
-        }
-}
-
 int log_replay(int argc, char **argv)
 {
         _cleanup_log_sources_ struct log_sources sources = {0};
         struct arguments a = {0};
         struct log_chain logs;
         struct error error = {{0}};
-        int option, r;
+        int r = options_parse(&options, argc, argv, &a);
 
-        while ((option = getopt_long(argc, argv, "h", log_options, NULL)) >= 0) {
-                r = parse_option(option, &a);
-                if (r != 0)
-                        return r < 0 ? usage_error("log") : (help(), EXIT_DONE);
-        }
+        if (r > 0)
+                return r - 1;
         r = log_sources_read(argv + optind, (size_t)(argc - optind), &sources, &error);
         if (r == 0)
                 r = log_chain_part_cel(&sources, &error);

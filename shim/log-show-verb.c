@@ -9,72 +9,55 @@
 #include "eventlog/parse.h"
 #include "shim/log-sources.h"
 #include "shim/log-words.h"
+#include "shim/options.h"
 #include "shim/pager.h"
 #include "shim/pcr-values.h"
 #include "shim/verb.h"
 
-enum { OPT_JSON = 256, OPT_YAML, OPT_BINARY, OPT_NO_PAGER, OPT_PCR, OPT_BANK, OPT_HELP };
-
-static const struct option log_options[] = {
-                {"json", no_argument, NULL, OPT_JSON},
-                {"yaml", no_argument, NULL, OPT_YAML},
-                {"binary", no_argument, NULL, OPT_BINARY},
-                {"no-pager", no_argument, NULL, OPT_NO_PAGER},
-                {"pcr", required_argument, NULL, OPT_PCR},
-                {"bank", required_argument, NULL, OPT_BANK},
-                {"help", no_argument, NULL, OPT_HELP},
-                {NULL},
-};
-
-static void help(void)
-{
-        puts("mkexec log show [OPTIONS] [FILE...]\n\n"
-             "What is in event logs, decoded: TCG and CCEL logs, systemd's measurement log, IMA "
-             "lists.\n"
-             "Without FILE: this boot's. '-': standard input.\n\n"
-             "  --json           all of it, for programs\n"
-             "  --yaml           as tpm2_eventlog --eventlog-version=2, for one TCG log\n"
-             "  --binary         the TCG log's bytes, for other tools\n"
-             "  --pcr N,...      of these PCRs only\n"
-             "  --bank NAME      whose digests the table shows; default: each event's first\n"
-             "  --no-pager       no pager on a terminal ($MKEXEC_PAGER, $PAGER, less)");
-}
-
 struct arguments {
         struct log_show_options show;
-        bool binary, no_pager;
+        bool json, yaml, binary, no_pager;
 };
 
-/* 0, 1 for help, -1 if it can't be. */
-static int parse_option(int option, struct arguments *a, bool *form_given)
+static int take_pcrs(void *to, char *value, struct error *error)
 {
-        switch (option) {
-        case OPT_JSON:
-        case OPT_YAML:
-        case OPT_BINARY:
-                if (*form_given)
-                        return -1;
-                *form_given = true;
-                a->binary = option == OPT_BINARY;
-                a->show.form = option == OPT_JSON   ? LOG_SHOW_JSON
-                               : option == OPT_YAML ? LOG_SHOW_YAML
-                                                    : LOG_SHOW_TABLE;
-                return 0;
-        case OPT_NO_PAGER:
-                a->no_pager = true;
-                return 0;
-        case OPT_PCR:
-                return pcr_list_parse(optarg, &a->show.pcrs) ? 0 : -1;
-        case OPT_BANK:
-                a->show.bank = alg_by_name(optarg);
-                return a->show.bank ? 0 : -1;
-        case 'h':
-        case OPT_HELP:
-                return 1;
-        default:
-                return -1;
-        }
+        struct arguments *a = to;
+
+        return pcr_list_parse(value, &a->show.pcrs)
+                               ? 0
+                               : error_set(error, EINVAL, "--pcr wants PCRs, 'N,...', not '%s'",
+                                                 value);
 }
+
+static int take_bank(void *to, char *value, struct error *error)
+{
+        struct arguments *a = to;
+
+        a->show.bank = alg_by_name(value);
+        return a->show.bank ? 0 : error_set(error, EINVAL, "--bank: no bank is called '%s'", value);
+}
+
+static const struct option_row rows[] = {
+                {"json", NULL, "all of it, for programs", OPTION_FLAG(struct arguments, json)},
+                {"yaml", NULL, "as tpm2_eventlog --eventlog-version=2, for one TCG log",
+                                OPTION_FLAG(struct arguments, yaml)},
+                {"binary", NULL, "the TCG log's bytes, for other tools",
+                                OPTION_FLAG(struct arguments, binary)},
+                {"pcr", "N,...", "of these PCRs only", OPTION_TAKE(take_pcrs)},
+                {"bank", "NAME", "whose digests the table shows; default: each event's first",
+                                OPTION_TAKE(take_bank)},
+                {"no-pager", NULL, "no pager on a terminal ($MKEXEC_PAGER, $PAGER, less)",
+                                OPTION_FLAG(struct arguments, no_pager)},
+};
+
+static const struct options options = {
+                .verb = "log show",
+                .usage = "mkexec log show [OPTIONS] [FILE...]",
+                .about = "What is in event logs, decoded: TCG and CCEL logs, systemd's measurement "
+                         "log, IMA lists. Without FILE: this boot's. '-': standard input.",
+                .rows = rows,
+                .n_rows = ARRAY_SIZE(rows),
+};
 
 static int flush_to_stdout(void *context, struct buf *out)
 {
@@ -102,7 +85,7 @@ static void keep_tcg(struct log_sources *sources)
                 }
 }
 
-static int write_all(const struct log_sources *sources, const struct log_show_options *options,
+static int write_all(const struct log_sources *sources, const struct log_show_options *show,
                 struct error *error)
 {
         _cleanup_free_ struct named_log *logs = calloc(sources->n, sizeof(*logs));
@@ -115,7 +98,7 @@ static int write_all(const struct log_sources *sources, const struct log_show_op
                 logs[i] = (struct named_log){source->name, source->kind, source->bytes,
                                 source->boot, log_source_lacks(source)};
         }
-        return log_show_write(logs, sources->n, options, error);
+        return log_show_write(logs, sources->n, show, error);
 }
 
 static int run(struct arguments *a, const struct log_sources *sources, struct error *error)
@@ -150,18 +133,18 @@ int log_show(int argc, char **argv)
 {
         _cleanup_log_sources_ struct log_sources sources = {0};
         struct arguments a = {.show = {.pcrs = LOG_SHOW_ALL_PCRS}};
-        bool form_given = false, one;
         struct error error = {{0}};
-        int option, r;
+        bool one;
+        int r = options_parse(&options, argc, argv, &a);
 
-        while ((option = getopt_long(argc, argv, "h", log_options, NULL)) >= 0) {
-                r = parse_option(option, &a, &form_given);
-                if (r != 0)
-                        return r < 0 ? usage_error("log") : (help(), EXIT_DONE);
-        }
-        one = a.binary || a.show.form == LOG_SHOW_YAML;
+        if (r > 0)
+                return r - 1;
+        if (a.json + a.yaml + a.binary > 1)
+                return usage_error("log show");
+        a.show.form = a.json ? LOG_SHOW_JSON : a.yaml ? LOG_SHOW_YAML : LOG_SHOW_TABLE;
+        one = a.binary || a.yaml;
         if (one && argc - optind > 1)
-                return usage_error("log");
+                return usage_error("log show");
         r = log_sources_read(argv + optind, (size_t)(argc - optind), &sources, &error);
         if (r < 0)
                 return fail(EXIT_USAGE, &error);

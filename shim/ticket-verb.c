@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "eventlog/hop.h"
+#include "shim/options.h"
 #include "shim/pcr-values.h"
 #include "shim/progress.h"
 #include "shim/state.h"
@@ -242,33 +243,6 @@ int ticket_word_lock(const struct ticket_arguments *a, struct error *error)
 
 /* ---- the verb ---- */
 
-enum {
-        OPT_TCTI = 256,
-        OPT_PCR,
-        OPT_OWNER_AUTH,
-        OPT_OUTPUT,
-        OPT_DIRECTORY,
-        OPT_WAIT,
-        OPT_JSON,
-        OPT_ALL,
-        OPT_LEFT,
-        OPT_HELP,
-};
-
-static const struct option ticket_options[] = {
-                {"tcti", required_argument, NULL, OPT_TCTI},
-                {"pcr", required_argument, NULL, OPT_PCR},
-                {"owner-auth", required_argument, NULL, OPT_OWNER_AUTH},
-                {"output", required_argument, NULL, OPT_OUTPUT},
-                {"directory", required_argument, NULL, OPT_DIRECTORY},
-                {"wait", required_argument, NULL, OPT_WAIT},
-                {"json", no_argument, NULL, OPT_JSON},
-                {"all", no_argument, NULL, OPT_ALL},
-                {"left", no_argument, NULL, OPT_LEFT},
-                {"help", no_argument, NULL, OPT_HELP},
-                {NULL},
-};
-
 static bool parse_wait(const char *text, unsigned *ret)
 {
         unsigned long value;
@@ -283,62 +257,46 @@ static bool parse_wait(const char *text, unsigned *ret)
         return true;
 }
 
-/* The options with a value that can be wrong, or that set nothing. 0, or an exit code + 1. */
-static int take_checked(int option, struct ticket_arguments *a, const char *help)
+static int take_pcrs(void *to, char *value, struct error *error)
 {
-        switch (option) {
-        case OPT_PCR:
-                if (pcr_list_parse(optarg, &a->pcrs) && !(a->pcrs & ~HOP_CLOSEABLE))
-                        return 0;
-                return 1 + fail_text(EXIT_USAGE,
-                                           "--pcr wants PCRs of 0 to 15 without 10 (IMA's), not "
-                                           "'%s'",
-                                           optarg);
-        case OPT_WAIT:
-                if (parse_wait(optarg, &a->wait_seconds))
-                        return 0;
-                return 1 + fail_text(EXIT_USAGE, "--wait wants seconds, at most %d, not '%s'",
-                                           WAIT_MAX_SECONDS, optarg);
-        case OPT_HELP:
-        case 'h':
-                puts(help);
-                return 1 + EXIT_DONE;
-        default:
-                return 1 + usage_error("ticket");
-        }
+        struct ticket_arguments *a = to;
+
+        if (pcr_list_parse(value, &a->pcrs) && !(a->pcrs & ~HOP_CLOSEABLE))
+                return 0;
+        return error_set(error, EINVAL, "--pcr wants PCRs of 0 to 15 without 10 (IMA's), not '%s'",
+                        value);
 }
+
+static int take_wait(void *to, char *value, struct error *error)
+{
+        struct ticket_arguments *a = to;
+
+        if (parse_wait(value, &a->wait_seconds))
+                return 0;
+        return error_set(error, EINVAL, "--wait wants seconds, at most %d, not '%s'",
+                        WAIT_MAX_SECONDS, value);
+}
+
+/* Each program's help tells of those that it is about. */
+static const struct option_row rows[] = {
+                {"tcti", "TCTI", NULL, OPTION_TEXT(struct ticket_arguments, tcti)},
+                {"pcr", "LIST", NULL, OPTION_TAKE(take_pcrs)},
+                {"owner-auth", "FILE", NULL, OPTION_TEXT(struct ticket_arguments, owner_auth)},
+                {"output", "FILE", NULL, .letter = 'o',
+                                OPTION_TEXT(struct ticket_arguments, output)},
+                {"directory", "DIR", NULL, OPTION_TEXT(struct ticket_arguments, directory)},
+                {"wait", "SECONDS", NULL, OPTION_TAKE(take_wait)},
+                {"json", NULL, NULL, OPTION_FLAG(struct ticket_arguments, json)},
+                {"all", NULL, NULL, OPTION_FLAG(struct ticket_arguments, all)},
+                {"left", NULL, NULL, OPTION_FLAG(struct ticket_arguments, left)},
+};
 
 static int parse(int argc, char **argv, const char *help, struct ticket_arguments *a)
 {
-        int option, r = 0;
+        const struct options options = {
+                        .verb = "ticket", .usage = help, .rows = rows, .n_rows = ARRAY_SIZE(rows)};
+        int r = options_parse(&options, argc, argv, a);
 
-        while (r == 0 && (option = getopt_long(argc, argv, "ho:", ticket_options, NULL)) >= 0)
-                switch (option) {
-                case OPT_TCTI:
-                        a->tcti = optarg;
-                        break;
-                case OPT_OWNER_AUTH:
-                        a->owner_auth = optarg;
-                        break;
-                case OPT_OUTPUT:
-                case 'o':
-                        a->output = optarg;
-                        break;
-                case OPT_DIRECTORY:
-                        a->directory = optarg;
-                        break;
-                case OPT_JSON:
-                        a->json = true;
-                        break;
-                case OPT_ALL:
-                        a->all = true;
-                        break;
-                case OPT_LEFT:
-                        a->left = true;
-                        break;
-                default:
-                        r = take_checked(option, a, help);
-                }
         if (r > 0)
                 return r;
         if (argc - optind > 1)

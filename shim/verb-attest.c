@@ -10,70 +10,11 @@
 #include "base/cleanup.h"
 #include "policy/tpm-public.h"
 #include "shim/attest.h"
+#include "shim/options.h"
 #include "shim/progress.h"
 #include "shim/verb.h"
 #include "tcg2/certificate-file.h"
 #include "tcg2/secret.h"
-
-enum {
-        OPT_AK = 256,
-        OPT_NEW_AK,
-        OPT_KEY_TYPE,
-        OPT_NONCE,
-        OPT_OUTPUT,
-        OPT_PUBLIC,
-        OPT_BANK,
-        OPT_CERTIFICATE,
-        OPT_AK_AUTH,
-        OPT_OWNER_AUTH,
-        OPT_TCTI,
-        OPT_HELP,
-};
-
-static const struct option long_options[] = {
-                {"ak", required_argument, NULL, OPT_AK},
-                {"new-ak", required_argument, NULL, OPT_NEW_AK},
-                {"key-type", required_argument, NULL, OPT_KEY_TYPE},
-                {"nonce", required_argument, NULL, OPT_NONCE},
-                {"output", required_argument, NULL, OPT_OUTPUT},
-                {"public", required_argument, NULL, OPT_PUBLIC},
-                {"bank", required_argument, NULL, OPT_BANK},
-                {"certificate", required_argument, NULL, OPT_CERTIFICATE},
-                {"ak-auth", required_argument, NULL, OPT_AK_AUTH},
-                {"owner-auth", required_argument, NULL, OPT_OWNER_AUTH},
-                {"tcti", required_argument, NULL, OPT_TCTI},
-                {"help", no_argument, NULL, OPT_HELP},
-                {NULL},
-};
-
-static void help(void)
-{
-        puts("mkexec attest --ak HANDLE|FILE --nonce HEX [OPTIONS]\n"
-             "mkexec attest --new-ak HANDLE|FILE [OPTIONS]\n\n"
-             "Evidence of which kernels ran since the machine was reset, for 'mkexec verify': a "
-             "quote of\n"
-             "PCR 0-15 by the TPM's attestation key, and all logs. As one line of JSON on "
-             "standard\n"
-             "output.\n\n"
-             "  --ak HANDLE|FILE      the attestation key: a persistent handle (0x81...), or a "
-             "file\n"
-             "                        ('TSS2 PRIVATE KEY')\n"
-             "  --new-ak HANDLE|FILE  make one and leave it there; with --nonce also attest\n"
-             "  --key-type TYPE       of a new one: rsa (2048 bits, default), ecc (P-256)\n"
-             "  --nonce HEX           8 to 64 bytes that the verifier chose\n"
-             "  --output FILE         the evidence goes there\n"
-             "  --public FILE         write the key's public area (TPM2B_PUBLIC), as 'verify "
-             "--ak' takes it\n"
-             "  --bank BANK           quote this bank; may be repeated (default: those of the "
-             "event log)\n"
-             "  --certificate FILE    the key's certificate and those of its issuers, PEM or DER; "
-             "may be\n"
-             "                        repeated\n"
-             "  --ak-auth FILE        the key's password\n"
-             "  --owner-auth FILE     the owner's password, for --new-ak and keys in files\n"
-             "  --tcti TCTI           the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)\n\n"
-             "Exit code: 0 done, 1 the TPM or the machine refused, 2 usage or unreadable input.");
-}
 
 struct arguments {
         const char *ak, *new_ak, *output, *public, *ak_auth, *owner_auth, *tcti;
@@ -315,62 +256,94 @@ static int run(const struct arguments *a, struct error *error)
 
 /* ---- options ---- */
 
-static bool take_nonce(struct arguments *a, const char *text)
+static int take_nonce(void *to, char *value, struct error *error)
 {
-        size_t size = strlen(text) / 2;
+        struct arguments *a = to;
+        size_t size = strlen(value) / 2;
 
-        if (size < ATTEST_NONCE_MIN || size > ATTEST_NONCE_MAX || !hex_decode(text, a->nonce, size))
-                return false;
+        if (size < ATTEST_NONCE_MIN || size > ATTEST_NONCE_MAX ||
+                        !hex_decode(value, a->nonce, size))
+                return error_set(error, EINVAL, "--nonce takes %d to %d bytes in hex",
+                                ATTEST_NONCE_MIN, ATTEST_NONCE_MAX);
         a->nonce_size = size;
-        return true;
+        return 0;
 }
 
-static bool take_bank(struct arguments *a, const char *text)
+static int take_bank(void *to, char *value, struct error *error)
 {
-        const struct alg *alg = alg_by_name(text);
+        struct arguments *a = to;
+        const struct alg *alg = alg_by_name(value);
 
-        return alg && banks_add(&a->banks, alg);
+        return alg && banks_add(&a->banks, alg)
+                               ? 0
+                               : error_set(error, EINVAL, "--bank: '%s' is unknown, or there twice",
+                                                 value);
 }
 
-static bool take_type(struct arguments *a, const char *text)
+static int take_type(void *to, char *value, struct error *error)
 {
-        a->type = strcmp(text, "ecc") == 0 ? TPM_AK_ECC_P256 : TPM_AK_RSA_2048;
-        return strcmp(text, "ecc") == 0 || strcmp(text, "rsa") == 0;
+        struct arguments *a = to;
+
+        a->type = strcmp(value, "ecc") == 0 ? TPM_AK_ECC_P256 : TPM_AK_RSA_2048;
+        if (strcmp(value, "ecc") == 0 || strcmp(value, "rsa") == 0)
+                return 0;
+        return error_set(error, EINVAL, "--key-type wants rsa or ecc, not '%s'", value);
 }
 
-static bool take_certificate(struct arguments *a, const char *path)
+static int take_certificate(void *to, char *value, struct error *error)
 {
+        struct arguments *a = to;
+
         if (a->n_certificates == EVIDENCE_CERTIFICATES_MAX)
-                return false;
-        a->certificates[a->n_certificates++] = path;
-        return true;
+                return error_set(error, EINVAL, "more than %d files of certificates",
+                                EVIDENCE_CERTIFICATES_MAX);
+        a->certificates[a->n_certificates++] = value;
+        return 0;
 }
 
-/* false: a value that can't be. */
-static bool take_value(struct arguments *a, int option, const char *value)
-{
-        const struct {
-                int option;
-                const char **to;
-        } texts[] = {{OPT_AK, &a->ak}, {OPT_NEW_AK, &a->new_ak}, {OPT_OUTPUT, &a->output},
-                        {OPT_PUBLIC, &a->public}, {OPT_AK_AUTH, &a->ak_auth},
-                        {OPT_OWNER_AUTH, &a->owner_auth}, {OPT_TCTI, &a->tcti}};
+static const struct option_row rows[] = {
+                {"ak", "HANDLE|FILE",
+                                "the attestation key: a persistent handle (0x81...), or a file "
+                                "('TSS2 PRIVATE KEY')",
+                                OPTION_TEXT(struct arguments, ak)},
+                {"new-ak", "HANDLE|FILE", "make one and leave it there; with --nonce also attest",
+                                OPTION_TEXT(struct arguments, new_ak)},
+                {"key-type", "TYPE", "of a new one: rsa (2048 bits, default), ecc (P-256)",
+                                OPTION_TAKE(take_type)},
+                {"nonce", "HEX", "8 to 64 bytes that the verifier chose", OPTION_TAKE(take_nonce)},
+                {"output", "FILE", "the evidence goes there", .letter = 'o',
+                                OPTION_TEXT(struct arguments, output)},
+                {"public", "FILE",
+                                "write the key's public area (TPM2B_PUBLIC), as 'verify --ak' "
+                                "takes it",
+                                OPTION_TEXT(struct arguments, public)},
+                {"bank", "BANK",
+                                "quote this bank; may be repeated (default: those of the event "
+                                "log)",
+                                OPTION_TAKE(take_bank)},
+                {"certificate", "FILE",
+                                "the key's certificate and those of its issuers, PEM or DER; may "
+                                "be repeated",
+                                OPTION_TAKE(take_certificate)},
+                {"ak-auth", "FILE", "the key's password", OPTION_TEXT(struct arguments, ak_auth)},
+                {"owner-auth", "FILE", "the owner's password, for --new-ak and keys in files",
+                                OPTION_TEXT(struct arguments, owner_auth)},
+                {"tcti", "TCTI", "the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)",
+                                OPTION_TEXT(struct arguments, tcti)},
+};
 
-        switch (option) {
-        case OPT_NONCE:
-                return take_nonce(a, value);
-        case OPT_BANK:
-                return take_bank(a, value);
-        case OPT_KEY_TYPE:
-                return take_type(a, value);
-        case OPT_CERTIFICATE:
-                return take_certificate(a, value);
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-                if (texts[i].option == option)
-                        *texts[i].to = value;
-        return true;
-}
+static const struct options options = {
+                .verb = "attest",
+                .usage = "mkexec attest --ak HANDLE|FILE --nonce HEX [OPTIONS]\n"
+                         "mkexec attest --new-ak HANDLE|FILE [OPTIONS]",
+                .about = "Evidence of which kernels ran since the machine was reset, for 'mkexec "
+                         "verify': a quote of PCR 0-15 by the TPM's attestation key, and all logs. "
+                         "As one line of JSON on standard output.",
+                .end = "Exit code: 0 done, 1 the TPM or the machine refused, 2 usage or unreadable "
+                       "input.",
+                .rows = rows,
+                .n_rows = ARRAY_SIZE(rows),
+};
 
 /* Either key, and something to do with it. */
 static bool makes_sense(const struct arguments *a)
@@ -383,23 +356,10 @@ int verb_attest(int argc, char **argv)
 {
         struct arguments a = {0};
         struct error error = {{0}};
-        int option, r;
+        int r = options_parse(&options, argc, argv, &a);
 
-        while ((option = getopt_long(argc, argv, "ho:", long_options, NULL)) >= 0) {
-                if (option == 'h' || option == OPT_HELP)
-                        return help(), EXIT_DONE;
-                if (option == 'o')
-                        option = OPT_OUTPUT;
-                if (option == '?')
-                        return usage_error("attest");
-                if (!take_value(&a, option, optarg))
-                        return option == OPT_NONCE
-                                               ? fail_text(EXIT_USAGE,
-                                                                 "--nonce takes %d to %d bytes in "
-                                                                 "hex",
-                                                                 ATTEST_NONCE_MIN, ATTEST_NONCE_MAX)
-                                               : usage_error("attest");
-        }
+        if (r > 0)
+                return r - 1;
         if (optind < argc || !makes_sense(&a))
                 return usage_error("attest");
         r = run(&a, &error);

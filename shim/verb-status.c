@@ -17,6 +17,7 @@
 #include "shim/json-values.h"
 #include "shim/last-exec.h"
 #include "shim/next-kernel.h"
+#include "shim/options.h"
 #include "shim/verb.h"
 
 struct status {
@@ -42,30 +43,31 @@ struct status {
                         1]; /* why an orderly exec came to nothing; empty: none did */
 };
 
-enum { OPT_JSON = 256, OPT_MACHINE, OPT_ESP, OPT_TCTI, OPT_HELP };
-
-static const struct option long_options[] = {
-                {"json", no_argument, NULL, OPT_JSON},
-                {"machine", no_argument, NULL, OPT_MACHINE},
-                {"esp", required_argument, NULL, OPT_ESP},
-                {"tcti", required_argument, NULL, OPT_TCTI},
-                {"help", no_argument, NULL, OPT_HELP},
-                {NULL},
+struct arguments {
+        bool json, machine;
+        const char *esp, *tcti;
 };
 
-static void help(void)
-{
-        puts("mkexec status [OPTIONS]\n\n"
-             "What is loaded, how many boots the event log tells of, and whether the TPM agrees "
-             "with it.\n\n"
-             "  --json               as JSON\n"
-             "  --machine            the facts of this machine that 'predict --machine FILE' wants "
-             "elsewhere:\n"
-             "                       banks, registers, hop number, ESP, SMBIOS, some EFI "
-             "variables\n"
-             "  --esp DIR            the ESP (for --machine)\n"
-             "  --tcti TCTI          the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)");
-}
+static const struct option_row rows[] = {
+                {"json", NULL, "as JSON", OPTION_FLAG(struct arguments, json)},
+                {"machine", NULL,
+                                "the facts of this machine that 'predict --machine FILE' wants "
+                                "elsewhere: banks, registers, hop number, ESP, SMBIOS, some EFI "
+                                "variables",
+                                OPTION_FLAG(struct arguments, machine)},
+                {"esp", "DIR", "the ESP (for --machine)", OPTION_TEXT(struct arguments, esp)},
+                {"tcti", "TCTI", "the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)",
+                                OPTION_TEXT(struct arguments, tcti)},
+};
+
+static const struct options options = {
+                .verb = "status",
+                .usage = "mkexec status [OPTIONS]",
+                .about = "What is loaded, how many boots the event log tells of, and whether the "
+                         "TPM agrees with it.",
+                .rows = rows,
+                .n_rows = ARRAY_SIZE(rows),
+};
 
 static void status_release(struct status *s)
 {
@@ -448,39 +450,19 @@ int verb_status(int argc, char **argv)
 {
         _cleanup_(status_release) struct status status = {
                         .dir = STATE_DIR_NONE, .unlogged_kexec = -ENODATA};
-        const char *tcti = NULL, *esp = NULL;
-        bool json = false, machine = false;
+        struct arguments a = {0};
         struct error error = {{0}};
-        int option;
+        int r = options_parse(&options, argc, argv, &a);
 
-        while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
-                switch (option) {
-                case OPT_JSON:
-                        json = true;
-                        break;
-                case OPT_MACHINE:
-                        machine = true;
-                        break;
-                case OPT_ESP:
-                        esp = optarg;
-                        break;
-                case OPT_TCTI:
-                        tcti = optarg;
-                        break;
-                case 'h':
-                case OPT_HELP:
-                        help();
-                        return EXIT_DONE;
-                default:
-                        return usage_error("status");
-                }
+        if (r > 0)
+                return r - 1;
         if (optind != argc)
                 return usage_error("status");
-        if (machine)
-                return print_machine(esp, tcti);
-        if (gather(&status, tcti, &error) < 0)
+        if (a.machine)
+                return print_machine(a.esp, a.tcti);
+        if (gather(&status, a.tcti, &error) < 0)
                 return fail(EXIT_REFUSED, &error);
-        if (json)
+        if (a.json)
                 print_json(&status);
         else
                 print_text(&status);

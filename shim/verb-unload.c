@@ -7,42 +7,45 @@
 #include "base/cleanup.h"
 #include "shim/extend.h"
 #include "shim/handover/kexec.h"
+#include "shim/options.h"
 #include "shim/orderly.h"
 #include "shim/tickets.h"
 #include "shim/verb.h"
 
-static const struct option long_options[] = {
-                {"tcti", required_argument, NULL, 't'},
-                {"help", no_argument, NULL, 'h'},
-                {NULL},
+struct arguments {
+        const char *tcti;
+};
+
+static const struct option_row rows[] = {
+                {"tcti", "TCTI", "the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)",
+                                OPTION_TEXT(struct arguments, tcti)},
+};
+
+static const struct options options = {
+                .verb = "unload",
+                .usage = "mkexec unload [--tcti TCTI]",
+                .about = "Take the guard image out of the kernel and forget what was loaded. The "
+                         "TPM stays as it is, but for tickets, which are given up.",
+                .rows = rows,
+                .n_rows = ARRAY_SIZE(rows),
 };
 
 int verb_unload(int argc, char **argv)
 {
         _cleanup_(state_close) struct state_dir dir = STATE_DIR_NONE;
         struct error error = {{0}};
-        const char *tcti = NULL;
-        int option, files, guard, r;
+        struct arguments a = {0};
+        int files, guard, r;
         bool has_tickets;
 
-        while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
-                if (option == 'h') {
-                        puts("mkexec unload [--tcti TCTI]\n\nTake the guard image out of the "
-                             "kernel and "
-                             "forget what was loaded. The TPM stays as it\nis, but for tickets, "
-                             "which "
-                             "are given up.");
-                        return EXIT_DONE;
-                }
-                if (option != 't')
-                        return usage_error("unload");
-                tcti = optarg;
-        }
+        r = options_parse(&options, argc, argv, &a);
+        if (r > 0)
+                return r - 1;
         if (optind != argc)
                 return usage_error("unload");
         r = state_open(&dir, &error);
         if (r == 0)
-                r = extend_recover(&dir, tcti, &error);
+                r = extend_recover(&dir, a.tcti, &error);
         if (r < 0)
                 return fail(EXIT_REFUSED, &error);
         has_tickets = staged_may_have_tickets(&dir);
@@ -55,7 +58,7 @@ int verb_unload(int argc, char **argv)
         /* Whatever fails of the rest, all of it is tried. */
         files = staged_drop(&dir);
         guard = kexec_unload(&error);
-        r = tickets_give_up(tcti, has_tickets);
+        r = tickets_give_up(a.tcti, has_tickets);
         if (guard < 0)
                 return fail_text(EXIT_REFUSED,
                                 "what was loaded is forgotten, but the guard image stays in the "

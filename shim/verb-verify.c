@@ -6,60 +6,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "shim/options.h"
 #include "shim/verb.h"
 #include "shim/verdict-writers.h"
 #include "shim/verify-rules.h"
 #include "shim/verify-stream.h"
-
-enum {
-        OPT_NONCE = 256,
-        OPT_REFERENCE,
-        OPT_POLICY,
-        OPT_AK,
-        OPT_CA,
-        OPT_ACCEPT_ANY_AK,
-        OPT_JSON,
-        OPT_STREAM,
-        OPT_JOBS,
-        OPT_HELP,
-};
-
-static const struct option options[] = {
-                {"nonce", required_argument, NULL, OPT_NONCE},
-                {"reference", required_argument, NULL, OPT_REFERENCE},
-                {"policy", required_argument, NULL, OPT_POLICY},
-                {"ak", required_argument, NULL, OPT_AK},
-                {"ca", required_argument, NULL, OPT_CA},
-                {"accept-any-ak", no_argument, NULL, OPT_ACCEPT_ANY_AK},
-                {"json", no_argument, NULL, OPT_JSON},
-                {"stream", no_argument, NULL, OPT_STREAM},
-                {"jobs", required_argument, NULL, OPT_JOBS},
-                {"help", no_argument, NULL, OPT_HELP},
-                {NULL},
-};
-
-static void help(void)
-{
-        puts("mkexec verify EVIDENCE --nonce HEX --reference DIR [OPTIONS]\n\n"
-             "Which kernels ran on a machine since its firmware started, by whose word, and "
-             "whether each\n"
-             "is known: EVIDENCE is what 'mkexec attest' wrote there ('-': standard input).\n\n"
-             "  --nonce HEX      what the machine was asked with\n"
-             "  --reference DIR  known kernels: *.json of 'mkexec predict --json', or one file; "
-             "repeatable\n"
-             "  --policy FILE    what else is demanded\n"
-             "  --ak FILE        an attestation key that is trusted: TPM2B_PUBLIC, TPMT_PUBLIC, "
-             "PEM; repeatable\n"
-             "  --ca FILE        certificates of authorities for attestation keys; repeatable\n"
-             "  --accept-any-ak  whoever signed\n"
-             "  --json           the verdict as JSON\n"
-             "  --stream         a line of evidence each on standard input, a line of verdict "
-             "each\n"
-             "                   on standard output; without --nonce lines are "
-             "{\"nonce\", \"evidence\"}\n"
-             "  --jobs N         processes that judge a stream (default: 1)\n\n"
-             "Exit code: 0 trusted, 1 not trusted, 2 malformed or usage; of a stream: the worst.");
-}
 
 struct arguments {
         const char *evidence;
@@ -78,58 +29,91 @@ static const int exit_codes[] = {
 
 /* ---- options ---- */
 
-static int bad_nonce(struct error *error)
+static int take_nonce(void *to, char *value, struct error *error)
 {
-        return error_set(error, EINVAL, "--nonce wants %d to %d bytes in hex", VERIFY_NONCE_MIN,
-                        QUOTE_NONCE_MAX);
+        struct arguments *a = to;
+
+        return verify_nonce_parse(value, a->nonce_bytes, &a->nonce)
+                               ? 0
+                               : error_set(error, EINVAL, "--nonce wants %d to %d bytes in hex",
+                                                 VERIFY_NONCE_MIN, QUOTE_NONCE_MAX);
 }
 
-static int set_jobs(struct arguments *a, const char *text, struct error *error)
+static int take_reference(void *to, char *value, struct error *error)
 {
-        char *end;
-        unsigned long n = strtoul(text, &end, 10);
+        return verify_rules_add_references(&((struct arguments *)to)->rules, value, error);
+}
 
-        if (*text < '1' || *text > '9' || *end || n > VERIFY_JOBS_MAX)
+static int take_policy(void *to, char *value, struct error *error)
+{
+        return verify_rules_read_policy(&((struct arguments *)to)->rules, value, error);
+}
+
+static int take_ak(void *to, char *value, struct error *error)
+{
+        return verify_rules_add_ak(&((struct arguments *)to)->rules, value, error);
+}
+
+static int take_ca(void *to, char *value, struct error *error)
+{
+        return verify_rules_add_ca(&((struct arguments *)to)->rules, value, error);
+}
+
+static int take_anybodys_ak(void *to, char *value, struct error *error)
+{
+        (void)value;
+        (void)error;
+        ak_trust_take_anybodys(((struct arguments *)to)->rules.trust);
+        return 0;
+}
+
+static int take_jobs(void *to, char *value, struct error *error)
+{
+        struct arguments *a = to;
+        char *end;
+        unsigned long n = strtoul(value, &end, 10);
+
+        if (*value < '1' || *value > '9' || *end || n > VERIFY_JOBS_MAX)
                 return error_set(error, EINVAL, "--jobs wants a number from 1 to %d",
                                 VERIFY_JOBS_MAX);
         a->jobs = (unsigned)n;
         return 0;
 }
 
-/* 1: --help. */
-static int take_option(struct arguments *a, int option, struct error *error)
-{
-        switch (option) {
-        case OPT_NONCE:
-                return verify_nonce_parse(optarg, a->nonce_bytes, &a->nonce) ? 0 : bad_nonce(error);
-        case OPT_REFERENCE:
-                return verify_rules_add_references(&a->rules, optarg, error);
-        case OPT_POLICY:
-                return verify_rules_read_policy(&a->rules, optarg, error);
-        case OPT_AK:
-                return verify_rules_add_ak(&a->rules, optarg, error);
-        case OPT_CA:
-                return verify_rules_add_ca(&a->rules, optarg, error);
-        case OPT_ACCEPT_ANY_AK:
-                ak_trust_take_anybodys(a->rules.trust);
-                return 0;
-        case OPT_JSON:
-                a->json = true;
-                return 0;
-        case OPT_STREAM:
-                a->stream = true;
-                return 0;
-        case OPT_JOBS:
-                return set_jobs(a, optarg, error);
-        case 'h':
-        case OPT_HELP:
-                return 1;
-        default:
-                return error_set(error, EINVAL,
-                                "wrong option or argument; see 'mkexec verify --help' or "
-                                "mkexec(8)");
-        }
-}
+static const struct option_row rows[] = {
+                {"nonce", "HEX", "what the machine was asked with", OPTION_TAKE(take_nonce)},
+                {"reference", "DIR",
+                                "known kernels: *.json of 'mkexec predict --json', or one file; "
+                                "repeatable",
+                                OPTION_TAKE(take_reference)},
+                {"policy", "FILE", "what else is demanded", OPTION_TAKE(take_policy)},
+                {"ak", "FILE",
+                                "an attestation key that is trusted: TPM2B_PUBLIC, TPMT_PUBLIC, "
+                                "PEM; repeatable",
+                                OPTION_TAKE(take_ak)},
+                {"ca", "FILE", "certificates of authorities for attestation keys; repeatable",
+                                OPTION_TAKE(take_ca)},
+                {"accept-any-ak", NULL, "whoever signed", OPTION_TAKE(take_anybodys_ak)},
+                {"json", NULL, "the verdict as JSON", OPTION_FLAG(struct arguments, json)},
+                {"stream", NULL,
+                                "a line of evidence each on standard input, a line of verdict each "
+                                "on standard output; without --nonce lines are {\"nonce\", "
+                                "\"evidence\"}",
+                                OPTION_FLAG(struct arguments, stream)},
+                {"jobs", "N", "processes that judge a stream (default: 1)", OPTION_TAKE(take_jobs)},
+};
+
+static const struct options options = {
+                .verb = "verify",
+                .usage = "mkexec verify EVIDENCE --nonce HEX --reference DIR [OPTIONS]",
+                .about = "Which kernels ran on a machine since its firmware started, by whose "
+                         "word, and whether each is known: EVIDENCE is what 'mkexec attest' wrote "
+                         "there ('-': standard input).",
+                .end = "Exit code: 0 trusted, 1 not trusted, 2 malformed or usage; of a stream: "
+                       "the worst.",
+                .rows = rows,
+                .n_rows = ARRAY_SIZE(rows),
+};
 
 static int check_arguments(struct arguments *a, int n_left, struct error *error)
 {
@@ -146,20 +130,23 @@ static int check_arguments(struct arguments *a, int n_left, struct error *error)
         return verify_rules_end(&a->rules, error);
 }
 
-static int parse(struct arguments *a, int argc, char **argv, struct error *error)
+/* 0, or an exit code + 1. */
+static int parse(struct arguments *a, int argc, char **argv)
 {
-        int option, r = verify_rules_new(&a->rules);
+        struct error error;
+        int r = verify_rules_new(&a->rules);
 
         if (r < 0)
-                return error_set(error, -r, "%s", strerror(-r));
+                return 1 + fail_text(EXIT_USAGE, "%s", strerror(-r));
         a->jobs = 1;
-        while (r == 0 && (option = getopt_long(argc, argv, "h", options, NULL)) >= 0)
-                r = take_option(a, option, error);
-        if (r == 0)
-                r = check_arguments(a, argc - optind, error);
-        if (r == 0 && !a->stream)
+        r = options_parse(&options, argc, argv, a);
+        if (r > 0)
+                return r;
+        if (check_arguments(a, argc - optind, &error) < 0)
+                return 1 + fail(EXIT_USAGE, &error);
+        if (!a->stream)
                 a->evidence = argv[optind];
-        return r;
+        return 0;
 }
 
 /* ---- one piece of evidence ---- */
@@ -230,12 +217,13 @@ int verb_verify(int argc, char **argv)
 {
         struct arguments a = {0};
         struct error error = {{0}};
-        int r = parse(&a, argc, argv, &error);
+        int r = parse(&a, argc, argv);
 
-        if (r == 0)
-                r = a.stream ? judge_stream(&a, &error) : judge_one(&a, &error);
-        else if (r > 0)
-                r = (help(), EXIT_DONE);
+        if (r > 0) {
+                verify_rules_release(&a.rules);
+                return r - 1;
+        }
+        r = a.stream ? judge_stream(&a, &error) : judge_one(&a, &error);
         verify_rules_release(&a.rules);
         return r < 0 ? fail(EXIT_USAGE, &error) : r;
 }

@@ -215,7 +215,7 @@ def hops_are_judged_and_replayed(case):
         exit_boot = hashlib.sha256(bytes(32) + hashlib.sha256(logs.INVOCATION).digest()).hexdigest()
         assert view["sha256"]["5"] == exit_boot
     for arguments, reason in ((("--boot", 4), "there is no boot 4"), (("--boot", 1, "--payload-view"), "by firmware"),
-                              (("--boot", "x"), "wrong option"), (("--boot", 0), "wrong option")):
+                              (("--boot", "x"), "--boot wants"), (("--boot", 0), "--boot wants")):
         done = case.run("replay", *arguments, path)
         assert done.returncode == 2 and reason in done.stderr and not done.stdout, done
     # systemd's log of each boot comes before the hop that ends it.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What users read agrees with the code: every verb, and every long option of the getopt tables in shim/*.c, has a row in the
+# What users read agrees with the code: every verb, and every option of the tables in shim/*.c, has a row in the
 # man page and is offered by the completion, and nothing else is. Prints TAP. Each comparison has a twin: a copy with
 # one row less, or one more, must be refused.
 cd "$(dirname "$0")/../.." || exit 2
@@ -22,29 +22,25 @@ words_of_log() {
     grep -oE '\{"[a-z]+", log_' shim/verb-log.c | cut -d'"' -f2
 }
 
-# A table belongs to the verb that its file is named for, or (where verbs share a file) that it is named for.
+# A table belongs to the verb that its file is named for: verb-NAME.c, NAME-verb.c, log-WORD-verb.c. Each has --help.
 options_of_code() { # *.c
     local file
     for file in "$@"; do
-        awk -v file="$(basename "$file" .c)" '
-            /struct option [a-z_]+\[\] = \{/ {
-                inside = 1
-                verb = file
-                if (!sub(/^verb-/, "", verb)) {
-                    match($0, /[a-z_]+\[\]/)
-                    verb = substr($0, RSTART, RLENGTH - 2)
-                    sub(/_options$/, "", verb)
-                }
-                next
+        awk -v verb="$(basename "$file" .c)" '
+            BEGIN { sub(/^verb-/, "", verb); sub(/-verb$/, "", verb); sub(/^log-.*/, "log", verb) }
+            /struct option_row [a-z_]+\[\] = \{/ { inside = 1; print verb, "--help"; next }
+            /struct hop_option \{/ { both = 1; print "load --help"; print "predict --help" }
+            /^};/ { inside = both = 0 }
+            both && match($0, /\{(BOTH|LOAD|PREDICT),/) { verbs = substr($0, RSTART + 1, RLENGTH - 2) }
+            both && match($0, /\{"[a-z-]+",/) {
+                name = substr($0, RSTART + 2, RLENGTH - 4)
+                if (verbs != "PREDICT") print "load --" name
+                if (verbs != "LOAD") print "predict --" name
             }
-            /struct option_row \{/ { rows = 1 }
-            /^};/ { inside = rows = 0 }
-            rows && match($0, /\{"[a-z-]+", (BOTH|LOAD|PREDICT),/) {
-                split(substr($0, RSTART + 2, RLENGTH - 3), part, /", /)
-                if (part[2] != "PREDICT") print "load --" part[1]
-                if (part[2] != "LOAD") print "predict --" part[1]
-            }
-            inside && match($0, /\{"[a-z-]+"/) { print verb, "--" substr($0, RSTART + 2, RLENGTH - 3) }' "$file"
+            inside && match($0, /^ +\{"[a-z-]+"/) {
+                sub(/^ +\{"/, ""); sub(/".*/, "")
+                print verb, "--" $0
+            }' "$file"
     done
     # What main() itself takes.
     grep -ho 'strcmp(argv\[1\], "--[a-z-]*"' "${@: -1}" | sed 's/.*"\(--[a-z-]*\)"/- \1/'
@@ -205,7 +201,7 @@ refused "a threat model that promises other limits" "$(only_in_first "$work/twin
 
 mkdir "$work/shim"
 cp shim/*.c "$work/shim"
-sed -i 's/^\( *\){"now", .*/&\n\1{"later", no_argument, NULL, 999},/' "$work/shim/verb-exec.c"
+sed -i 's/^\( *\){"now", .*/\1{"later", NULL, "not now", OPTION_FLAG(struct exec_options, later)},\n&/' "$work/shim/verb-exec.c"
 code "$work/shim" >"$work/twin"
 refused "an option that nobody documented" "$(only_in_first "$work/twin" "$work/man")"
 
