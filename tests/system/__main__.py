@@ -3,6 +3,7 @@
 
 A scenario whose payloads or whose program aren't there is skipped with its reason. Those that take longest begin, so that
 nothing long is left over for one processor at the end; how long they take is learned (--learn) and written down in `seconds`.
+With --within those that would take too long are skipped, too.
 """
 
 import argparse
@@ -74,8 +75,30 @@ def longest_first(chosen):
     return sorted(chosen, key=lambda job: -known.get(job[0], math.inf))
 
 
-def run_job(counts, folder, keep, measured, job):
+class Limit:
+    """Whether a scenario still fits into the time that there is: by the seconds that are written down, and by how much longer than
+    those the others took here."""
+
+    def __init__(self, within):
+        self.within, self.started, self.known = within, time.monotonic(), read_seconds()
+
+    def leaves_out(self, name, measured):
+        """Its reason, or None."""
+        both = [(seconds, self.known[other]) for other, seconds in list(measured.items()) if other in self.known]
+        slower = sum(here for here, _ in both) / sum(there for _, there in both) if both else 1
+        expected = self.known.get(name, 0) * slower
+        past = time.monotonic() - self.started
+        if self.within is None or past + expected <= self.within:
+            return None
+        return f"no time: it would take {expected:.0f} s, and {max(self.within - past, 0):.0f} of {self.within} s are left"
+
+
+def run_job(counts, folder, keep, limit, measured, job):
     name, module, configuration, needs_program = job
+    reason = limit.leaves_out(name, measured)
+    if reason:
+        counts.skip(name, reason)
+        return
     if needs_program and not scene.program().exists():
         counts.skip(name, f"{scene.program()} is not built")
         return
@@ -101,6 +124,7 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the scenarios and stop")
     parser.add_argument("--full", action="store_true", help="also what takes its time: machines that aren't the usual one")
     parser.add_argument("--jobs", type=int, default=2, help="machines side by side (default 2)")
+    parser.add_argument("--within", metavar="SECONDS", type=int, help="begin nothing that wouldn't be at its end by then")
     parser.add_argument("--keep", metavar="DIR", help="leave disks, consoles and results in this new directory")
     parser.add_argument("--no-snapshots", action="store_true", help="each machine boots by itself (tests/system/snapshot.py)")
     parser.add_argument("--learn", action="store_true", help="write down how long each scenario took, for the order of later runs")
@@ -114,17 +138,17 @@ def main():
     folder.mkdir(exist_ok=True)
     if not args.no_snapshots:
         snapshot.store = snapshot.Store(folder)
-    counts, measured, started = tally.Tally(), {}, time.monotonic()
+    counts, limit, measured = tally.Tally(), Limit(args.within), {}
     try:
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            list(pool.map(lambda job: run_job(counts, folder, args.keep, measured, job), chosen))
+            list(pool.map(lambda job: run_job(counts, folder, args.keep, limit, measured, job), chosen))
     finally:
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)
     # The machines' processor time says more than the clock where other things run, too.
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     counts.say(f"{len(measured)} scenarios took {sum(measured.values()):.0f} s, {args.jobs} side by side "
-               f"{time.monotonic() - started:.0f} s; {used.ru_utime + used.ru_stime:.0f} s of processor time")
+               f"{time.monotonic() - limit.started:.0f} s; {used.ru_utime + used.ru_stime:.0f} s of processor time")
     if args.learn:
         write_seconds(measured)
     return counts.close()
