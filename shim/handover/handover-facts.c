@@ -104,7 +104,7 @@ static void parse_systab(struct span text, struct handover_facts *facts)
                         uint64_t address;
 
                         if (line <= n || memcmp(text.data, rows[i].name, n) != 0 ||
-                                        !host_memory_parse_number(
+                                        !sysfs_parse_number(
                                                         SPAN(text.data + n, line - n), &address) ||
                                         address == 0 ||
                                         facts->n_tables == ARRAY_SIZE(facts->tables))

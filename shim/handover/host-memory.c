@@ -73,31 +73,6 @@ static struct span without_line_end(struct span text)
         return text;
 }
 
-bool host_memory_parse_number(struct span text, uint64_t *ret)
-{
-        uint64_t value = 0;
-
-        text = without_line_end(text);
-        if (text.size < 3 || text.size > 18 || text.data[0] != '0' || text.data[1] != 'x')
-                return false;
-        for (size_t i = 2; i < text.size; i++) {
-                uint8_t c = text.data[i];
-                unsigned digit;
-
-                if (c >= '0' && c <= '9')
-                        digit = c - '0';
-                else if (c >= 'a' && c <= 'f')
-                        digit = c - 'a' + 10;
-                else if (c >= 'A' && c <= 'F')
-                        digit = c - 'A' + 10;
-                else
-                        return false;
-                value = value << 4 | digit;
-        }
-        *ret = value;
-        return true;
-}
-
 bool host_memory_parse_entry(
                 struct span start, struct span end, struct span type, struct host_entry *ret)
 {
@@ -113,8 +88,7 @@ bool host_memory_parse_entry(
         if (i == ARRAY_SIZE(memory_types))
                 return false;
         entry.type = memory_types[i].type;
-        if (!host_memory_parse_number(start, &entry.start) ||
-                        !host_memory_parse_number(end, &entry.end))
+        if (!sysfs_parse_number(start, &entry.start) || !sysfs_parse_number(end, &entry.end))
                 return false;
         if (entry.end >= HOST_MEMORY_LIMIT || entry.start > entry.end)
                 return false;
@@ -129,10 +103,10 @@ bool host_memory_parse_runtime(struct span type, struct span n_pages, struct spa
         uint64_t t, n;
         struct fw_memory_range range = {0};
 
-        if (!host_memory_parse_number(type, &t) || !host_memory_parse_number(n_pages, &n) ||
-                        !host_memory_parse_number(phys, &range.start) ||
-                        !host_memory_parse_number(virt, &range.virtual_start) ||
-                        !host_memory_parse_number(attribute, &range.attribute))
+        if (!sysfs_parse_number(type, &t) || !sysfs_parse_number(n_pages, &n) ||
+                        !sysfs_parse_number(phys, &range.start) ||
+                        !sysfs_parse_number(virt, &range.virtual_start) ||
+                        !sysfs_parse_number(attribute, &range.attribute))
                 return false;
         if (t >= EfiMaxMemoryType || n == 0 || range.start % EFI_PAGE_SIZE != 0 ||
                         range.virtual_start % EFI_PAGE_SIZE != 0 ||

@@ -50,8 +50,6 @@ struct host_entry {
         uint32_t type; /* EFI_MEMORY_TYPE */
 };
 
-/* "0x" and 1-16 hex digits, then nothing but one line end. */
-bool host_memory_parse_number(struct span text, uint64_t *ret);
 /* The three files of /sys/firmware/memmap/N (end is inclusive there). */
 bool host_memory_parse_entry(
                 struct span start, struct span end, struct span type, struct host_entry *ret);

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "shim/handover/host-memory.h"
 
 #define PATH_SIZE 512
 
@@ -32,6 +31,32 @@ int sysfs_read(struct buf *ret, size_t limit, struct error *error, const char *r
         return buf_read_file(path, limit, ret, error);
 }
 
+bool sysfs_parse_number(struct span text, uint64_t *ret)
+{
+        uint64_t value = 0;
+
+        if (text.size > 0 && text.data[text.size - 1] == '\n')
+                text.size--;
+        if (text.size < 3 || text.size > 18 || text.data[0] != '0' || text.data[1] != 'x')
+                return false;
+        for (size_t i = 2; i < text.size; i++) {
+                uint8_t c = text.data[i];
+                unsigned digit;
+
+                if (c >= '0' && c <= '9')
+                        digit = c - '0';
+                else if (c >= 'a' && c <= 'f')
+                        digit = c - 'a' + 10;
+                else if (c >= 'A' && c <= 'F')
+                        digit = c - 'A' + 10;
+                else
+                        return false;
+                value = value << 4 | digit;
+        }
+        *ret = value;
+        return true;
+}
+
 int sysfs_read_number(const char *root, const char *name, uint64_t *ret, struct error *error)
 {
         _cleanup_buf_ struct buf text = {0};
@@ -39,7 +64,7 @@ int sysfs_read_number(const char *root, const char *name, uint64_t *ret, struct 
 
         if (r < 0)
                 return r;
-        if (!host_memory_parse_number(buf_span(&text), ret))
+        if (!sysfs_parse_number(buf_span(&text), ret))
                 return error_set(error, EINVAL, "%s/%s: not a hexadecimal number", root, name);
         return 0;
 }

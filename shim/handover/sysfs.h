@@ -13,7 +13,9 @@
 /* Reads <root>/<name> (printf-like, so that numbered folders are easy) into *ret. */
 int sysfs_read(struct buf *ret, size_t limit, struct error *error, const char *root,
                 const char *format, ...) __attribute__((format(printf, 5, 6)));
-/* A file that holds one number, "0x..." */
+/* "0x" and 1-16 hex digits, then nothing but one line end. */
+bool sysfs_parse_number(struct span text, uint64_t *ret);
+/* A file that holds one such number. */
 int sysfs_read_number(const char *root, const char *name, uint64_t *ret, struct error *error);
 /* The folders 0, 1, 2 ... under <root>/<name>, in any order and with any gaps. -E2BIG: more than
  * max. */

@@ -8,6 +8,7 @@
 #include "base/efi-types.h"
 #include "shim/handover/efi-map.h"
 #include "shim/handover/host-memory.h"
+#include "shim/handover/sysfs.h"
 
 #define MAX_LINES 200
 
@@ -69,9 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         n_runtime += host_memory_parse_runtime(
                                         a, b, c, d, line, &runtime[n_runtime]);
                 } else if (kind.data[0] == 'o' && n_old < OVERLAY_MAX_REGIONS &&
-                                host_memory_parse_number(a, &start) &&
-                                host_memory_parse_number(b, &pages) && start % 4096 == 0 &&
-                                start < HOST_MEMORY_LIMIT && pages > 0 &&
+                                sysfs_parse_number(a, &start) && sysfs_parse_number(b, &pages) &&
+                                start % 4096 == 0 && start < HOST_MEMORY_LIMIT && pages > 0 &&
                                 pages <= (HOST_MEMORY_LIMIT - start) / 4096) {
                         old[n_old++] = (struct overlay_region){start, pages};
                 }
