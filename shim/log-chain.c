@@ -151,3 +151,13 @@ int log_chain_part_cel(struct log_sources *sources, struct error *error)
         parted = (struct log_sources){0};
         return 0;
 }
+
+int log_chain_read(char *const *paths, size_t n_paths, struct log_sources *sources,
+                struct log_chain *ret, struct error *error)
+{
+        int r = log_sources_read(paths, n_paths, sources, error);
+
+        if (r == 0)
+                r = log_chain_part_cel(sources, error);
+        return r < 0 ? r : log_chain_make(sources, ret, error);
+}

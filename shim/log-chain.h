@@ -22,5 +22,10 @@ int log_chain_make(const struct log_sources *sources, struct log_chain *ret, str
  * each boot, of the same name. Records of others are left out with a warning. */
 int log_chain_part_cel(struct log_sources *sources, struct error *error);
 
+/* Both of these for files, or for this machine's logs (log_sources_read). *sources has to be
+ * released in any case, and must stay. */
+int log_chain_read(char *const *paths, size_t n_paths, struct log_sources *sources,
+                struct log_chain *ret, struct error *error);
+
 /* The source of a record. */
 size_t log_chain_source(const struct log_chain *chain, const struct chain_place *place);

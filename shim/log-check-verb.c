@@ -89,11 +89,7 @@ static int run(const struct arguments *a, char *const *paths, size_t n_paths)
 
         check.pcrs = r > 0 ? &values : NULL;
         if (r >= 0)
-                r = log_sources_read(paths, n_paths, &sources, &error);
-        if (r >= 0)
-                r = log_chain_part_cel(&sources, &error);
-        if (r >= 0)
-                r = log_chain_make(&sources, &logs, &error);
+                r = log_chain_read(paths, n_paths, &sources, &logs, &error);
         if (r >= 0)
                 r = a->json ? log_check_json(&check, &result, &error)
                             : log_check_text(&check, a->verbose, &result, &error);

@@ -164,10 +164,6 @@ int log_replay(int argc, char **argv)
 
         if (r > 0)
                 return r - 1;
-        r = log_sources_read(argv + optind, (size_t)(argc - optind), &sources, &error);
-        if (r == 0)
-                r = log_chain_part_cel(&sources, &error);
-        if (r == 0)
-                r = log_chain_make(&sources, &logs, &error);
+        r = log_chain_read(argv + optind, (size_t)(argc - optind), &sources, &logs, &error);
         return r < 0 ? fail(EXIT_USAGE, &error) : replay(&logs, &a);
 }
