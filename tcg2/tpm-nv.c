@@ -219,22 +219,19 @@ static int open_exactly(struct tpm_nv *nv, const struct nv_index *index, struct 
 int tpm_nv_define(struct tpm_nv *nv, const struct nv_index *index, struct error *error)
 {
         _cleanup_tpm_object_ struct tpm_object object = TPM_OBJECT_NONE;
-        TPM2B_NV_PUBLIC public = {
-                        .nvPublic =
-                                        {
-                                                        .nvIndex = index->handle,
-                                                        .nameAlg = TPM2_ALG_SHA256,
-                                                        .attributes = index->attributes,
-                                                        .authPolicy.size = sizeof(index->policy),
-                                                        .dataSize = index->size,
-                                        },
-        };
+        TPM2B_NV_PUBLIC public = {0};
+        TPMS_NV_PUBLIC *p = &public.nvPublic;
         static const TPM2B_AUTH auth;
         ESYS_TR session = ESYS_TR_NONE;
         TSS2_RC rc;
         int r;
 
-        memcpy(public.nvPublic.authPolicy.buffer, index->policy, sizeof(index->policy));
+        p->nvIndex = index->handle;
+        p->nameAlg = TPM2_ALG_SHA256;
+        p->attributes = index->attributes;
+        p->authPolicy.size = sizeof(index->policy);
+        memcpy(p->authPolicy.buffer, index->policy, sizeof(index->policy));
+        p->dataSize = index->size;
         r = owner_need(nv, false, &session, error);
         if (r < 0)
                 return r;
