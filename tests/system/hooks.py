@@ -17,7 +17,7 @@ MARK = 21  # guest/systemd-stop's
 BEGAN, KEXEC = "beside: the hooks began", "kexec_core: Starting new kernel"
 # Seconds from the first to the second: systemd-shutdown's limit where a hook hangs, unless mkexec's makes the kexec; mkexec's own where
 # its steps do.
-LIMITS = {"hangs": (90, 105), "stuck": (60, 85)}
+LIMITS = {"hangs": (88, 105), "stuck": (60, 85)}
 
 
 class Modern(systemd_disk.Plain):
@@ -74,9 +74,10 @@ def they_took(story):
 
 
 def exit_codes_say_nothing(story):
-    """In each turn a hook ends with 1. systemd-shutdown says so, where it is still there, and goes on."""
+    """In each turn a hook ends with 1. systemd-shutdown says so, and goes on; but where a signal or its time ends another one, it
+    asks for no further exit code."""
     consoles = by_turn(story)
-    for turn in resets(story):
+    for turn in [turn for turn in resets(story) if turn not in ("killed", "hangs")]:
         expect("system-shutdown/beside failed with exit status 1" in consoles[turn], f"{turn}: {consoles[turn][-2000:]}")
 
 
