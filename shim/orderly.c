@@ -19,9 +19,9 @@
 #include "shim/last-exec.h"
 #include "shim/next-kernel.h"
 
-/* systemd-shutdown gives its hooks 90 seconds in all (DEFAULT_TIMEOUT_USEC) and then goes on. This
- * leaves some for ending the hop. */
-#define STEPS_DEADLINE_S 60
+/* systemd-shutdown gives its hooks DEFAULT_TIMEOUT_USEC in all and then goes on: 90 seconds, or 45
+ * as Fedora builds it (-Ddefault-timeout-sec=). This leaves some for ending the hop. */
+#define STEPS_DEADLINE_S 30
 
 static int64_t now_ms(void)
 {

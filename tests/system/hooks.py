@@ -17,7 +17,7 @@ MARK = 21  # guest/systemd-stop's
 BEGAN, KEXEC = "beside: the hooks began", "kexec_core: Starting new kernel"
 # Seconds from the first to the second: systemd-shutdown's limit where a hook hangs, unless mkexec's makes the kexec; mkexec's own where
 # its steps do.
-LIMITS = {"hangs": (88, 105), "stuck": (60, 85)}
+LIMITS = {"hangs": (88, 105), "stuck": (30, 55)}
 
 
 class Modern(systemd_disk.Plain):
@@ -65,7 +65,7 @@ def they_took(story):
     lines, consoles, commands = [], by_turn(story), commands_by_turn(story)
     for turn in story.configuration.turns[:-1]:
         seconds = stamp(consoles[turn], KEXEC) - stamp(consoles[turn], BEGAN)
-        least, most = LIMITS.get(turn, (0, 60))
+        least, most = LIMITS.get(turn, (0, 30))
         expect(least <= seconds < most, f"{turn}: {seconds:.1f} s")
         said = re.findall(r"mkexec: (exec's steps took .*)", consoles[turn])
         expect_equal(f"lines on the console that tell how long the steps took ({turn})", len(said), int(turn not in resets(story)))

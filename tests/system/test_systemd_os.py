@@ -78,7 +78,7 @@ NOT_ARMED = "was loaded, but this systemd makes kexecs of reboots: only 'mkexec 
 PCR_8_MOVED = r"PCR 8 \(sha256\) was extended since load"
 # What the boot after such a turn is told, a part of it; None: nothing.
 TOLD = {"hop": None, "changed": None, "kexec": None, "reboot": None, "foreign": None, "arm": None, "file": None, "late": None,
-        "crowd": None, "hangs": NOTHING_CAME_BACK, "stuck": "exec's steps took longer than 60 s",
+        "crowd": None, "hangs": NOTHING_CAME_BACK, "stuck": "exec's steps took longer than 30 s",
         "bare": NOT_ARMED, "foreign-reboot": NOT_ARMED, "moved": PCR_8_MOVED, "pcr8": PCR_8_MOVED,
         "killed": f"{NOTHING_CAME_BACK}|exec was killed by signal 9"}
 PHASE_PCR = 11
