@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+import tap
+
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 OWN = TOP / "tests" / "corpus"
 NONCE = "00112233445566778899aabbccddeeff"
@@ -40,10 +42,6 @@ def hop_log(name):
     for _ in range(n):
         end += 2 + {4: 20, 11: 32}[struct.unpack_from("<H", log, end)[0]]
     return log[:at] + log[end + 4 + struct.unpack_from("<I", log, end)[0]:]
-
-
-class Skip(Exception):
-    pass
 
 
 class Tpm:
@@ -475,7 +473,7 @@ def the_corpus_evidence_is_trusted(case):
     corpus = pathlib.Path(os.environ.get("MKEXEC_CORPUS", TOP.parent / "shared" / "corpus"))
     folder = corpus / "evidence" / "chain1"
     if not folder.exists():
-        raise Skip("NO CORPUS: set MKEXEC_CORPUS to run this on real evidence")
+        raise tap.Skip("NO CORPUS: set MKEXEC_CORPUS to run this on real evidence")
     rows = [line.split() for line in (corpus / "expected" / "chain1.pcrs").read_text().splitlines() if not line.startswith("#")]
     quoted = {*range(10), 11, 14, 15}
     values = {pcr: value for bank, pcr, value in rows if bank == "sha256" and int(pcr) in quoted}
@@ -534,29 +532,21 @@ CASES = (a_key_in_a_file_and_one_in_the_tpm, keys_of_other_tools, a_new_key_can_
 
 def main():
     mkexec = os.path.abspath(sys.argv[1])
-    wanted = [case for case in CASES if not sys.argv[2:] or case.__name__ in sys.argv[2:]]
     missing = [name for name in NEEDED if not shutil.which(name)]
     if missing:
         print(f"1..0 # SKIP needs {', '.join(missing)}")
         return 0
-    print(f"1..{len(wanted)}", flush=True)
-    failed = 0
-    for number, run in enumerate(wanted, 1):
-        name = run.__name__.replace("_", " ")
+
+    def call(function):
         with tempfile.TemporaryDirectory() as folder:
             case = Case(mkexec, pathlib.Path(folder))
             try:
-                run(case)
-                print(f"ok {number} - {name}", flush=True)
-            except Skip as skip:
-                print(f"ok {number} - {name} # SKIP {skip}", flush=True)
-            except Exception as error:  # pylint: disable=broad-except
-                failed += 1
-                print(f"not ok {number} - {name}\n# {type(error).__name__}: {str(error)[:3000]!r}", flush=True)
+                return function(case)
             finally:
                 for tpm in case.tpms:
                     tpm.stop()
-    return failed > 0
+
+    return tap.run(tap.each([case for case in CASES if not sys.argv[2:] or case.__name__ in sys.argv[2:]], call))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 
+import tap
+
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 OWN = TOP / "tests" / "corpus"
 
@@ -27,10 +29,6 @@ logs = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(logs)
 
 VERDICTS = {0: "ok", 1: "mismatch", 2: "malformed"}
-
-
-class Skip(Exception):
-    pass
 
 
 class Case:
@@ -269,7 +267,7 @@ class Tpm:
 
 def a_tpm_is_compared(case):
     if not shutil.which("swtpm") or not shutil.which("tpm2_pcrextend"):
-        raise Skip("needs swtpm and tpm2-tools")
+        raise tap.Skip("needs swtpm and tpm2-tools")
     tpm = Tpm(case.folder)
     try:
         log = logs.boot()
@@ -326,20 +324,8 @@ TESTS = [each_rule_and_its_twins, a_file_that_is_no_log_is_refused, values_are_p
 
 
 def main():
-    failed = 0
-    print(f"1..{len(TESTS)}")
     with tempfile.TemporaryDirectory() as folder:
-        for number, test in enumerate(TESTS, 1):
-            try:
-                test(Case(sys.argv[1], pathlib.Path(folder)))
-                print(f"ok {number} - {test.__name__.replace('_', ' ')}")
-            except Skip as reason:
-                print(f"ok {number} - {test.__name__.replace('_', ' ')} # SKIP {reason}")
-            except (AssertionError, KeyError, ValueError, StopIteration) as error:
-                failed = 1
-                print(f"not ok {number} - {test.__name__.replace('_', ' ')}")
-                print("\n".join(f"# {line}" for line in repr(error).splitlines()))
-    return failed
+        return tap.run(tap.each(TESTS, lambda test: test(Case(sys.argv[1], pathlib.Path(folder)))))
 
 
 if __name__ == "__main__":

@@ -26,15 +26,12 @@ SYSTEMD = "cel/systemd257-swtpm-measure.log"
 
 sys.path.insert(0, str(TOP / "tests" / "system"))
 import payloads  # noqa: E402
-
-
-class Skip(Exception):
-    pass
+import tap  # noqa: E402
 
 
 def need_corpus():
     if not CORPUS.is_dir():
-        raise Skip("NO CORPUS: set MKEXEC_CORPUS to run this on real logs")
+        raise tap.Skip("NO CORPUS: set MKEXEC_CORPUS to run this on real logs")
 
 
 class Case:
@@ -219,7 +216,7 @@ def every_log_comes_back(case):
 
 def jq_reads_it(case):
     if not shutil.which("jq"):
-        raise Skip("NO jq")
+        raise tap.Skip("NO jq")
     log = case.convert(OWN / "all.tlv")
     done = subprocess.run(["jq", "-r", '.[] | [.recnum, .content_type] | join(" ")'], input=log, capture_output=True, check=True)
     rows = done.stdout.decode().split("\n")[:-1]
@@ -232,7 +229,7 @@ def pcrlock_writes_the_same(case):
     try:
         systemd = payloads.systemd()
     except payloads.Unavailable as reason:
-        raise Skip(f"NO systemd-pcrlock 257: {reason}") from None
+        raise tap.Skip(f"NO systemd-pcrlock 257: {reason}") from None
     compared = refused = 0
     for path in sorted((CORPUS / "tcg").glob("*.bin")):
         try:
@@ -353,22 +350,11 @@ CASES = (tlv_has_every_event, management_of_hops, json_replays_alike, every_log_
 
 
 def main():
-    failed = False
-    print(f"1..{len(CASES)}", flush=True)
-    for number, function in enumerate(CASES, 1):
-        name = function.__name__.replace("_", " ")
-        try:
-            with tempfile.TemporaryDirectory() as place:
-                function(Case(sys.argv[1], pathlib.Path(place)))
-            print(f"ok {number} - {name}", flush=True)
-        except Skip as reason:
-            print(f"ok {number} - {name} # SKIP {reason}", flush=True)
-        except Exception as wrong:  # noqa: BLE001
-            failed = True
-            text = str(wrong) or repr(wrong)
-            print("\n".join(f"# {line}" for line in f"{type(wrong).__name__}: {text}".splitlines()))
-            print(f"not ok {number} - {name}", flush=True)
-    return failed
+    def call(function):
+        with tempfile.TemporaryDirectory() as place:
+            return function(Case(sys.argv[1], pathlib.Path(place)))
+
+    return tap.run(tap.each(CASES, call))
 
 
 if __name__ == "__main__":

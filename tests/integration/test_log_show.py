@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 CORPUS = pathlib.Path(os.environ.get("MKEXEC_CORPUS", TOP.parent / "shared" / "corpus"))
 OWN = TOP / "tests" / "corpus"
@@ -35,20 +37,16 @@ except ImportError:
     yaml = None
 
 
-class Skip(Exception):
-    pass
-
-
 def need_corpus():
     if not CORPUS.is_dir():
-        raise Skip("NO CORPUS: set MKEXEC_CORPUS to run this on real logs")
+        raise tap.Skip("NO CORPUS: set MKEXEC_CORPUS to run this on real logs")
 
 
 def need_yaml():
     if yaml is None:
-        raise Skip("NO python3-yaml")
+        raise tap.Skip("NO python3-yaml")
     if not shutil.which("tpm2_eventlog"):
-        raise Skip("NO tpm2_eventlog")
+        raise tap.Skip("NO tpm2_eventlog")
 
 
 class Case:
@@ -370,7 +368,7 @@ def text_forges_nothing(case):
 
 def yaml_that_is_injected_stays_text(case):
     if yaml is None:
-        raise Skip("NO python3-yaml")
+        raise tap.Skip("NO python3-yaml")
     document = case.yaml(case.write("nasty.bin", logs.log(logs.NASTY_BODIES)))
     assert [event["EventNum"] for event in document["events"]] == list(range(len(logs.NASTY_BODIES) + 1))
     assert [event["EventType"] for event in document["events"]].count("EV_EFI_VARIABLE_DRIVER_CONFIG") == 3
@@ -466,22 +464,11 @@ CASES = [yaml_of_our_own_logs_is_tpm2_eventlogs, yaml_of_text_of_boot_loaders_ha
 
 
 def main():
-    failed = False
-    print(f"1..{len(CASES)}", flush=True)
-    with tempfile.TemporaryDirectory() as place:
-        for number, function in enumerate(CASES, 1):
-            name = function.__name__.replace("_", " ")
-            try:
-                function(Case(sys.argv[1], pathlib.Path(place)))
-                print(f"ok {number} - {name}", flush=True)
-            except Skip as reason:
-                print(f"ok {number} - {name} # SKIP {reason}", flush=True)
-            except Exception as wrong:  # noqa: BLE001
-                failed = True
-                text = str(wrong) or repr(wrong)
-                print("\n".join(f"# {line}" for line in f"{type(wrong).__name__}: {text}".splitlines()))
-                print(f"not ok {number} - {name}", flush=True)
-    return failed
+    def call(function):
+        with tempfile.TemporaryDirectory() as place:
+            return function(Case(sys.argv[1], pathlib.Path(place)))
+
+    return tap.run(tap.each(CASES, call))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import expected  # noqa: E402
 import extras  # noqa: E402
 import payloads  # noqa: E402
 import signing  # noqa: E402
+import tap  # noqa: E402
 import uki  # noqa: E402
 
 MEASURE = pathlib.Path("/usr/lib/systemd/systemd-measure")
@@ -38,10 +39,6 @@ SMBIOS_AT = 0xf0000
 RANDOM = os.urandom(16)
 
 
-class Skip(Exception):
-    pass
-
-
 @functools.cache
 def fetched(get, *arguments, **options):
     """What a function of payloads gives, or None, and the reason. Asked once: a mirror that is gone is slow to tell."""
@@ -53,7 +50,7 @@ def fetched(get, *arguments, **options):
 
 def needed(found, reason):
     if found is None:
-        raise Skip(reason)
+        raise tap.Skip(reason)
     return found
 
 
@@ -423,11 +420,11 @@ def each_compression(run):
     for series in (*KERNELS, XZ):
         try:
             found.add(kernel(series)[2])
-        except Skip:
+        except tap.Skip:
             pass
     missing = set(COMPRESSED.values()) - found
     if missing:
-        raise Skip(f"no kernel compressed with {', '.join(sorted(missing))}")
+        raise tap.Skip(f"no kernel compressed with {', '.join(sorted(missing))}")
     return ", ".join(sorted(found))
 
 
@@ -447,24 +444,15 @@ def cases():
     yield "xz, lz4 and zstd kernels", each_compression, ()
 
 
+def timed(function, *arguments):
+    with tempfile.TemporaryDirectory() as place:
+        run = Run(sys.argv[1], pathlib.Path(place))
+        note = function(run, *arguments)
+        return f"{run.seconds:.2f} s{', ' + note if note else ''}"
+
+
 def main():
-    rows = list(cases())
-    print(f"1..{len(rows)}")
-    failed = False
-    for number, (name, function, arguments) in enumerate(rows, 1):
-        with tempfile.TemporaryDirectory() as place:
-            run = Run(sys.argv[1], pathlib.Path(place))
-            try:
-                note = function(run, *arguments)
-                print(f"ok {number} - {name} ({run.seconds:.2f} s{', ' + note if note else ''})", flush=True)
-            except Skip as reason:
-                print(f"ok {number} - {name} # SKIP {reason}", flush=True)
-            except Exception as trouble:  # noqa: BLE001
-                failed = True
-                text = str(trouble) or repr(trouble)
-                print("\n".join(f"# {line}" for line in text.splitlines()))
-                print(f"not ok {number} - {name}", flush=True)
-    return failed
+    return tap.run((name, functools.partial(timed, function, *arguments)) for name, function, arguments in cases())
 
 
 if __name__ == "__main__":

@@ -16,14 +16,11 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "system"))
 import payloads  # noqa: E402
+import tap  # noqa: E402
 import uki  # noqa: E402
 
 MEASURE = pathlib.Path("/usr/lib/systemd/systemd-measure")
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-
-
-class Skip(Exception):
-    pass
 
 
 class Case:
@@ -37,7 +34,7 @@ class Case:
             stub_bytes = payloads.stub(stub).path.read_bytes()
             kernel_bytes = payloads.kernel(kernel).image.read_bytes()
         except payloads.Unavailable as reason:
-            raise Skip(str(reason)) from None
+            raise tap.Skip(str(reason)) from None
         parts = {"stub": stub_bytes, "kernel": kernel_bytes, "initrd": b"\x1f\x8b" + os.urandom(200_001),
                  "cmdline": "quiet stage=2", "osrel": uki.os_release("test", b"random"), "uname": "6.1.0-test"}
         parts.update(changes)
@@ -60,7 +57,7 @@ class Case:
 def measured_by_systemd(parts, folder):
     """PCR 11 of a UKI's sections, as systemd-measure 252 computes it; its sections are those of stub 252."""
     if not MEASURE.exists():
-        raise Skip("no systemd-measure on this machine")
+        raise tap.Skip("no systemd-measure on this machine")
     options = []
     for section, key in (("linux", "kernel"), ("osrel", "osrel"), ("cmdline", "cmdline"), ("initrd", "initrd")):
         path = folder / section
@@ -83,7 +80,7 @@ def pcr11_is_what_systemd_measures(case):
 
 def nobody_can_predict_too(case):
     if os.geteuid() != 0:
-        raise Skip("not root, so the other tests showed it already")
+        raise tap.Skip("not root, so the other tests showed it already")
     path = case.build("b")
     assert case.predict(path)["registers"]["8"] == case.predict(path, user=NOBODY)["registers"]["8"]
 
@@ -169,7 +166,7 @@ def bare_kernel_with_initrd(case):
     try:
         image = payloads.kernel("6.1").image
     except payloads.Unavailable as reason:
-        raise Skip(str(reason)) from None
+        raise tap.Skip(str(reason)) from None
     initrd = case.folder / "initrd"
     initrd.write_bytes(b"\x1f\x8b" + os.urandom(5001))
     prediction = case.predict(image, "--cmdline", "console=ttyS0", "--initrd", initrd)
@@ -232,24 +229,10 @@ CASES = (pcr11_is_what_systemd_measures, nobody_can_predict_too, other_input_giv
 
 
 def main():
-    print(f"1..{len(CASES)}")
-    failed = False
     with tempfile.TemporaryDirectory() as place:
         folder = pathlib.Path(place)
         folder.chmod(0o755)
-        for number, function in enumerate(CASES, 1):
-            name = function.__name__.replace("_", " ")
-            try:
-                function(Case(sys.argv[1], folder))
-                print(f"ok {number} - {name}", flush=True)
-            except Skip as reason:
-                print(f"ok {number} - {name} # SKIP {reason}", flush=True)
-            except Exception as wrong:  # noqa: BLE001
-                failed = True
-                text = str(wrong) or repr(wrong)
-                print("\n".join(f"# {line}" for line in text.splitlines()))
-                print(f"not ok {number} - {name}", flush=True)
-    return failed
+        return tap.run(tap.each(CASES, lambda function: function(Case(sys.argv[1], folder))))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 
+import tap
+
 ROOT = os.geteuid() == 0
 CAP_DAC_READ_SEARCH, CAP_KILL = 1 << 2, 1 << 5
 
@@ -94,7 +96,7 @@ def broker_has_given_up_its_rights(mkexec, folder):
 
 def broker_has_few_descriptors(mkexec, folder):
     if not ROOT:
-        return "only root may look"
+        raise tap.Skip("only root may look")
     with Running(mkexec, folder) as run:
         held = sorted(os.readlink(f"/proc/{run.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{run.pid}/fd"))
         # its own in and out; the payload's volume, once named and once the firmware's; guest RAM
@@ -145,20 +147,11 @@ CASES = (broker_has_given_up_its_rights, broker_has_few_descriptors, guest_has_n
 
 
 def main():
-    print(f"1..{len(CASES)}")
-    failed = False
-    for number, function in enumerate(CASES, 1):
-        name = function.__name__.replace("_", " ")
+    def call(function):
         with tempfile.TemporaryDirectory() as place:
-            try:
-                skipped = function(sys.argv[1], pathlib.Path(place))
-                print(f"ok {number} - {name}{f' # SKIP {skipped}' if skipped else ''}", flush=True)
-            except Exception as wrong:  # noqa: BLE001
-                failed = True
-                text = str(wrong) or repr(wrong)
-                print("\n".join(f"# {line}" for line in text.splitlines()))
-                print(f"not ok {number} - {name}", flush=True)
-    return failed
+            return function(sys.argv[1], pathlib.Path(place))
+
+    return tap.run(tap.each(CASES, call))
 
 
 if __name__ == "__main__":

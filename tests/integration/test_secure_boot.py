@@ -7,6 +7,7 @@ files. They check signatures but know neither dbx nor lists of hashes: where the
 firmware says of the same images is tests/system/test_images.py. Usage: test_secure_boot.py MKEXEC JUDGE.EFI CHILD.EFI HOOK.EFI
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "system"))
 import signed_images  # noqa: E402
 import signing  # noqa: E402
+import tap  # noqa: E402
 
 # What a program says that was accepted, started, and came back: it is no kernel.
 STARTED = "gave up and returned EFI_SUCCESS"
@@ -240,19 +242,9 @@ def main():
     if missing:
         print(f"1..0 # SKIP no {', '.join(missing)}")
         return 0
-    failed = number = 0
     with tempfile.TemporaryDirectory() as folder:
         case = Case(mkexec, pathlib.Path(judge), pathlib.Path(hook), signed_images.Images(pathlib.Path(folder) / "made", child))
-        for number, (name, function, arguments) in enumerate(tests(case), 1):
-            try:
-                note = function(case, *arguments)
-                print(f"ok {number} - {name}{f' ({note})' if note else ''}", flush=True)
-            except Exception as trouble:  # noqa: BLE001
-                failed = 1
-                print("\n".join(f"# {line}" for line in (str(trouble) or repr(trouble)).splitlines()))
-                print(f"not ok {number} - {name}", flush=True)
-    print(f"1..{number}")
-    return failed
+        return tap.run((name, functools.partial(function, case, *arguments)) for name, function, arguments in tests(case))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ by several, with lines that can't be read, without waiting for later lines, in b
 Usage: test_verify.py MKEXEC
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import time
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "bench"))
 import evidence  # noqa: E402
+import tap  # noqa: E402
 
 MACHINES, EACH = 3, 4
 LINE_MAX = 64 * 1024 * 1024
@@ -237,21 +239,11 @@ def main():
     if not shutil.which("swtpm"):
         print("1..0 # SKIP needs swtpm")
         return 0
-    failed = 0
-    print(f"1..{len(CASES)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         evidence.write(pathlib.Path(folder) / "made", "ecdsa-p256", MACHINES, EACH)
         case = Case(mkexec, pathlib.Path(folder) / "made")
         pathlib.Path(folder).chmod(0o755)
-        for number, (name, run) in enumerate(CASES, 1):
-            try:
-                run(case)
-                print(f"ok {number} - {name}", flush=True)
-            except (AssertionError, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
-                failed = 1
-                print(f"not ok {number} - {name}")
-                print("# " + repr(error)[:4000].replace("\n", "\n# "), flush=True)
-    return failed
+        return tap.run((name, functools.partial(run, case)) for name, run in CASES)
 
 
 if __name__ == "__main__":
