@@ -7,23 +7,7 @@ cd "$(dirname "$0")/../.." || exit 2
 conf=$PWD/dist/tmpfiles.d/mkexec.conf
 script=dist/initramfs-tools/scripts/init-top/mkexec
 
-n=0
-failed=0
-ok() { # description, text that must be empty
-    n=$((n + 1))
-    if [ -z "$2" ]; then
-        echo "ok $n - $1"
-    else
-        failed=1
-        echo "not ok $n - $1"
-        printf '%s\n' "$2" | sed 's/^/# /'
-    fi
-}
-
-skip() { # description, reason
-    n=$((n + 1))
-    echo "ok $n - $1 # SKIP $2"
-}
+. tests/unit/tap.sh
 
 echo "1..20"
 ok "the script for initramfs-tools has no prerequisites" "$(sh "$script" prereqs | tr -d '\n')"

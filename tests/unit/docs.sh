@@ -4,6 +4,7 @@
 # man page and is offered by the completion, and nothing else is. Prints TAP. Each comparison has a twin: a copy with
 # one row less, or one more, must be refused.
 cd "$(dirname "$0")/../.." || exit 2
+. tests/unit/tap.sh
 
 export LC_ALL=C
 work=$(mktemp -d) || exit 2
@@ -84,25 +85,6 @@ completion_of() { # file
     done
 }
 
-# ---- TAP ----
-
-n=0
-failed=0
-ok() { # description, text that must be empty
-    n=$((n + 1))
-    if [ -z "$2" ]; then
-        echo "ok $n - $1"
-    else
-        failed=1
-        echo "not ok $n - $1"
-        printf '%s\n' "$2" | sed 's/^/# /'
-    fi
-}
-
-refused() { # description, text that must not be empty
-    ok "$1" "$([ -n "$2" ] || echo 'it was accepted')"
-}
-
 # ---- names of the specification map: services and protocol functions, TPM commands ----
 
 specified_by_code() { # folder of the firmware, submit.c
@@ -116,7 +98,7 @@ specified_by_map() { # file; the words in backticks of first columns that begin 
 
 # ---- mkexec-ticket: what it prints, its man page, its completion ----
 
-ticket_help() { grep -oE -- '--[a-z]+(-[a-z]+)*' shim/mkexec-ticket.c; echo --help; }
+ticket_help() { grep -oE -- '--[a-z]+(-[a-z]+)*' "$1"; echo --help; } # file with the help as a text
 ticket_manual() { sed -n 's/^\.It Fl -\([a-z-]*\).*/--\1/p' "$1"; } # file
 ticket_completion() { # file
     bash --norc -c 'source "$1"; for words in "mkexec-ticket --" "mkexec-ticket get --"; do
@@ -149,7 +131,7 @@ machines_of_page() { # file; the tests that its tables name
     grep '^|' "$1" | grep -oE '\bmachines-[a-z0-9-]+'
 }
 
-echo "1..23"
+echo "1..25"
 code shim >"$work/code"
 manual $man >"$work/man"
 completion_of $completion | sort >"$work/completion"
@@ -183,13 +165,22 @@ limits_of_code shim tcg2 base eventlog >"$work/code-limits"
 ok "the limits that the threat model names are the code's" \
     "$([ "$(wc -l <"$work/limits")" -ge 20 ] || echo "only $(wc -l <"$work/limits") were found")$(only_in_first "$work/limits" "$work/code-limits")"
 
-ticket_help | sort -u >"$work/ticket-help"
+ticket_help shim/mkexec-ticket.c | sort -u >"$work/ticket-help"
 ticket_manual docs/man/mkexec-ticket.8 | sort -u >"$work/ticket-man"
 ok "mkexec-ticket's man page has the options that it says it has" \
     "$([ "$(wc -l <"$work/ticket-help")" -ge 9 ] || echo "only $(wc -l <"$work/ticket-help") were found")$(differences "$work/ticket-help" "$work/ticket-man")"
 ok "and so has its completion" "$(comm -3 "$work/ticket-help" <(ticket_completion $completion | sort -u))"
 
+sed -n 's/^ticket //p' "$work/code" >"$work/ticket-options"
+ok "the help of 'mkexec ticket' tells of every option; that of other verbs is made of their rows" \
+    "$([ "$(wc -l <"$work/ticket-options")" -ge 10 ] || echo "only $(wc -l <"$work/ticket-options") were found")$(
+        comm -3 "$work/ticket-options" <(ticket_help shim/verb-ticket.c | sort -u))"
+
 # ---- twins ----
+
+sed '/--wait/d' shim/verb-ticket.c >"$work/twin.c"
+refused "a help of 'mkexec ticket' without --wait" \
+    "$(comm -3 "$work/ticket-options" <(ticket_help "$work/twin.c" | sort -u) | grep -x -- --wait)"
 
 sed '/^\.It Fl -wait/d' docs/man/mkexec-ticket.8 >"$work/twin.8"
 refused "a man page of mkexec-ticket without --wait" \
@@ -240,7 +231,6 @@ if command -v mandoc >/dev/null; then
 elif command -v groff >/dev/null; then
     ok "groff has nothing to say about the man page" "$(groff -ww -z -mandoc -Tutf8 $man docs/man/mkexec-ticket.8 2>&1)"
 else
-    n=$((n + 1))
-    echo "ok $n - lint of the man page # SKIP neither mandoc nor groff is here"
+    skip "lint of the man page" "neither mandoc nor groff is here"
 fi
 exit $failed

@@ -3,6 +3,7 @@
 # base < eventlog < tcg2 < policy < shim: each layer includes only what stands left of it (docs/architecture.md); and guest
 # memory is reached through shim/machine/ram.h only. Prints TAP. The twins show that the checks can fail.
 cd "$(dirname "$0")/../.." || exit 2
+. tests/unit/tap.sh
 
 # A layer's forbidden includes, one line each "file:line:include".
 offences() { # folder, allowed layers as an alternation
@@ -16,35 +17,20 @@ ways_past() { # folder, files that may
                 --include='*.c' --include='*.h' "$1" | grep -vE "^(\./)?($2):"
 }
 
-n=0
-failed=0
-verdict() { # description, text of offences
-        n=$((n + 1))
-        if [ -z "$2" ]; then
-                echo "ok $n - $1"
-        else
-                failed=1
-                echo "not ok $n - $1"
-                echo "$2" | sed 's/^/# /'
-        fi
-}
-
 echo "1..9"
-verdict "base/ includes base/ only" "$(offences base 'base')"
-verdict "eventlog/ includes base/ and eventlog/ only" "$(offences eventlog 'base|eventlog')"
-verdict "tcg2/ stays left of policy/" "$(offences tcg2 'base|eventlog|tcg2')"
-verdict "policy/ stays left of shim/" "$(offences policy 'base|eventlog|tcg2|policy')"
-verdict "shim/machine/ knows base/ and itself only" "$(offences shim/machine 'base|shim/machine')"
-verdict "shim/firmware/ doesn't know policy/ or handover/" \
+ok "base/ includes base/ only" "$(offences base 'base')"
+ok "eventlog/ includes base/ and eventlog/ only" "$(offences eventlog 'base|eventlog')"
+ok "tcg2/ stays left of policy/" "$(offences tcg2 'base|eventlog|tcg2')"
+ok "policy/ stays left of shim/" "$(offences policy 'base|eventlog|tcg2|policy')"
+ok "shim/machine/ knows base/ and itself only" "$(offences shim/machine 'base|shim/machine')"
+ok "shim/firmware/ doesn't know policy/ or handover/" \
         "$(offences shim/firmware 'base|eventlog|tcg2|shim/machine|shim/firmware')"
 twin=$(mktemp -d) || exit 2
 printf '#include "shim/firmware/firmware.h"\n' >"$twin/bad.c"
-if [ -n "$(offences "$twin" 'base')" ]; then twin_result=""; else twin_result="a forbidden include passed"; fi
-verdict "the check sees a forbidden include" "$twin_result"
-verdict "guest memory is reached through shim/machine/ram.h only" \
+refused "a forbidden include" "$(offences "$twin" 'base')"
+ok "guest memory is reached through shim/machine/ram.h only" \
         "$(ways_past . 'shim/machine/ram\.[ch]|shim/machine/vcpu-ptrace\.c|tests/.*')"
 printf 'void *p = mmap(NULL, 1, 1, 1, ram_fd(ram), 0);\n' >"$twin/bad.c"
-if [ -n "$(ways_past "$twin" 'none')" ]; then twin_result=""; else twin_result="a way past passed"; fi
+refused "a way past it" "$(ways_past "$twin" 'none')"
 rm -r "$twin"
-verdict "the check sees a way past it" "$twin_result"
 exit $failed
