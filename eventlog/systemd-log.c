@@ -187,10 +187,11 @@ bool systemd_record_measured(const struct systemd_record *record, struct buf *re
                systemd_unescape(buf_span(&escaped), ret);
 }
 
-/* Types whose digest is that of the string alone (systemd, pcrextend-util.c and pcrextend.c). */
+/* Types whose digest is that of the string alone (systemd: pcrextend, cryptsetup). */
 static bool is_strict(const struct json *event_type)
 {
-        static const char *const types[] = {"phase", "filesystem", "machine-id", "product-id"};
+        static const char *const types[] = {"phase", "filesystem", "machine-id", "product-id",
+                        "os-separator", "nvpcr-separator", "keyslot"};
 
         for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
                 if (json_is(event_type, types[i]))

@@ -153,6 +153,59 @@ static void test_explain(void)
         CHECK_EQ(explained(RECORD("\"pcr\":15", DIGEST(ENTER_INITRD), "{}")), SYSTEMD_UNVERIFIABLE);
 }
 
+/* As systemd 262 wrote them (tests/corpus/systemd-log/systemd-262). */
+static void test_kinds(void)
+{
+        static const struct {
+                const char *where, *string, *type, *digest;
+                enum systemd_explained edited;
+        } rows[] = {
+                        {"\"pcr\":7", "os-separator", "os-separator",
+                                        "ff5b9d73dad709633ae76adf444012b5"
+                                        "7e913a12ed7403c3931145862f35f841",
+                                        SYSTEMD_MISMATCH},
+                        {"\"pcr\":9", "nvpcr-separator", "nvpcr-separator",
+                                        "97c5f96d4cd3fb14c7e272c47762af20"
+                                        "8f712c1a47733567e5c233e2b6f6c5cb",
+                                        SYSTEMD_MISMATCH},
+                        {"\"nv_index\":30474752", "product-id:missing", "product-id",
+                                        "4fdc4d4dfea787c1b43813094d116418"
+                                        "8fc30ebcac268df97a4d425dc919b2c3",
+                                        SYSTEMD_MISMATCH},
+                        {"\"nv_index\":30474753",
+                                        "cryptsetup-keyslot:root:"
+                                        "9f2b10a9-af66-4e5a-9d1e-dd3842d10a12::0",
+                                        "keyslot",
+                                        "325b8b482e778fa4d1c2f4d8bbf1fbfc"
+                                        "faa46dd63c4608aca49bf17025f7bbb8",
+                                        SYSTEMD_MISMATCH},
+                        /* A long user record is cut in the log. */
+                        {"\"nv_index\":30474755",
+                                        "login:root:{\\\\\\\"gid\\\\\\\":0,\\\\\\\"homeDirectory"
+                                        "\\\\\\\":\\\\\\\"/root\\\\\\\",\\\\\\\"shell\\\\\\\":"
+                                        "\\\\\\\"/bin/bash\\\\\\\",\\\\\\\"uid\\\\\\\":0,"
+                                        "\\\\\\\"userName\\\\\\\":\\\\\\\"root\\\\\\\"}",
+                                        "login",
+                                        "bfa293b8705b9aaad4e165c97c22cb55"
+                                        "3a59dc1aac0c67575782f75c814d2286",
+                                        SYSTEMD_UNVERIFIABLE},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                char text[1024];
+                const char *format = "\x1e{%s,\"digests\":[{\"hashAlg\":\"sha256\",\"digest\":"
+                                     "\"%s\"}],\"content\":{\"string\":\"%s%s\","
+                                     "\"eventType\":\"%s\"}}\n";
+
+                snprintf(text, sizeof(text), format, rows[i].where, rows[i].digest, rows[i].string,
+                                "", rows[i].type);
+                CHECK_EQ(explained(text), SYSTEMD_VERIFIED);
+                snprintf(text, sizeof(text), format, rows[i].where, rows[i].digest, rows[i].string,
+                                "!", rows[i].type);
+                CHECK_EQ(explained(text), rows[i].edited);
+        }
+}
+
 static void test_escapes(void)
 {
         /* C-escaped by systemd, then by JSON; what was measured is text with a newline and a tab.
@@ -186,6 +239,7 @@ static const struct tap_test tests[] = {
                 {"a malformed record doesn't hide the next", test_goes_on},
                 {"records that lie are refused", test_refused},
                 {"the string explains the digest, or not", test_explain},
+                {"what systemd 262 measures", test_kinds},
                 {"escapes of C within JSON", test_escapes},
 };
 TAP_MAIN(tests)
