@@ -20,6 +20,18 @@ static inline bool scratch_new(void)
         return mkdtemp(scratch_root) != NULL;
 }
 
+#define SCRATCH_MAIN(tests)                                              \
+        int main(void)                                                   \
+        {                                                                \
+                int r;                                                   \
+                                                                         \
+                if (!scratch_new())                                      \
+                        return 2;                                        \
+                r = tap_main(tests, sizeof(tests) / sizeof((tests)[0])); \
+                scratch_remove();                                        \
+                return r;                                                \
+        }
+
 /* Valid until the third next call. */
 static inline const char *scratch_path(const char *name)
 {

@@ -1,62 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tcg2/ak-file: what the key file specification allows is read, what is beside it refused;
  * tpm2_encodeobject's; what is written is DER as OpenSSL reads it. */
-#include "tests/unit/tap.h"
-
-#include <dirent.h>
 #include <errno.h>
 #include <openssl/asn1.h>
 #include <openssl/pem.h>
 
 #include "tcg2/ak-file.h"
-
-#define FOLDER_MAX 4096
-
-static const char *folder(void)
-{
-        static char path[FOLDER_MAX];
-
-        snprintf(path, sizeof(path), "%.*scorpus/ak-file",
-                        (int)(strstr(__FILE__, "unit/") - __FILE__), __FILE__);
-        return path;
-}
+#include "tests/unit/made-corpus.h"
 
 static bool read_key(const char *name, struct buf *bytes, struct ak_file *ret, struct error *error)
 {
-        char path[FOLDER_MAX + 300];
         _cleanup_buf_ struct buf file = {0};
 
-        snprintf(path, sizeof(path), "%s/%s", folder(), name);
-        return buf_read_file(path, 1 << 20, &file, error) == 0 &&
+        return made_corpus_read("ak-file", name, &file) &&
                ak_file_read(buf_span(&file), bytes, ret, error) == 0;
+}
+
+static int read_any(struct span file, const char *name, struct error *error)
+{
+        _cleanup_buf_ struct buf bytes = {0};
+        struct ak_file key;
+
+        (void)name;
+        return ak_file_read(file, &bytes, &key, error);
 }
 
 static void test_corpus(void)
 {
-        size_t n_read = 0, n_refused = 0;
-        struct dirent *entry;
-        DIR *dir = opendir(folder());
-
-        REQUIRE(dir);
-        while ((entry = readdir(dir))) {
-                _cleanup_buf_ struct buf bytes = {0};
-                struct error error = {{0}};
-                struct ak_file file;
-                bool read;
-
-                if (entry->d_name[0] == '.')
-                        continue;
-                read = read_key(entry->d_name, &bytes, &file, &error);
-                n_read += read;
-                n_refused += !read;
-                if (read != (strncmp(entry->d_name, "ok-", 3) == 0 ||
-                                            strcmp(entry->d_name, "real.pem") == 0)) {
-                        printf("# %s: %s\n", entry->d_name, error.text);
-                        CHECK(false);
-                }
-        }
-        closedir(dir);
-        CHECK(n_read >= 13 && n_refused >= 25);
+        made_corpus_judge("ak-file", read_any, 13, 25);
 }
 
 static void test_values(void)

@@ -1,61 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* policy/evidence: what Python wrote is read, value for value; what is beside the schema is refused
  * with the member's name; what was written is read again; memory is kept. */
-#include "tests/unit/tap.h"
-
-#include <dirent.h>
 #include <errno.h>
 
 #include "policy/evidence.h"
-
-#define FOLDER_MAX 4096
-
-static const char *folder(void)
-{
-        static char path[FOLDER_MAX];
-
-        snprintf(path, sizeof(path), "%.*scorpus/evidence",
-                        (int)(strstr(__FILE__, "unit/") - __FILE__), __FILE__);
-        return path;
-}
+#include "tests/unit/made-corpus.h"
 
 static bool read_file(const char *name, struct buf *ret)
 {
-        char path[FOLDER_MAX + 300];
+        return made_corpus_read("evidence", name, ret);
+}
 
-        snprintf(path, sizeof(path), "%s/%s", folder(), name);
-        return buf_read_file(path, 1 << 20, ret, NULL) == 0;
+/* One document behind the other in the same memory. */
+static struct evidence kept;
+
+static int read_kept(struct span text, const char *name, struct error *error)
+{
+        (void)name;
+        return evidence_read(text, &kept, error);
 }
 
 /* tests/corpus/make-evidence.py: names that begin with "ok-" are of evidence. */
 static void test_corpus(void)
 {
-        struct evidence evidence = {0};
-        size_t n_read = 0, n_refused = 0;
-        struct dirent *entry;
-        DIR *dir = opendir(folder());
-
-        REQUIRE(dir);
-        while ((entry = readdir(dir))) {
-                _cleanup_buf_ struct buf text = {0};
-                struct error error = {{0}};
-                bool ok = strncmp(entry->d_name, "ok-", 3) == 0;
-                int r;
-
-                if (entry->d_name[0] == '.' || !read_file(entry->d_name, &text))
-                        continue;
-                r = evidence_read(buf_span(&text), &evidence, &error);
-                if ((r == 0) != ok || (r < 0 && r != -EBADMSG && r != -E2BIG)) {
-                        printf("# %s: %d %s\n", entry->d_name, r, error.text);
-                        CHECK(false);
-                }
-                CHECK((r == 0) == (error.text[0] == '\0'));
-                n_read += r == 0;
-                n_refused += r < 0;
-        }
-        closedir(dir);
-        CHECK(n_read >= 5 && n_refused >= 80);
-        evidence_release(&evidence);
+        made_corpus_judge("evidence", read_kept, 5, 80);
+        evidence_release(&kept);
 }
 
 static void test_reasons(void)

@@ -250,6 +250,15 @@ static void abort_is_allowed_after_close(void)
         end(&s, &dir);
 }
 
+/* The TPM answers again once three extends have taken place. */
+static void break_off(const struct staged *s)
+{
+        soft.fail_at = 3;
+        soft.fail_forever = true;
+        CHECK_EQ(extend_run(&soft.tpm, &s->plan, NULL), -EIO);
+        soft.fail_at = -1;
+}
+
 /* Died after the abort was extended, before or after it was written down: it is neither extended
  * nor logged twice. */
 static void abort_can_be_repeated(void)
@@ -264,10 +273,7 @@ static void abort_can_be_repeated(void)
 
                 if (!start(&s, &dir))
                         return;
-                soft.fail_at = 3;
-                soft.fail_forever = true;
-                CHECK(extend_run(&soft.tpm, &s.plan, &error) < 0);
-                soft.fail_at = -1;
+                break_off(&s);
                 CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &error), 0);
                 CHECK_EQ(staged_write(&dir, STATE_JOURNAL, &s, NULL), 0);
                 if (!logged)
@@ -403,10 +409,7 @@ static void guard_of_file_mode_comes_back(void)
         if (!start(&s, &dir))
                 return;
         by_file(&s, &dir);
-        soft.fail_at = 3;
-        soft.fail_forever = true;
-        CHECK_EQ(extend_run(&soft.tpm, &s.plan, &e), -EIO);
-        soft.fail_at = -1;
+        break_off(&s);
         CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &e), 0);
         CHECK_EQ(n, 3);
         CHECK(strcmp(file_guard, "a kernel") == 0 && kexec_entry == 0);
@@ -428,10 +431,7 @@ static void guard_of_file_mode_is_tried_again(void)
         if (!start(&s, &dir))
                 return;
         by_file(&s, &dir);
-        soft.fail_at = 3;
-        soft.fail_forever = true;
-        CHECK_EQ(extend_run(&soft.tpm, &s.plan, &e), -EIO);
-        soft.fail_at = -1;
+        break_off(&s);
         file_guard_fails = unload_fails = true;
         CHECK_EQ(extend_abort(&soft.tpm, &dir, &s, NULL, &n, &e), -EPERM);
         CHECK(strstr(e.text, "reset the machine"));

@@ -152,13 +152,4 @@ static const struct tap_test tests[] = {
                 {"help has a place for each", help_has_a_place_for_each},
 };
 
-int main(void)
-{
-        int r;
-
-        if (!scratch_new())
-                return 2;
-        r = tap_main(tests, ARRAY_SIZE(tests));
-        scratch_remove();
-        return r;
-}
+SCRATCH_MAIN(tests)

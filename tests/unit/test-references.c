@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reference values: which hops and firmware boots they are like, and which forged twins not. The
  * documents are written here, field by field; the hops are policy/predict's. */
-#include <dirent.h>
 #include <errno.h>
 
 #include "base/cleanup.h"
 #include "eventlog/append.h"
 #include "policy/reference-values.h"
 #include "tests/unit/hop-fixture.h"
+#include "tests/unit/made-corpus.h"
 
 DEFINE_CLEANUP(struct reference_set *, reference_set_free)
 
@@ -474,39 +474,16 @@ static void every_digit_counts(void)
         CHECK(n_tried > 300);
 }
 
-/* tests/corpus/make-references.py: what begins with "ok-" is one. */
+static int read_any(struct span text, const char *name, struct error *error)
+{
+        _cleanup_(reference_set_freep) struct reference_set *set = NULL;
+
+        return reference_set_new(&set) < 0 ? -ENOMEM : reference_set_add(set, text, name, error);
+}
+
 static void corpus_is_judged(void)
 {
-        char folder[4096], path[8192];
-        size_t n_read = 0, n_refused = 0;
-        struct dirent *entry;
-        DIR *dir;
-
-        snprintf(folder, sizeof(folder), "%.*scorpus/references",
-                        (int)(strstr(__FILE__, "unit/") - __FILE__), __FILE__);
-        dir = opendir(folder);
-        REQUIRE(dir);
-        while ((entry = readdir(dir))) {
-                _cleanup_buf_ struct buf text = {0};
-                struct error error = {{0}};
-                int r;
-                struct reference_set *set = NULL;
-                if (entry->d_name[0] == '.')
-                        continue;
-                snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-                CHECK_EQ(buf_read_file(path, 1 << 20, &text, NULL), 0);
-                CHECK_EQ(reference_set_new(&set), 0);
-                r = reference_set_add(set, buf_span(&text), entry->d_name, &error);
-                reference_set_free(set);
-
-                CHECK_EQ(r, strncmp(entry->d_name, "ok-", 3) == 0 ? 0 : -EBADMSG);
-                if ((r == 0) != (strncmp(entry->d_name, "ok-", 3) == 0))
-                        printf("# %s: %s\n", entry->d_name, error.text);
-                n_read += r == 0;
-                n_refused += r < 0;
-        }
-        closedir(dir);
-        CHECK(n_read >= 4 && n_refused >= 20);
+        made_corpus_judge("references", read_any, 4, 20);
 }
 
 static const struct tap_test tests[] = {

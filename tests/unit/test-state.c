@@ -107,13 +107,4 @@ static const struct tap_test tests[] = {
                 {"nobody but root", test_not_root},
 };
 
-int main(void)
-{
-        int r;
-
-        if (!scratch_new())
-                return 2;
-        r = tap_main(tests, ARRAY_SIZE(tests));
-        scratch_remove();
-        return r;
-}
+SCRATCH_MAIN(tests)

@@ -124,13 +124,4 @@ static const struct tap_test tests[] = {
                 {"key files", test_key_files},
 };
 
-int main(void)
-{
-        int r;
-
-        if (!scratch_new())
-                return 2;
-        r = tap_main(tests, ARRAY_SIZE(tests));
-        scratch_remove();
-        return r;
-}
+SCRATCH_MAIN(tests)

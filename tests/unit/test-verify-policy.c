@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Policy files: what is read, what is refused, and what facts meet them. */
-#include <dirent.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
@@ -9,7 +8,7 @@
 #include "base/cleanup.h"
 #include "policy/ak-certificate.h"
 #include "policy/verify-policy.h"
-#include "tests/unit/tap.h"
+#include "tests/unit/made-corpus.h"
 
 #define HEAD "{\"version\": 1, \"kind\": \"mkexec-policy\""
 #define A64  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -433,38 +432,17 @@ static void issuers_are_believed_by_signature(void)
         CHECK(strstr(error.text, "can't be read"));
 }
 
-/* tests/corpus/make-references.py: what begins with "ok-" is one. */
+static int read_any(struct span text, const char *name, struct error *error)
+{
+        _cleanup_verify_policy_ struct verify_policy policy = {0};
+
+        (void)name;
+        return verify_policy_read(text, &policy, error);
+}
+
 static void corpus_is_judged(void)
 {
-        char folder[4096], path[8192];
-        size_t n_read = 0, n_refused = 0;
-        struct dirent *entry;
-        DIR *dir;
-
-        snprintf(folder, sizeof(folder), "%.*scorpus/verify-policy",
-                        (int)(strstr(__FILE__, "unit/") - __FILE__), __FILE__);
-        dir = opendir(folder);
-        REQUIRE(dir);
-        while ((entry = readdir(dir))) {
-                _cleanup_buf_ struct buf text = {0};
-                struct error error = {{0}};
-                int r;
-                struct verify_policy policy = {0};
-                if (entry->d_name[0] == '.')
-                        continue;
-                snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-                CHECK_EQ(buf_read_file(path, 1 << 20, &text, NULL), 0);
-                r = verify_policy_read(buf_span(&text), &policy, &error);
-                verify_policy_release(&policy);
-
-                CHECK_EQ(r, strncmp(entry->d_name, "ok-", 3) == 0 ? 0 : -EBADMSG);
-                if ((r == 0) != (strncmp(entry->d_name, "ok-", 3) == 0))
-                        printf("# %s: %s\n", entry->d_name, error.text);
-                n_read += r == 0;
-                n_refused += r < 0;
-        }
-        closedir(dir);
-        CHECK(n_read >= 14 && n_refused >= 14);
+        made_corpus_judge("verify-policy", read_any, 14, 14);
 }
 
 static const struct tap_test tests[] = {
