@@ -81,13 +81,19 @@ void show_table_log(const struct show_table *w, const char *name, const char *ki
         buf_format(w->out, "\n");
 }
 
-void show_table_note(const struct show_table *w, const char *note)
+/* A line that is no row. */
+static void put_remark(const struct show_table *w, const char *head, const char *text)
 {
         color(w, RED);
-        buf_format(w->out, "%5s ", "!");
-        escape_text(SPAN(note, strlen(note)), TEXT_UTF8, ESCAPE_LINE, w->out);
+        buf_format(w->out, "%s", head);
+        escape_text(SPAN(text, strlen(text)), TEXT_UTF8, ESCAPE_LINE, w->out);
         color(w, PLAIN);
         buf_format(w->out, "\n");
+}
+
+void show_table_note(const struct show_table *w, const char *note)
+{
+        put_remark(w, "    ! ", note);
 }
 
 void show_table_row(const struct show_table *w, const struct show_row *row)
@@ -115,9 +121,5 @@ void show_table_row(const struct show_table *w, const struct show_row *row)
 
 void show_table_malformed(const struct show_table *w, const char *reason)
 {
-        color(w, RED);
-        buf_format(w->out, "%5s malformed: ", "...");
-        escape_text(SPAN(reason, strlen(reason)), TEXT_UTF8, ESCAPE_LINE, w->out);
-        color(w, PLAIN);
-        buf_format(w->out, "\n");
+        put_remark(w, "  ... malformed: ", reason);
 }
