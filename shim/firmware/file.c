@@ -122,7 +122,7 @@ static EFI_STATUS check_mode(uint64_t mode, uint64_t attributes)
 static EFI_STATUS run_open(struct firmware *fw, const uint64_t arg[])
 {
         struct file *f = get_file(fw, arg[0]);
-        uint64_t mode = arg[3], address;
+        uint64_t mode = arg[3];
         bool writable = mode & EFI_FILE_MODE_WRITE, created;
         _cleanup_buf_ struct buf name = {0};
         struct volume_info info;
@@ -146,14 +146,7 @@ static EFI_STATUS run_open(struct firmware *fw, const uint64_t arg[])
                 volume_unref(f->mount->volume, node);
                 return EFI_ACCESS_DENIED;
         }
-        status = file_new(fw, f->mount, node, writable, &address);
-        if (efi_error(status))
-                return status;
-        if (!ram_put_u64(fw->ram, arg[1], address)) {
-                fw_object_free(fw, address);
-                return EFI_INVALID_PARAMETER;
-        }
-        return EFI_SUCCESS;
+        return file_give(fw, f->mount, node, writable, arg[1]);
 }
 
 static EFI_STATUS run_close(struct firmware *fw, const uint64_t arg[])
@@ -480,8 +473,8 @@ static const struct fw_service functions[] = {
                 {"File.FlushEx", "pp", run_unsupported},
 };
 
-EFI_STATUS file_new(struct firmware *fw, struct mount *mount, struct volume_node *node,
-                bool writable, uint64_t *ret_address)
+EFI_STATUS file_give(struct firmware *fw, struct mount *mount, struct volume_node *node,
+                bool writable, uint64_t place)
 {
         struct file *f = mount->n_files < FILES_MAX_OPEN ? calloc(1, sizeof(*f)) : NULL;
         uint64_t address;
@@ -503,6 +496,9 @@ EFI_STATUS file_new(struct firmware *fw, struct mount *mount, struct volume_node
                 fw_object_free(fw, address);
                 return EFI_OUT_OF_RESOURCES;
         }
-        *ret_address = address;
+        if (!ram_put_u64(fw->ram, place, address)) {
+                fw_object_free(fw, address);
+                return EFI_INVALID_PARAMETER;
+        }
         return EFI_SUCCESS;
 }

@@ -17,6 +17,7 @@ struct mount {
 
 void mount_unref(struct mount *mount);
 
-/* A new handle; takes over the caller's reference to node, also if it fails. */
-EFI_STATUS file_new(struct firmware *fw, struct mount *mount, struct volume_node *node,
-                bool writable, uint64_t *ret_address);
+/* A new handle, whose address goes to *place in guest memory; takes over the caller's reference to
+ * node, also if it fails. */
+EFI_STATUS file_give(struct firmware *fw, struct mount *mount, struct volume_node *node,
+                bool writable, uint64_t place);

@@ -19,19 +19,10 @@
 static EFI_STATUS run_open_volume(struct firmware *fw, const uint64_t arg[])
 {
         struct mount *mount = fw_object_state(fw, FW_OBJECT_FILE_SYSTEM, arg[0]);
-        uint64_t address;
-        EFI_STATUS status;
 
         if (!mount || !arg[1])
                 return EFI_INVALID_PARAMETER;
-        status = file_new(fw, mount, volume_root(mount->volume), true, &address);
-        if (efi_error(status))
-                return status;
-        if (!ram_put_u64(fw->ram, arg[1], address)) {
-                fw_object_free(fw, address);
-                return EFI_INVALID_PARAMETER;
-        }
-        return EFI_SUCCESS;
+        return file_give(fw, mount, volume_root(mount->volume), true, arg[1]);
 }
 
 static const struct fw_service functions[] = {
