@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "tcg2/protocol.h"
+#include "tests/fuzz/tcg2-record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -68,21 +69,6 @@ static bool take_chunk(struct cursor *c, struct span *ret)
         return cursor_take(c, bytes < cursor_left(c) ? bytes : cursor_left(c), ret);
 }
 
-static void check_view(const struct tcg2 *tcg2, const struct banks *banks)
-{
-        const struct record *record = tcg2_record(tcg2);
-        struct replay pcrs;
-
-        replay_start(&pcrs, banks);
-        for (size_t i = 0; i < record->n; i++) {
-                const struct recorded_event *e = &record->events[i];
-
-                for (size_t b = 0; b < banks->n; b++)
-                        require(digest_extend(&pcrs.pcr[b][e->payload_pcr], &e->digests.d[b]) == 0);
-        }
-        require(memcmp(pcrs.pcr, tcg2_view(tcg2)->pcr, sizeof(pcrs.pcr)) == 0);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct fake fake = {.tpm = {&fake_ops}};
@@ -106,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         require(cursor_skip(&answer, 2) && cursor_be32(&answer, &bytes) &&
                                         bytes == response.size && bytes >= 10);
         }
-        check_view(tcg2, &config.banks);
+        require(record_gives_view(tcg2, &config.banks));
         tcg2_free(tcg2);
         return 0;
 }
