@@ -15,21 +15,17 @@ static const struct ticket_word words[] = {
                 {"lock", .run = ticket_word_lock},
 };
 
-static const char help[] =
-                "mkexec-ticket get NAME [--output FILE]\n"
-                "mkexec-ticket get --all --directory DIR\n"
-                "mkexec-ticket drop --all | --left\n"
-                "mkexec-ticket lock [--directory DIR]\n\n"
-                "'mkexec ticket' for initrds: the same words with fewer libraries. See "
-                "mkexec-ticket(8).\n\n"
-                "  --output FILE        get: a new file, mode 0400, instead of standard output\n"
-                "  --directory DIR      get --all: DIR/NAME.key, mode 0400, for each ticket; lock: "
-                "erases them\n"
-                "  --wait SECONDS       for the TPM's device, where firmware says that there is "
-                "one\n"
-                "  --owner-auth FILE    the TPM owner's password, if there is one\n"
-                "  --tcti TCTI          the TPM, device:PATH (default: $TPM2TOOLS_TCTI, "
-                "/dev/tpmrm0)";
+static const struct ticket_program program = {
+                .usage = "mkexec-ticket get NAME [--output FILE]\n"
+                         "mkexec-ticket get --all --directory DIR\n"
+                         "mkexec-ticket drop --all | --left\n"
+                         "mkexec-ticket lock [--directory DIR]",
+                .about = "'mkexec ticket' for initrds: the same words with fewer libraries. See "
+                         "mkexec-ticket(8). "
+                         "The TPM is a device, device:PATH.",
+                .words = words,
+                .n_words = ARRAY_SIZE(words),
+};
 
 int main(int argc, char **argv)
 {
@@ -39,5 +35,5 @@ int main(int argc, char **argv)
                 return EXIT_DONE;
         }
         signal(SIGPIPE, SIG_IGN);
-        return written(ticket_verb(argc, argv, words, ARRAY_SIZE(words), help));
+        return written(ticket_verb(argc, argv, &program));
 }

@@ -277,26 +277,60 @@ static int take_wait(void *to, char *value, struct error *error)
                         WAIT_MAX_SECONDS, value);
 }
 
-/* Each program's help tells of those that it is about. */
-static const struct option_row rows[] = {
-                {"tcti", "TCTI", NULL, OPTION_TEXT(struct ticket_arguments, tcti)},
-                {"pcr", "LIST", NULL, OPTION_TAKE(take_pcrs)},
-                {"owner-auth", "FILE", NULL, OPTION_TEXT(struct ticket_arguments, owner_auth)},
-                {"output", "FILE", NULL, .letter = 'o',
-                                OPTION_TEXT(struct ticket_arguments, output)},
-                {"directory", "DIR", NULL, OPTION_TEXT(struct ticket_arguments, directory)},
-                {"wait", "SECONDS", NULL, OPTION_TAKE(take_wait)},
-                {"json", NULL, NULL, OPTION_FLAG(struct ticket_arguments, json)},
-                {"all", NULL, NULL, OPTION_FLAG(struct ticket_arguments, all)},
-                {"left", NULL, NULL, OPTION_FLAG(struct ticket_arguments, left)},
+/* word: of this one alone, so that a program without it doesn't have the option either. */
+static const struct ticket_option {
+        const char *word;
+        struct option_row row;
+} rows[] = {
+                {"put", {"pcr", "LIST",
+                                        "put: PCRs besides the registers that must read as they do "
+                                        "now",
+                                        OPTION_TAKE(take_pcrs)}},
+                {"get", {"output", "FILE", "get: a new file, mode 0400, instead of standard output",
+                                        .letter = 'o',
+                                        OPTION_TEXT(struct ticket_arguments, output)}},
+                {NULL, {"directory", "DIR",
+                                       "get --all: DIR/NAME.key, mode 0400, for each ticket; lock: "
+                                       "erases them",
+                                       OPTION_TEXT(struct ticket_arguments, directory)}},
+                {NULL, {"all", NULL, "get: all that are ready; drop: all",
+                                       OPTION_FLAG(struct ticket_arguments, all)}},
+                {"drop", {"left", NULL, "drop: those that can't be read any more",
+                                         OPTION_FLAG(struct ticket_arguments, left)}},
+                {NULL, {"wait", "SECONDS",
+                                       "for the TPM's device, where firmware says that there is "
+                                       "one",
+                                       OPTION_TAKE(take_wait)}},
+                {NULL, {"owner-auth", "FILE", "the TPM owner's password, if there is one",
+                                       OPTION_TEXT(struct ticket_arguments, owner_auth)}},
+                {NULL, {"tcti", "TCTI", "the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)",
+                                       OPTION_TEXT(struct ticket_arguments, tcti)}},
+                {"list", {"json", NULL, "list: as JSON",
+                                         OPTION_FLAG(struct ticket_arguments, json)}},
 };
 
-static int parse(int argc, char **argv, const char *help, struct ticket_arguments *a)
+static const struct ticket_word *find_word(const struct ticket_program *program, const char *name)
 {
-        const struct options options = {
-                        .verb = "ticket", .usage = help, .rows = rows, .n_rows = ARRAY_SIZE(rows)};
-        int r = options_parse(&options, argc, argv, a);
+        for (size_t i = 0; i < program->n_words; i++)
+                if (strcmp(name, program->words[i].word) == 0)
+                        return &program->words[i];
+        return NULL;
+}
 
+static int parse(int argc, char **argv, const struct ticket_program *program,
+                struct ticket_arguments *a)
+{
+        struct option_row chosen[ARRAY_SIZE(rows)];
+        struct options options = {.verb = "ticket",
+                        .usage = program->usage,
+                        .about = program->about,
+                        .rows = chosen};
+        int r;
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                if (!rows[i].word || find_word(program, rows[i].word))
+                        chosen[options.n_rows++] = rows[i].row;
+        r = options_parse(&options, argc, argv, a);
         if (r > 0)
                 return r;
         if (argc - optind > 1)
@@ -338,28 +372,23 @@ static void keep_to_ourselves(void)
         prctl(PR_SET_DUMPABLE, 0);
 }
 
-int ticket_verb(int argc, char **argv, const struct ticket_word *words, size_t n_words,
-                const char *help)
+int ticket_verb(int argc, char **argv, const struct ticket_program *program)
 {
+        const struct ticket_word *word = argc > 1 ? find_word(program, argv[1]) : NULL;
         struct ticket_arguments a = {0};
         struct error error = {{0}};
         int r;
 
-        if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-                puts(help);
-                return EXIT_DONE;
+        if (!word) { /* --help, or an error */
+                r = parse(argc, argv, program, &a);
+                return r > 0 ? r - 1 : usage_error("ticket");
         }
-        for (size_t i = 0; argc > 1 && i < n_words; i++) {
-                if (strcmp(argv[1], words[i].word) != 0)
-                        continue;
-                r = parse(argc - 1, argv + 1, help, &a);
-                if (r == 0)
-                        r = check(&words[i], &a);
-                if (r > 0)
-                        return r - 1;
-                keep_to_ourselves();
-                r = words[i].run(&a, &error);
-                return r < 0 ? fail(exit_code_of(r), &error) : EXIT_DONE;
-        }
-        return usage_error("ticket");
+        r = parse(argc - 1, argv + 1, program, &a);
+        if (r == 0)
+                r = check(word, &a);
+        if (r > 0)
+                return r - 1;
+        keep_to_ourselves();
+        r = word->run(&a, &error);
+        return r < 0 ? fail(exit_code_of(r), &error) : EXIT_DONE;
 }

@@ -46,6 +46,11 @@ struct ticket_word {
         int (*run)(const struct ticket_arguments *a, struct error *error);
 };
 
+struct ticket_program {
+        const char *usage, *about; /* of its help */
+        const struct ticket_word *words;
+        size_t n_words;
+};
+
 /* Runs the word argv[1]; returns an exit code. */
-int ticket_verb(int argc, char **argv, const struct ticket_word *words, size_t n_words,
-                const char *help);
+int ticket_verb(int argc, char **argv, const struct ticket_program *program);

@@ -243,31 +243,24 @@ static const struct ticket_word words[] = {
                 {"lock", .run = ticket_word_lock},
 };
 
-static const char help[] =
-                "mkexec ticket put NAME [--pcr LIST] < SECRET\n"
-                "mkexec ticket get NAME [--output FILE]\n"
-                "mkexec ticket get --all --directory DIR\n"
-                "mkexec ticket list [--json]\n"
-                "mkexec ticket drop NAME | --all | --left\n"
-                "mkexec ticket lock [--directory DIR]\n\n"
-                "A secret in the TPM that only the kernel that was loaded can read, in this power "
-                "cycle, once.\n"
-                "put: after 'mkexec load'. get: in the second kernel. lock: nobody reads those "
-                "that "
-                "are left;\n"
-                "the last thing an initrd does. drop --left: those that can't be read any more.\n\n"
-                "  --pcr LIST           put: PCRs besides the registers that must read as they do "
-                "now\n"
-                "  --output FILE        get: a new file, mode 0400, instead of standard output\n"
-                "  --directory DIR      get --all: DIR/NAME.key, mode 0400, for each ticket; lock: "
-                "erases them\n"
-                "  --wait SECONDS       for the TPM's device, where firmware says that there is "
-                "one\n"
-                "  --owner-auth FILE    the TPM owner's password, if there is one\n"
-                "  --tcti TCTI          the TPM (default: $TPM2TOOLS_TCTI, /dev/tpmrm0)\n"
-                "  --json               list: as JSON";
+static const struct ticket_program program = {
+                .usage = "mkexec ticket put NAME [--pcr LIST] < SECRET\n"
+                         "mkexec ticket get NAME [--output FILE]\n"
+                         "mkexec ticket get --all --directory DIR\n"
+                         "mkexec ticket list [--json]\n"
+                         "mkexec ticket drop NAME | --all | --left\n"
+                         "mkexec ticket lock [--directory DIR]",
+                .about = "A secret in the TPM that only the kernel that was loaded can read, in "
+                         "this power cycle, once. "
+                         "put: after 'mkexec load'. get: in the second kernel. lock: nobody reads "
+                         "those that are left; "
+                         "the last thing an initrd does. drop --left: those that can't be read any "
+                         "more.",
+                .words = words,
+                .n_words = ARRAY_SIZE(words),
+};
 
 int verb_ticket(int argc, char **argv)
 {
-        return ticket_verb(argc, argv, words, ARRAY_SIZE(words), help);
+        return ticket_verb(argc, argv, &program);
 }
