@@ -67,7 +67,7 @@ def they_took(story):
         seconds = stamp(consoles[turn], KEXEC) - stamp(consoles[turn], BEGAN)
         least, most = LIMITS.get(turn, (0, 30))
         expect(least <= seconds < most, f"{turn}: {seconds:.1f} s")
-        said = re.findall(r"mkexec: (exec's steps took .*)", consoles[turn])
+        said = re.findall(r"mkexec: (exec's steps took .* of .*)", consoles[turn])
         expect_equal(f"lines on the console that tell how long the steps took ({turn})", len(said), int(turn not in resets(story)))
         lines.append(f"{turn}: {seconds:.1f} s from hooks to kexec, {len(commands[turn])} TPM commands; {' '.join(said)}")
     return "\n".join(lines)
