@@ -193,9 +193,10 @@ static void test_kinds(void)
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
                 char text[1024];
-                const char *format = "\x1e{%s,\"digests\":[{\"hashAlg\":\"sha256\",\"digest\":"
-                                     "\"%s\"}],\"content\":{\"string\":\"%s%s\","
-                                     "\"eventType\":\"%s\"}}\n";
+                static const char format[] =
+                                "\x1e{%s,\"digests\":[{\"hashAlg\":\"sha256\",\"digest\":"
+                                "\"%s\"}],\"content\":{\"string\":\"%s%s\","
+                                "\"eventType\":\"%s\"}}\n";
 
                 snprintf(text, sizeof(text), format, rows[i].where, rows[i].digest, rows[i].string,
                                 "", rows[i].type);
