@@ -62,6 +62,10 @@ class Kernel:
         return next(self.folder.glob("boot/vmlinuz-*"), None) or next(self.folder.glob("usr/lib/modules/*/vmlinuz"))
 
     @property
+    def config(self):
+        return next(self.folder.glob("boot/config-*"), None) or next(self.folder.glob("usr/lib/modules/*/config"))
+
+    @property
     def release(self):
         return self.modules.name
 

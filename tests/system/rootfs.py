@@ -17,13 +17,14 @@ import initrd
 import payloads
 
 BASE = ("usr-is-merged", "systemd", "systemd-sysv", "systemd-boot", "udev", "dbus", "kmod", "mount", "e2fsprogs", "cryptsetup")
-# The libraries are those that mkexec is linked with: built on Debian 12 it runs with 13's, too.
+# The libraries are those that mkexec is linked with: built on Debian 12 it runs with those of 13 and sid, too.
+TRIXIE = (*BASE, "libtss2-esys-3.0.2-0t64", "libtss2-mu-4.0.1-0t64", "libtss2-rc0t64", "libtss2-tctildr0t64", "libtss2-tcti-device0t64",
+          "libjson-c5", "libseccomp2", "libssl3t64", "systemd-cryptsetup", "systemd-boot-efi", "tpm2-tools")
 SUITES = {
     "bookworm": (*BASE, "libtss2-esys-3.0.2-0", "libtss2-mu0", "libtss2-rc0", "libtss2-tctildr0", "libtss2-tcti-device0",
                  "libjson-c5", "libseccomp2", "libssl3"),
-    "trixie": (*BASE, "libtss2-esys-3.0.2-0t64", "libtss2-mu-4.0.1-0t64", "libtss2-rc0t64", "libtss2-tctildr0t64",
-               "libtss2-tcti-device0t64", "libjson-c5", "libseccomp2", "libssl3t64", "systemd-cryptsetup", "systemd-boot-efi",
-               "tpm2-tools"),
+    "trixie": TRIXIE,
+    "sid": (*TRIXIE, "systemd-tpm"),
 }
 # dracut and initramfs-tools exclude each other.
 VARIANTS = {"initramfs-tools": ("initramfs-tools", "cryptsetup-initramfs", "busybox-static"), "dracut": ("dracut",)}
@@ -34,7 +35,7 @@ WITHOUT_USRMERGE = r'printf "Package: usrmerge\nPin: release *\nPin-Priority: -1
 # Where dpkg is told of LEFT_OUT. A test of what a package installs removes it.
 DPKG_LEAVES_OUT = "etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 # What a machine of vm.py needs of Debian's cloud kernel, in its initrd and after.
-MODULES = (*initrd.MODULES, "ext4", "dm_crypt", "xts", "aesni_intel", "sha256_generic", "algif_skcipher", "autofs4")
+MODULES = (*initrd.MODULES, "ext4", "dm_crypt", "xts", "aesni_intel", "algif_skcipher", "autofs4")
 # Few iterations: the emulated processor is slow.
 FAST_LUKS = ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--batch-mode")
 LUKS2_DATA = 16 << 20
@@ -67,7 +68,10 @@ def bootstrap(variant, suite, into):
     with tempfile.TemporaryDirectory() as place:
         wanted = pathlib.Path(place) / "sources.list"
         wanted.write_text("\n".join(sources) + "\n")
-        payloads.run("mmdebstrap", "--quiet", "--mode=root", "--format=tar", *recipe(variant, suite), suite, str(into), str(wanted))
+        # A mirror that stands still has lists of yesterday: taken where this machine's apt takes them.
+        still = payloads.run("apt-config", "dump", "Acquire::Check-Valid-Until").strip().rstrip(";")
+        payloads.run("mmdebstrap", "--quiet", "--mode=root", "--format=tar", *([f"--aptopt={still}"] if still else []),
+                     *recipe(variant, suite), suite, str(into), str(wanted))
 
 
 def archive(variant, suite):
@@ -143,7 +147,7 @@ class Tree:
         for path in kernel.modules.glob("modules.builtin*"):
             self.copy(path, f"{place}/{path.name}")
         self.write(f"{place}/modules.order", "".join(f"kernel/{p.name}\n" for p in self.path(f"{place}/kernel").iterdir()))
-        self.copy(next(kernel.folder.glob("boot/config-*")), f"boot/config-{kernel.release}")
+        self.copy(kernel.config, f"boot/config-{kernel.release}")
         self.run("depmod", kernel.release)
 
     def modules(self, kernel):

@@ -33,6 +33,8 @@ class Plain:
     words = f"root={device}"
     answers = ()
     encrypted = False
+    pcr_key = b""  # the UKI's .pcrpkey
+    modules = rootfs.MODULES
     # What systemd 252 measures into PCR 11 in a boot by firmware; and of the units whose names say that they measure, or have to do with
     # boot loaders, those that run in it. After a hop both should be none.
     phases = ("sysinit", "ready", "shutdown", "final")
@@ -46,6 +48,10 @@ class Plain:
 
     def initrd(self, tree, kernel):
         return tree.initrd(kernel)
+
+    def sign(self, tree, image):
+        """A UKI with signatures of what its PCR 11 will be, for those who have them."""
+        return image
 
     def disk(self, tree, folder):
         return tree.image(folder / "root.img")

@@ -52,20 +52,25 @@ def available(tally, title):
 
 
 def records(log):
-    """[(pcr, {bank: digest}, string)] of a tpm2-measure.log"""
+    """[(pcr, {bank: digest}, string)] of a tpm2-measure.log; an NvPCR has the number of its index."""
     found = []
     for text in log.split(b"\x1e"):
         if text.strip():
             record = json.loads(text)
-            found.append((record["pcr"], {row["hashAlg"]: row["digest"] for row in record["digests"]}, record["content"]["string"]))
+            place = record["nv_index"] if "nv_index" in record else record["pcr"]
+            found.append((place, {row["hashAlg"]: row["digest"] for row in record["digests"]}, record["content"]["string"]))
     return found
+
+
+def shown(boot, name):
+    """[{property: value}] of each unit that `systemctl show` was asked for, the Id among them."""
+    return [dict(line.split("=", 1) for line in block.splitlines() if line)
+            for block in re.split("^(?=Id=)", boot.text(name), flags=re.MULTILINE) if block.strip()]
 
 
 def measuring_units(boot):
     """{unit: (whether its conditions were met, its state)}"""
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if line)
-              for block in re.split("^(?=Id=)", boot.text("measuring"), flags=re.MULTILINE) if block]
-    return {block["Id"]: (block["ConditionResult"] == "yes", block["ActiveState"]) for block in blocks}
+    return {unit["Id"]: (unit["ConditionResult"] == "yes", unit["ActiveState"]) for unit in shown(boot, "measuring")}
 
 
 def parse(data):

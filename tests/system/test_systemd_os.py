@@ -19,6 +19,7 @@ import payloads
 import rootfs
 import scene
 import systemd_257
+import systemd_262
 import systemd_disk
 import systemd_logs
 import uki
@@ -65,6 +66,7 @@ CONFIGURATIONS = (
                   ("foreign", "reboot", "pcr8", "end"), "ABAA", systemd_disk.Encrypted),
     Configuration("trixie", "systemd 257 of Debian 13, and all that it measures", ("file", "arm", "end"), "ACB",
                   systemd_257.Trixie),
+    Configuration("sid", "systemd 262 of Debian sid, and all that it measures", ("file", "arm", "end"), "ACB", systemd_262.Sid),
     Configuration("twins", "a hook that is missing while another hangs, or killed", ("hangs", "killed", "end"), "AAA"),
     Configuration("unarmed", "systemd 257: kexecs that nobody armed, PCR 8 moved, another image loaded, and an exec",
                   ("bare", "foreign-reboot", "moved", "late", "end"), "AAAAB", hooks.Modern),
@@ -111,7 +113,7 @@ def installed_tree(folder, root, package):
 
 
 def prepare(tree, kernel, configuration, root):
-    tree.add_kernel(kernel)
+    tree.add_kernel(kernel, root.modules)
     tree.write("etc/fstab", f"{root.device} / ext4 {root.options} 0 1\n"
                f"/dev/disk/by-id/virtio-esp-part1 /efi vfat {root.esp_options} 0 0\n")
     tree.write("etc/marker", "root\n")
@@ -125,7 +127,7 @@ def prepare(tree, kernel, configuration, root):
     tree.link("etc/systemd/system/multi-user.target.wants/mkexec-test.service", "../mkexec-test.service")
     tree.link("etc/systemd/system/sysinit.target.wants/mkexec-test-stop.service", "../mkexec-test-stop.service")
     tree.link("etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target")
-    for script in ("report", "systemd-boot", "systemd-stop", "beside"):
+    for script in ("report", "systemd-boot", "systemd-nvpcr", "systemd-stop", "beside"):
         tree.copy(HERE / "guest" / script, f"scripts/{script}", 0o755)
     tree.write("scripts/turns", "".join(f"{turn}\n" for turn in configuration.turns))
     tree.write("state/boot", "1\n")
@@ -144,10 +146,10 @@ def add_foreign(tree, kernel, initrd):
     tree.write("scripts/initrd", initrd)
 
 
-def build_uki(name, root, kernel, initrd, cmdline):
+def build_uki(name, root, tree, kernel, initrd, cmdline):
     stub = payloads.stub(root.stub)
-    return uki.build(stub.path.read_bytes(), kernel.image.read_bytes(), initrd, cmdline,
-                     uki.os_release(name, os.urandom(scene.RANDOM_BYTES)), kernel.release)
+    return root.sign(tree, uki.build(stub.path.read_bytes(), kernel.image.read_bytes(), initrd, cmdline,
+                                     uki.os_release(name, os.urandom(scene.RANDOM_BYTES)), kernel.release, root.pcr_key))
 
 
 def run_machine(tally, folder, configuration):
@@ -158,7 +160,7 @@ def run_machine(tally, folder, configuration):
     initrd = root.initrd(tree, kernel)
     if FOREIGN.intersection(configuration.turns):
         add_foreign(tree, kernel, initrd)
-    ukis = {name: build_uki(name, root, kernel, initrd, f"{root.words} {COMMAND_LINE} uki={name}")
+    ukis = {name: build_uki(name, root, tree, kernel, initrd, f"{root.words} {COMMAND_LINE} uki={name}")
             for name in sorted({*configuration.starts, "B"})}
     files = {f"EFI/Linux/{name}.efi": image for name, image in ukis.items() if name != "A"}
     files |= root.first(tree, ukis["A"])
@@ -394,8 +396,11 @@ ALWAYS = {"the machine boots as often, and by whom, as it should": boots_are_as_
           "tpm2_eventlog replays the kernel's log to the PCRs": other_tools_agree,
           "the registers read as predicted": registers_read_as_predicted,
           "the next boot is told": next_boot_is_told}
+# Where systemd, too, measures into PCRs that firmware's log tells of.
+BUT_REPLAY = {what: check for what, check in ALWAYS.items() if check is not other_tools_agree}
 CHECKS = {
-    "trixie": {**{what: check for what, check in ALWAYS.items() if check is not other_tools_agree}, **systemd_257.CHECKS},
+    "trixie": {**BUT_REPLAY, **systemd_257.CHECKS},
+    "sid": {**BUT_REPLAY, **systemd_262.CHECKS},
     "hop": {**ALWAYS,
             "/run is too small: the message says how to make room, and that works": run_is_too_small_at_first,
             "the Debian package is installed in the running system": package_was_installed,
