@@ -10,6 +10,7 @@ import codecs
 import contextlib
 import pathlib
 import select
+import shutil
 import subprocess
 import threading
 import time
@@ -277,6 +278,8 @@ class Machine:
         self.tpm.stop()
         if self.reader:
             self.reader.join(timeout=10)
+
+
 def run_once(folder, setup, make=None, use=None):
     folder.mkdir(parents=True)
     (folder / "variables").write_bytes(setup.variables or VARIABLES.read_bytes())
@@ -304,9 +307,20 @@ def emulator_died(outcome):
     return next((f"'{mark}' on the console" for mark in EMULATOR_DEATHS if mark in outcome.console), None)
 
 
+def keep(folder, setup):
+    """[(file, copy of it)] of what a machine with further disks writes to, so that another can start where this one did."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for number, path in enumerate([setup.esp, *(path for path, _ in setup.disks)] if setup.disks else []):
+        kept.append((path, folder / f"before-{number}"))
+        subprocess.run(["cp", "--sparse=always", path, kept[-1][1]], check=True)
+    return kept
+
+
 def run(folder, setup, say=print):
     """Runs the machine to its end. A death that is the emulator's is tried once more, from the start, and said."""
     folder = pathlib.Path(folder)
+    kept = keep(folder, setup)
     name = f"{folder.parent.name}/{folder.name}"
     shot, first = snapshot.store.claim(setup, name) if snapshot.store and setup.shared else (None, False)
     use = shot if shot and shot.usable else None
@@ -316,6 +330,10 @@ def run(folder, setup, say=print):
         if first:
             shot.settle()
     reason = emulator_died(outcome)
+    for path, copy in kept:
+        if reason:
+            shutil.copyfile(copy, path)
+        copy.unlink()
     if reason is None:
         if use or outcome.trouble:
             say(f"{name}: {outcome.trouble or f'went on from the boot of {use.maker}'}")
