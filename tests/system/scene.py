@@ -35,6 +35,7 @@ class Configuration:
     kernel: str
     banks: tuple
     tpm: str = "tis"
+    only_full: bool = False  # see __main__.py
 
     @property
     def name(self):

@@ -4,7 +4,6 @@ kernel, and a log that travels in the initrd; then a second such hop on top of i
 
 import json
 import struct
-from dataclasses import dataclass
 
 import eventlog
 import hop_checks
@@ -15,14 +14,8 @@ import scene
 import swtpm
 from tally import expect, expect_equal
 
-
-
-@dataclass(frozen=True)
-class Configuration(scene.Configuration):
-    only_full: bool = False
-
-
-CONFIGURATIONS = (Configuration("262", "6.1", ("sha256",)), Configuration("257", "7.2", ("sha1", "sha256"), only_full=True))
+CONFIGURATIONS = (scene.Configuration("262", "6.1", ("sha256",)),
+                  scene.Configuration("257", "7.2", ("sha1", "sha256"), only_full=True))
 SSDT_PATH = "kernel/firmware/acpi/mkexec.aml"
 HOOK = scene.REPOSITORY / "dist/initramfs-tools/scripts/init-top/mkexec"
 MARK_STRAY = 21
