@@ -19,8 +19,10 @@
 struct tpm_esys {
         struct tpm tpm;
         TSS2_TCTI_CONTEXT *tcti;
-        TSS2_TCTI_CONTEXT *spare; /* tpm_keep_spare; NULL: none, or used */
         ESYS_CONTEXT *esys;
+        TSS2_TCTI_CONTEXT *spare;       /* tpm_keep_spare; NULL: none, or used */
+        TSS2_TCTI_CONTEXT *broken_tcti; /* what it took the place of */
+        ESYS_CONTEXT *broken_esys;
 };
 
 static struct tpm_esys *esys_of(struct tpm *tpm)
@@ -88,15 +90,16 @@ static int choose_tcti(const char **tcti, struct error *error)
 /* ---- a connection that broke ---- */
 
 /* tpm2-tss goes on with none that broke in the middle of a command: its contexts then refuse every
- * call. */
+ * call. They stay until tpm_free, since sessions and objects that are open (tpm-nv.c, tpm-ak.c)
+ * refer to them. */
 static void take_spare(struct tpm_esys *t)
 {
         ESYS_CONTEXT *esys;
 
         if (!t->spare || Esys_Initialize(&esys, t->spare, NULL) != TSS2_RC_SUCCESS)
                 return;
-        Esys_Finalize(&t->esys);
-        tcti_close(&t->tcti);
+        t->broken_esys = t->esys;
+        t->broken_tcti = t->tcti;
         t->esys = esys;
         t->tcti = t->spare;
         t->spare = NULL;
@@ -116,7 +119,7 @@ int tpm_keep_spare(struct tpm *tpm, const char *tcti, struct error *error)
         struct tpm_esys *t = esys_of(tpm);
         int r = choose_tcti(&tcti, error);
 
-        return r < 0 || t->spare ? r : tcti_open(tcti, &t->spare, error);
+        return r < 0 || t->spare || t->broken_esys ? r : tcti_open(tcti, &t->spare, error);
 }
 
 /* ---- operations ---- */
@@ -346,9 +349,13 @@ static void esys_free(struct tpm *tpm)
 
         if (t->esys)
                 Esys_Finalize(&t->esys);
+        if (t->broken_esys)
+                Esys_Finalize(&t->broken_esys);
         tcti_close(&t->tcti);
         if (t->spare)
                 tcti_close(&t->spare);
+        if (t->broken_tcti)
+                tcti_close(&t->broken_tcti);
         free(t);
 }
 

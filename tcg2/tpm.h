@@ -111,9 +111,10 @@ DEFINE_CLEANUP(struct tpm *, tpm_free)
 /* tcti: as tpm2-tools takes it ("swtpm:port=2321", "device:/dev/tpm0"); NULL: $TPM2TOOLS_TCTI, else
  * /dev/tpmrm0, else /dev/tpm0. -ENODEV: no TPM there, -EACCES: not allowed, -EBUSY: in use. */
 int tpm_esys_open(const char *tcti, struct tpm **ret, struct error *error);
-/* A second connection to the same TPM, for those who can't open it later any more (a sandbox). The
- * first operation of this seam that breaks in the middle (-EIO) closes the one that it was on, and
- * whatever comes after it goes over the other. tcti and errors: as tpm_esys_open. */
+/* A second connection, once, to the same TPM, which is one of tpm_esys_open's: for those who can't
+ * open it later any more (a sandbox). The first operation of this seam that breaks in the middle
+ * (-EIO) gives up the one that it was on, and whatever begins after it goes over the other; NV and
+ * keys that are open don't. tcti and errors: as tpm_esys_open. */
 int tpm_keep_spare(struct tpm *tpm, const char *tcti, struct error *error);
 /* Whether the TPM behind it may be connected to anew for each command, as tpm2-tss does with swtpm:
  * all but devices. */
